@@ -1,0 +1,43 @@
+import type { ComponentPolicy, EngineSettings } from '../core/settings.ts';
+import type { Config } from './schema.ts';
+
+/** The part of the configuration that the engine needs, in its own words. */
+export function engineSettings(config: Config): EngineSettings {
+  const { tuning, control, optimization } = config;
+  return {
+    tickMs: tuning.tick,
+    window: { minMs: tuning.window.min, maxMs: tuning.window.max, minRequests: tuning.window.minRequests },
+    lease: { ttlMs: control.leaseTtl, applyDeadlineMs: control.applyDeadline, maxResends: control.maxResends },
+    objective: tuning.objective,
+    limits: limitsOf(tuning.limits),
+    ...(tuning.slo === null
+      ? {}
+      : { slo: { responseTimeMs: tuning.slo.responseTime, targetRatio: tuning.slo.targetRatio } }),
+    proof: tuning.proof,
+    probe: tuning.probe,
+    // Without observation there is nothing to tune on.
+    optimization: { ...optimization, enabled: optimization.enabled && config.monitoring.enabled },
+    cooldown: tuning.cooldown,
+    tiers: tuning.tiers,
+    components: Object.fromEntries(
+      Object.entries(config.components).map(([name, policy]) => [name, componentPolicy(policy)]),
+    ),
+    profile: { intervalMs: config.monitoring.interval, windowSize: config.monitoring.windowSize },
+    capacity: config.capacity,
+  };
+}
+
+function componentPolicy(policy: Config['components'][string]): ComponentPolicy {
+  const { limits, ...same } = policy;
+  if (limits === undefined) return same;
+  const { responseTimeP95, ...others } = limits;
+  return {
+    ...same,
+    limits: { ...others, ...(responseTimeP95 === undefined ? {} : { responseTimeMsP95: responseTimeP95 }) },
+  };
+}
+
+function limitsOf(limits: Config['tuning']['limits']): EngineSettings['limits'] {
+  const { errorRatio, responseTimeP95 } = limits;
+  return { errorRatio, ...(responseTimeP95 === null ? {} : { responseTimeMsP95: responseTimeP95 }) };
+}

@@ -1,0 +1,104 @@
+import { readFileSync, statSync } from 'node:fs';
+import { keysOf, outline } from './outline.ts';
+import { formatProblems, type Problem, problemAt, problemsOf } from './problems.ts';
+import { breaches, exportsToItself } from './rules.ts';
+import { type Config, configSchema } from './schema.ts';
+import { type Environment, readYaml } from './yaml.ts';
+
+export type Loaded =
+  | {
+      readonly ok: true;
+      readonly config: Config /** Worth a line in the log at start. */;
+      readonly notes: readonly string[];
+    }
+  | {
+      readonly ok: false;
+      readonly problems: readonly Problem[] /** All problems, one a line. */;
+      readonly message: string;
+    };
+
+/** Larger is a mistake, and would be read into memory whole. */
+const MAX_FILE_BYTES = 1024 * 1024;
+
+/** Every default. */
+export function defaultConfig(): Config {
+  return deepFreeze(configSchema.parse({}));
+}
+
+/** Reads and validates a file; without one, the defaults and the environment. Never throws. */
+export function loadConfig(path: string | undefined, environment: Environment): Loaded {
+  if (path === undefined) return parseConfig('', environment, 'defaults');
+  try {
+    const { size } = statSync(path);
+    if (size > MAX_FILE_BYTES)
+      return refused(path, [{ path: '', message: `${size} bytes; allowed: ${MAX_FILE_BYTES}` }]);
+    return parseConfig(readFileSync(path, 'utf8'), environment, path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return refused(path, [{ path: '', message: `cannot be read: ${reason}` }]);
+  }
+}
+
+/** Validates the text of a file whole; `source` names it in messages. */
+export function parseConfig(text: string, environment: Environment, source = 'config'): Loaded {
+  const file = readYaml(text, environment);
+  if (file.problems.length > 0) return refused(source, file.problems);
+
+  const parsed = configSchema.safeParse(file.data);
+  if (!parsed.success) return refused(source, problemsOf(parsed.error.issues, configSchema, file.places));
+
+  const { config, notes } = withEndpointFromEnvironment(parsed.data, environment);
+  const broken = breaches(config);
+  if (broken.length > 0) {
+    return refused(
+      source,
+      broken.map(({ path, message }) => problemAt(path, message, file.places)),
+    );
+  }
+  return { ok: true, config: deepFreeze(config), notes: [...notes, ...inertKeys(file.data)] };
+}
+
+function refused(source: string, problems: readonly Problem[]): Loaded {
+  return { ok: false, problems, message: formatProblems(source, problems) };
+}
+
+/**
+ * OTEL_EXPORTER_OTLP_ENDPOINT counts where the file sets no endpoint. A process next to the agent has it point at the
+ * agent, and the agent often inherits that environment: then own telemetry stays off, and the log says so.
+ */
+function withEndpointFromEnvironment(config: Config, environment: Environment): { config: Config; notes: string[] } {
+  const endpoint = environment.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT;
+  if (config.telemetry.endpoint !== null || endpoint === undefined || endpoint === '') return { config, notes: [] };
+  const variable = environment.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT
+    ? 'OTEL_EXPORTER_OTLP_METRICS_ENDPOINT'
+    : 'OTEL_EXPORTER_OTLP_ENDPOINT';
+  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
+    return { config, notes: [`${variable} is not an http:// or https:// URL; own telemetry stays off`] };
+  }
+  if (exportsToItself(endpoint, config.receivers.otlp.grpc.address)) {
+    return { config, notes: [`${variable} points at this agent's own receiver; own telemetry stays off`] };
+  }
+  return { config: { ...config, telemetry: { ...config.telemetry, endpoint } }, notes: [] };
+}
+
+/** Keys that the file sets and nothing reads yet: the agent says so instead of pretending. */
+function inertKeys(data: unknown, schema: Parameters<typeof keysOf>[0] = configSchema, path = ''): string[] {
+  if (typeof data !== 'object' || data === null) return [];
+  const given = new Map<string, unknown>(Object.entries(data));
+  return keysOf(schema).flatMap(([key, child]) => {
+    if (!given.has(key)) return [];
+    const { notes, fallback } = outline(child);
+    const isInert = notes.inert === true && given.get(key) !== fallback;
+    return isInert
+      ? [`${path}${key} has no effect in this version`]
+      : inertKeys(given.get(key), child, `${path}${key}.`);
+  });
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const child of Object.values(value)) deepFreeze(child);
+    Object.freeze(value);
+  }
+  return value;
+}
