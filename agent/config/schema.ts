@@ -206,6 +206,10 @@ const state = section('What survives a restart.', {
   path: text('The SQLite file. Deleting it is a clean start.', 'a path', /^[^\p{Cc}]{1,4096}$/u).default(
     'performance-optimizer.db',
   ),
+  maxBytes: bytes('The file never grows beyond; what does not fit fails as a full disk does.', {
+    min: MIB,
+    max: 65_536 * MIB,
+  }).prefault('1GiB'),
   decisionRetention: duration('How long decisions are kept for `perfopt decisions` and `explain`.', {
     min: HOUR,
     max: 3650 * DAY,

@@ -1,0 +1,61 @@
+import { JournalError, type JournalFault } from './journal.ts';
+
+// Primary result codes of SQLite (https://sqlite.org/rescode.html).
+const BUSY = 5;
+const LOCKED = 6;
+const READONLY = 8;
+const IOERR = 10;
+const CORRUPT = 11;
+const FULL = 13;
+const CANTOPEN = 14;
+const NOTADB = 26;
+
+const REMEDIES: Readonly<Record<JournalFault, string>> = {
+  locked: 'stop the other agent, or give this one a file of its own with state.path',
+  unusable: 'set state.path to a file in a folder that this user may write',
+  full: 'free disk space, raise state.maxBytes, or shorten state.decisionRetention',
+  corrupt: 'restart the agent: it sets the file aside and starts clean',
+  io: 'check the disk',
+};
+
+/** The error to throw for whatever SQLite or the file system threw while doing `what` with `path`. */
+export function journalError(path: string, what: string, error: unknown): JournalError {
+  if (error instanceof JournalError) return error;
+  const fault = faultOf(error);
+  if (fault === undefined) throw error;
+  return faultError(path, fault, `cannot ${what}: ${error instanceof Error ? error.message : String(error)}`, error);
+}
+
+export function faultError(path: string, fault: JournalFault, problem: string, cause?: unknown): JournalError {
+  return new JournalError(fault, `state file ${path}: ${problem}; ${REMEDIES[fault]}`, cause);
+}
+
+/** `undefined`: not an operating error but a bug. */
+export function faultOf(error: unknown): JournalFault | undefined {
+  if (error instanceof JournalError) return error.fault;
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  if (error.code === 'ERR_SQLITE_ERROR' && 'errcode' in error) return faultOfResult(Number(error.errcode) & 0xff);
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return 'full';
+  if (error.code === 'EIO') return 'io';
+  return typeof error.code === 'string' && /^E[A-Z]+$/.test(error.code) ? 'unusable' : undefined;
+}
+
+function faultOfResult(code: number): JournalFault | undefined {
+  switch (code) {
+    case BUSY:
+    case LOCKED:
+      return 'locked';
+    case READONLY:
+    case CANTOPEN:
+      return 'unusable';
+    case FULL:
+      return 'full';
+    case IOERR:
+      return 'io';
+    case CORRUPT:
+    case NOTADB:
+      return 'corrupt';
+    default:
+      return undefined;
+  }
+}

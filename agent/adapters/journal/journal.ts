@@ -1,0 +1,74 @@
+import type { Decision, DecisionKind } from '../../core/model.ts';
+
+/**
+ * What must survive `kill -9`: the epoch, every decision, and the engine's saved state. Synchronous on purpose: a
+ * decision is durable when `commit` returns, and only then may its effects be carried out.
+ */
+export interface Journal extends JournalReader {
+  /**
+   * Fences every command of an earlier run: at least one more than ever before, and at least the Unix time in seconds,
+   * so that it also rises after the file was deleted, set aside as corrupt, or restored from a backup. Durable on return.
+   */
+  raiseEpoch(nowMs: number): number;
+
+  /**
+   * Decisions and, unless `undefined`, the engine's state, all or nothing. A decision that is there already is
+   * left as it is; the same id with other contents is a programmer's error and throws.
+   */
+  commit(decisions: readonly Decision[], state: string | undefined): void;
+
+  /** Deletes decisions made before `beforeMs`; returns how many. */
+  prune(beforeMs: number): number;
+
+  /** Folds the write-ahead log into the file and gives freed pages back. */
+  checkpoint(): void;
+}
+
+/** The reading half, which also works on the file of a running agent. */
+export interface JournalReader {
+  /** Of the last `raiseEpoch`; 0 before the first. */
+  readonly epoch: number;
+  /** What the last `commit` with a state left. */
+  readState(): string | undefined;
+  /** Newest first, by order of commit. */
+  decisions(query?: DecisionQuery): readonly Decision[];
+  close(): void;
+}
+
+/** Everything given must hold. */
+export interface DecisionQuery {
+  readonly id?: string;
+  readonly trialId?: string;
+  readonly component?: string;
+  readonly kind?: DecisionKind;
+  /** Made at or after. */
+  readonly sinceMs?: number;
+  /** 100 unless told otherwise; at most `MAX_LIMIT`. */
+  readonly limit?: number;
+}
+
+export const DEFAULT_LIMIT = 100;
+export const MAX_LIMIT = 100_000;
+
+export type JournalFault =
+  /** Another agent has the file. */
+  | 'locked'
+  /** No such folder, no permission, read-only file system, not a file of ours, or made by a newer version. */
+  | 'unusable'
+  | 'full'
+  | 'corrupt'
+  | 'io';
+
+/** What went wrong, with which file, and what to do about it. */
+export class JournalError extends Error {
+  override readonly name = 'JournalError';
+  readonly fault: JournalFault;
+  /** Whether the same call may succeed later with nothing changed on our side. */
+  readonly retryable: boolean;
+
+  constructor(fault: JournalFault, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.fault = fault;
+    this.retryable = fault === 'full' || fault === 'io';
+  }
+}

@@ -1,0 +1,38 @@
+import type { DatabaseSync } from 'node:sqlite';
+
+/** Marks a file as ours (`Perf`), so that a wrong path never adds tables to somebody else's database. */
+export const APPLICATION_ID = 0x50657266;
+
+/** Step `n` brings `user_version` from `n` to `n + 1`. Landed steps never change; new ones are added at the end. */
+const STEPS: readonly string[] = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE state (key TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE decisions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    at_ms REAL NOT NULL,
+    component TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    trial_id TEXT,
+    json TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX decisions_by_time ON decisions (at_ms);
+  CREATE INDEX decisions_by_component ON decisions (component, seq);
+  CREATE INDEX decisions_by_trial ON decisions (trial_id) WHERE trial_id IS NOT NULL;
+  `,
+];
+
+export const SCHEMA_VERSION = STEPS.length;
+
+/** Brings an open database up to `SCHEMA_VERSION`, each step whole or not at all. */
+export function migrate(database: DatabaseSync): void {
+  for (let version = pragma(database, 'user_version'); version < SCHEMA_VERSION; version++) {
+    database.exec(`BEGIN IMMEDIATE; ${STEPS[version]} PRAGMA user_version = ${version + 1}; COMMIT`);
+  }
+}
+
+export function pragma(database: DatabaseSync, name: string): number {
+  const row = database.prepare(`PRAGMA ${name}`).get();
+  return Number(Object.values(row ?? {})[0] ?? 0);
+}

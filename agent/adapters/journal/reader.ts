@@ -1,0 +1,43 @@
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { faultError, journalError } from './faults.ts';
+import type { DecisionQuery, JournalReader } from './journal.ts';
+import { APPLICATION_ID, pragma, SCHEMA_VERSION } from './migrations.ts';
+import { readDecisions, readEpoch, readState } from './queries.ts';
+
+/** Opens the file to read only, while an agent writes to it or after. Throws `JournalError`. */
+export function openJournalReader(path: string): JournalReader {
+  if (!existsSync(path)) throw faultError(path, 'unusable', 'there is no such file: no agent has run with it yet, or');
+  const attempt = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw journalError(path, 'read it', error);
+    }
+  };
+  const database = attempt(() => new DatabaseSync(path, { readOnly: true, timeout: 5_000 }));
+  try {
+    attempt(() => {
+      if (pragma(database, 'application_id') !== APPLICATION_ID) {
+        throw faultError(path, 'unusable', 'it is not a state file of this agent');
+      }
+      const version = pragma(database, 'user_version');
+      if (version !== SCHEMA_VERSION) {
+        throw faultError(path, 'unusable', `it has version ${version} and this command reads ${SCHEMA_VERSION}`);
+      }
+    });
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return {
+    get epoch() {
+      return attempt(() => readEpoch(database));
+    },
+    readState: () => attempt(() => readState(database)),
+    decisions: (query: DecisionQuery = {}) => attempt(() => readDecisions(database, query)),
+    close: () => {
+      if (database.isOpen) database.close();
+    },
+  };
+}
