@@ -49,6 +49,8 @@ interface KnobSpecBase {
   readonly settleMs: number;
   /** The value at boot is a ceiling: the tuner only goes to it or below. */
   readonly ceilingAtBoot: boolean;
+  /** What else a bad value would harm, for the humans who approve it. */
+  readonly blastRadius?: string;
   /** This knob means something only while another knob has one of these values. */
   readonly conditionalOn?: { readonly knob: string; readonly values: readonly KnobValue[] };
 }
