@@ -1,0 +1,296 @@
+import { LatencyWindow } from './profile/latency_window.ts';
+import { LevelWindow } from './profile/level_window.ts';
+import type { PerformanceProfile } from './profile/performance_profile.ts';
+import { type Limits, type ResourceUsage, ResourceWindow } from './profile/resource_window.ts';
+import { TrafficWindow } from './profile/traffic_window.ts';
+import { Distribution } from './series/distribution.ts';
+import type { GaugeIncrement, HistogramIncrement, Increment } from './series/store.ts';
+import {
+  type LatencySignal,
+  type LevelSignal,
+  type Outcome,
+  Precedence,
+  type Resource,
+  type SignalRole,
+} from './signals.ts';
+
+export interface ProfileWindow {
+  readonly intervalMs: number;
+  /** Number of intervals kept. */
+  readonly windowSize: number;
+}
+
+export interface ProfileDrops {
+  /** Increments older than the window, or reaching so far back that they speak of another time. */
+  readonly old: number;
+  /** Points of levels with more parts than are kept. */
+  readonly parts: number;
+}
+
+/**
+ * An exporter may be slower than the window is long. What reaches further back than the longer of the two is not a slow
+ * exporter's interval but the life of a process that was running before the agent came.
+ */
+const SLOWEST_EXPORT_MS = 120_000;
+
+/** A counter of requests counts only where no histogram does: its rank comes after every histogram's. */
+const COUNTER_RANK = 1_000;
+
+/** Name under which the machine's own series are kept: no component can have it. */
+const HOST = '';
+
+/** One component's measurements over the last intervals. */
+export class ComponentProfile {
+  readonly component: string;
+  readonly #size: readonly [intervalMs: number, windowSize: number];
+  readonly #windowMs: number;
+  readonly #traffic: TrafficWindow;
+  readonly #tokens: { readonly input: TrafficWindow; readonly output: TrafficWindow };
+  readonly #latencies = new Map<LatencySignal, LatencyWindow>();
+  readonly #levels = new Map<LevelSignal, LevelWindow>();
+  readonly #resources = new Map<Resource, ResourceWindow>();
+  readonly #precedence = new Map<string, Precedence>();
+  #lastOptimizedMs = 0;
+  #optimizations = 0;
+  #lastImprovement: number | undefined;
+  #old = 0;
+
+  constructor(component: string, window: ProfileWindow) {
+    this.component = component;
+    this.#size = [window.intervalMs, window.windowSize];
+    this.#windowMs = window.intervalMs * window.windowSize;
+    this.#traffic = new TrafficWindow(...this.#size);
+    this.#tokens = { input: new TrafficWindow(...this.#size), output: new TrafficWindow(...this.#size) };
+  }
+
+  observe(role: SignalRole, increment: Increment, nowMs: number): void {
+    if (increment.endMs - increment.startMs > Math.max(this.#windowMs, SLOWEST_EXPORT_MS)) this.#old += 1;
+    else if (!this.#add(role, increment, nowMs)) this.#old += 1;
+  }
+
+  /** Response times of successful requests in the window, in milliseconds. Valid until the next call. */
+  responseTimes(nowMs: number): Distribution {
+    return this.#latencies.get('responseTime')?.distribution(nowMs) ?? new Distribution();
+  }
+
+  /** A change was kept. `improvement`: measured relative gain, positive is better. */
+  optimized(atMs: number, improvement?: number): void {
+    this.#lastOptimizedMs = atMs;
+    this.#optimizations += 1;
+    this.#lastImprovement = improvement;
+  }
+
+  /** What is set aside for the component: percent of a CPU or GPU, or MiB; undefined: not known. */
+  reserve(resource: Resource, amount: number | undefined): void {
+    this.#resource(resource).reserve(amount);
+  }
+
+  get dropped(): ProfileDrops {
+    let parts = 0;
+    for (const levels of this.#levels.values()) parts += levels.droppedParts;
+    for (const resource of this.#resources.values()) parts += resource.droppedParts;
+    return { old: this.#old, parts };
+  }
+
+  limits(resource: Resource, nowMs: number): Limits {
+    return this.#resources.get(resource)?.limits(nowMs) ?? {};
+  }
+
+  /** `host`: profile of the machine, for its limits and its GPUs. */
+  snapshot(nowMs: number, host?: ComponentProfile): PerformanceProfile {
+    const { throughput, reliability, measuredAtMs } = this.#traffic.metrics(nowMs);
+    const latency = (signal: LatencySignal) => this.#latencies.get(signal)?.metrics(nowMs);
+    const level = (signal: LevelSignal) => this.#levels.get(signal)?.metrics(nowMs);
+    return {
+      component: this.component,
+      atMs: nowMs,
+      windowMs: this.#windowMs,
+      ...present({ measuredAtMs }),
+      metrics: present({
+        responseTime: latency('responseTime'),
+        throughput,
+        reliability,
+        errorRate: reliability === undefined ? undefined : 1 - reliability.average,
+        timeToFirstToken: latency('timeToFirstToken'),
+        timePerOutputToken: latency('timePerOutputToken'),
+        queueTime: latency('queueTime'),
+        queueDepth: level('queueDepth'),
+        inFlight: level('inFlight'),
+        cacheUsage: level('cacheUsage'),
+        inputTokens: this.#tokens.input.metrics(nowMs).throughput,
+        outputTokens: this.#tokens.output.metrics(nowMs).throughput,
+      }),
+      resources: present({
+        cpu: this.usage('cpu', nowMs, host),
+        memory: this.usage('memory', nowMs, host),
+        // A sidecar's machine is its AI process's: where no GPU is reported for the component, the machine's stand for it.
+        gpu: this.usage('gpu', nowMs, host) ?? host?.usage('gpu', nowMs),
+        gpuMemory: this.usage('gpuMemory', nowMs, host) ?? host?.usage('gpuMemory', nowMs),
+      }),
+      optimization: {
+        lastOptimized: this.#lastOptimizedMs,
+        optimizations: this.#optimizations,
+        ...present({ lastImprovement: this.#lastImprovement }),
+      },
+    };
+  }
+
+  /** `host`: see `snapshot`. */
+  usage(resource: Resource, nowMs: number, host?: ComponentProfile): ResourceUsage | undefined {
+    return this.#resources.get(resource)?.metrics(nowMs, host?.limits(resource, nowMs) ?? {});
+  }
+
+  /** Returns false when the increment is older than the window. */
+  #add(role: SignalRole, increment: Increment, nowMs: number): boolean {
+    switch (role.signal) {
+      case 'responseTime':
+        if (increment.kind !== 'histogram') return true;
+        if (!this.#finished(role.rank, role.outcome, increment.count, increment, nowMs)) return false;
+        // Failures are often fast. Counted as response times they would make an outage look like an improvement.
+        if (role.outcome === 'error') return true;
+        return this.#latency(role.signal, role.rank, role.msPerUnit, increment, nowMs);
+      case 'timeToFirstToken':
+      case 'timePerOutputToken':
+      case 'queueTime':
+        if (increment.kind !== 'histogram' || role.outcome === 'error') return true;
+        return this.#latency(role.signal, role.rank, role.msPerUnit, increment, nowMs);
+      case 'requests':
+        if (increment.kind !== 'sum') return true;
+        return this.#finished(role.rank + COUNTER_RANK, role.outcome, increment.delta, increment, nowMs);
+      case 'queueDepth':
+      case 'inFlight':
+      case 'cacheUsage':
+        return increment.kind !== 'gauge' || this.#level(role.signal, role.rank, role.scale, increment, nowMs);
+      case 'tokens': {
+        const tokens = increment.kind === 'sum' ? increment.delta : increment.kind === 'histogram' ? increment.sum : 0;
+        const window = this.#tokens[role.direction];
+        if (tokens === undefined || !this.#isBest(`tokens ${role.direction}`, role.rank, window, nowMs)) return true;
+        return window.add('ok', tokens * role.scale, increment.startMs, increment.endMs, nowMs);
+      }
+      case 'resource':
+        // The machine's CPU and memory are not the component's: some exporters send both under one service name.
+        if (role.scope === 'host' && role.measure !== 'limit' && this.component !== HOST) {
+          if (role.resource === 'cpu' || role.resource === 'memory') return true;
+        }
+        return this.#resource(role.resource).add(role, increment, nowMs);
+    }
+  }
+
+  #finished(rank: number, outcome: Outcome, requests: number, { startMs, endMs }: Increment, nowMs: number): boolean {
+    if (!this.#isBest('requests', rank, this.#traffic, nowMs)) return true;
+    return this.#traffic.add(outcome, requests, startMs, endMs, nowMs);
+  }
+
+  #latency(
+    signal: LatencySignal,
+    rank: number,
+    msPerUnit: number,
+    increment: HistogramIncrement,
+    nowMs: number,
+  ): boolean {
+    const window = entry(this.#latencies, signal, () => new LatencyWindow(...this.#size));
+    return !this.#isBest(signal, rank, window, nowMs) || window.add(increment, msPerUnit, nowMs);
+  }
+
+  #level(signal: LevelSignal, rank: number, scale: number, increment: GaugeIncrement, nowMs: number): boolean {
+    const window = entry(this.#levels, signal, () => new LevelWindow(...this.#size, 'sum'));
+    if (!this.#isBest(signal, rank, window, nowMs)) return true;
+    return window.set(increment.series, increment.value * scale, '', increment.endMs, nowMs);
+  }
+
+  /** Whether a source of this rank counts; when a better one has just come, what the one before it said is dropped. */
+  #isBest(signal: string, rank: number, window: { clear(): void }, nowMs: number): boolean {
+    const offer = entry(this.#precedence, signal, () => new Precedence(this.#windowMs)).offer(rank, nowMs);
+    if (offer === 'replaced') window.clear();
+    return offer !== 'skip';
+  }
+
+  #resource(resource: Resource): ResourceWindow {
+    return entry(this.#resources, resource, () => new ResourceWindow(resource, ...this.#size));
+  }
+}
+
+/** The profiles of all components, and of the machine they share. */
+export class ProfileStore {
+  readonly #window: ProfileWindow;
+  readonly #maxComponents: number;
+  readonly #host: ComponentProfile;
+  readonly #profiles = new Map<string, ComponentProfile>();
+  #refused = 0;
+
+  constructor(window: ProfileWindow, maxComponents: number) {
+    this.#window = window;
+    this.#maxComponents = maxComponents;
+    this.#host = new ComponentProfile(HOST, window);
+  }
+
+  /** `component`: undefined for series of the machine as a whole. */
+  observe(component: string | undefined, role: SignalRole, increment: Increment, nowMs: number): void {
+    const profile = component === undefined ? this.#host : this.open(component);
+    profile?.observe(role, increment, nowMs);
+  }
+
+  /** The component's profile, made when there is none yet; undefined, and counted, beyond `maxComponents`. */
+  open(component: string): ComponentProfile | undefined {
+    const known = this.#profiles.get(component);
+    if (known !== undefined) return known;
+    if (component === HOST || this.#profiles.size >= this.#maxComponents) {
+      this.#refused += 1;
+      return undefined;
+    }
+    const profile = new ComponentProfile(component, this.#window);
+    this.#profiles.set(component, profile);
+    return profile;
+  }
+
+  get(component: string): ComponentProfile | undefined {
+    return this.#profiles.get(component);
+  }
+
+  get components(): readonly string[] {
+    return [...this.#profiles.keys()];
+  }
+
+  /** Undefined for a component that has never been heard of. */
+  snapshot(component: string, nowMs: number): PerformanceProfile | undefined {
+    return this.#profiles.get(component)?.snapshot(nowMs, this.#host);
+  }
+
+  /** The machine's own resources. */
+  hostResources(nowMs: number): PerformanceProfile['resources'] {
+    return this.#host.snapshot(nowMs).resources;
+  }
+
+  forget(component: string): void {
+    this.#profiles.delete(component);
+  }
+
+  /** `components`: increments for which there was no room. */
+  get dropped(): ProfileDrops & { readonly components: number } {
+    let { old, parts } = this.#host.dropped;
+    for (const profile of this.#profiles.values()) {
+      old += profile.dropped.old;
+      parts += profile.dropped.parts;
+    }
+    return { old, parts, components: this.#refused };
+  }
+}
+
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+type Present<T> = { [key in keyof T as undefined extends T[key] ? never : key]: T[key] } & {
+  [key in keyof T as undefined extends T[key] ? key : never]?: Exclude<T[key], undefined>;
+};
+
+/** Leaves out what is undefined: absent, not "present and undefined". */
+function present<T extends object>(fields: T): Present<T> {
+  // `Object.fromEntries` cannot know its keys; the type says exactly what the filter does.
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
+}
