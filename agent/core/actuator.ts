@@ -1,0 +1,300 @@
+import type {
+  Command,
+  Effect,
+  KnobChange,
+  KnobResult,
+  KnobSpec,
+  KnobValue,
+  Manifest,
+  Rationale,
+  Setting,
+} from './model.ts';
+import type { EngineSettings } from './settings.ts';
+
+/**
+ * The arm of the loop: what a process should hold (`desired`), what it holds as far as we know (`effective`), and the one
+ * command that is under way between the two.
+ *
+ * Values are absolute and every command has an id, so an unanswered one is simply sent again. When that fails too, belief is
+ * `uncertain`: renewals stop, and once the lease must have run out at the process, the baseline is what it holds: the
+ * lease is what makes belief recover without an answer.
+ */
+export type ActuatorState =
+  | { readonly state: 'closed' }
+  | { readonly state: 'settled'; readonly sinceMs: number }
+  | { readonly state: 'applying'; readonly command: Command; readonly deadlineMs: number; readonly sends: number }
+  | { readonly state: 'uncertain'; readonly untilMs: number }
+  | { readonly state: 'failed'; readonly failure: Failure; readonly sinceMs: number };
+
+export interface Failure {
+  readonly cause: 'rejected' | 'mismatch' | 'unanswered' | 'expired';
+  readonly detail: string;
+}
+
+interface Knob {
+  readonly spec: KnobSpec;
+  effective: KnobValue;
+  /** 0: the baseline, or a value set by hand; otherwise the command that set it, which a lease keeps alive. */
+  revision: number;
+}
+
+const RENEWALS_PER_TTL = 3;
+/** A process that says it is draining gets this many deadlines. */
+const DRAIN_DEADLINES = 10;
+const MAX_REJECTED = 256;
+
+export class Actuator {
+  readonly #component: string;
+  readonly #epoch: number;
+  readonly #lease: EngineSettings['lease'];
+  readonly #knobs = new Map<string, Knob>();
+  readonly #rejected = new Map<string, string>();
+  #state: ActuatorState = { state: 'closed' };
+  #awaiting = new Set<string>();
+  #failure: Failure | undefined;
+  #revision = 0;
+  #renewedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(component: string, epoch: number, lease: EngineSettings['lease']) {
+    this.#component = component;
+    this.#epoch = epoch;
+    this.#lease = lease;
+  }
+
+  get state(): ActuatorState {
+    return this.#state;
+  }
+
+  get specs(): readonly KnobSpec[] {
+    return [...this.#knobs.values()].map((knob) => knob.spec);
+  }
+
+  /** What the process holds, as far as we know. */
+  get effective(): Setting {
+    return Object.fromEntries([...this.#knobs].map(([id, knob]) => [id, knob.effective]));
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  revisionOf(knob: string): number {
+    return this.#knobs.get(knob)?.revision ?? 0;
+  }
+
+  /** Why a value must not be sent again, if the process refused it for good. */
+  rejection(knob: string, value: KnobValue): string | undefined {
+    return this.#rejected.get(rejectionKey(knob, value));
+  }
+
+  /** A session has opened: the process's own word is belief from here on. */
+  open(manifest: Manifest, nowMs: number): void {
+    this.#knobs.clear();
+    this.#rejected.clear();
+    for (const spec of manifest.knobs) {
+      const held = manifest.held.find((entry) => entry.knob === spec.id);
+      const tuned = held !== undefined && !held.manual && held.revision > 0;
+      this.#knobs.set(spec.id, { spec, effective: held?.value ?? spec.baseline, revision: tuned ? held.revision : 0 });
+    }
+    this.#awaiting.clear();
+    this.#failure = undefined;
+    this.#renewedMs = nowMs;
+    this.#state = { state: 'settled', sinceMs: nowMs };
+  }
+
+  close(): void {
+    this.#state = { state: 'closed' };
+    this.#awaiting.clear();
+  }
+
+  /** A human has changed a knob at the process. */
+  override(knob: string, value: KnobValue): void {
+    const known = this.#knobs.get(knob);
+    if (known === undefined) return;
+    known.effective = value;
+    known.revision = 0;
+  }
+
+  /** Which knobs differ from a target. */
+  difference(target: Setting): readonly KnobChange[] {
+    return Object.entries(target).flatMap(([id, value]) => {
+      const knob = this.#knobs.get(id);
+      return knob === undefined || knob.effective === value
+        ? []
+        : [{ knob: id, value, expectedCurrent: knob.effective }];
+    });
+  }
+
+  /** How long the metrics need after these changes. */
+  settleMs(changes: readonly KnobChange[]): number {
+    return changes.reduce((most, { knob }) => Math.max(most, this.#knobs.get(knob)?.spec.settleMs ?? 0), 0);
+  }
+
+  /**
+   * Makes `target` the desired setting. Nothing is sent when nothing differs. `force` leaves out compare-and-set and lets every knob
+   * stand alone: a restoration takes back what it can.
+   */
+  apply(target: Setting, rationale: Rationale, nowMs: number, force = false): readonly Effect[] {
+    if (this.#state.state === 'closed' || this.#state.state === 'uncertain') return [];
+    const differing = this.difference(target);
+    this.#failure = undefined;
+    if (differing.length === 0 && this.#state.state !== 'applying') {
+      this.#state = { state: 'settled', sinceMs: nowMs };
+      return [];
+    }
+    // While a command is under way belief may be behind: send the whole target, absolute values make that harmless.
+    const changes = this.#state.state === 'applying' ? this.#all(target) : differing;
+    if (changes.length === 0) {
+      this.#state = { state: 'settled', sinceMs: nowMs };
+      return [];
+    }
+    this.#revision++;
+    const command: Command = {
+      commandId: `${this.#component}/${this.#epoch}/${this.#revision}`,
+      component: this.#component,
+      epoch: this.#epoch,
+      revision: this.#revision,
+      changes: force ? changes.map(({ knob, value }) => ({ knob, value })) : changes,
+      atomicity: force ? 'per_knob' : 'all',
+      validateOnly: false,
+      leaseTtlMs: this.#lease.ttlMs,
+      onExpiry: 'baseline',
+      applyDeadlineMs: this.#lease.applyDeadlineMs,
+      rationale,
+    };
+    this.#awaiting = new Set(changes.map((change) => change.knob));
+    this.#state = { state: 'applying', command, deadlineMs: nowMs + this.#lease.applyDeadlineMs, sends: 1 };
+    return [{ kind: 'command', command }];
+  }
+
+  onResult(commandId: string, results: readonly KnobResult[], nowMs: number): void {
+    const state = this.#state;
+    if (state.state === 'closed') return;
+    const isCurrent = state.state === 'applying' && state.command.commandId === commandId;
+    for (const result of results) {
+      if (isCurrent) this.#settleKnob(state.command, result);
+      else this.#heardLate(result, nowMs);
+    }
+    if (!isCurrent || this.#state.state !== 'applying') return;
+    if (results.some((result) => result.state === 'applying' || result.state === 'draining')) {
+      this.#state = { ...state, deadlineMs: nowMs + DRAIN_DEADLINES * this.#lease.applyDeadlineMs };
+    }
+    if (this.#awaiting.size > 0) return;
+    this.#state =
+      this.#failure === undefined
+        ? { state: 'settled', sinceMs: nowMs }
+        : { state: 'failed', failure: this.#failure, sinceMs: nowMs };
+  }
+
+  tick(nowMs: number): readonly Effect[] {
+    const effects: Effect[] = [];
+    const state = this.#state;
+    if (state.state === 'applying' && nowMs >= state.deadlineMs) effects.push(...this.#unanswered(state, nowMs));
+    if (state.state === 'uncertain' && nowMs >= state.untilMs) {
+      for (const knob of this.#knobs.values()) {
+        if (knob.revision > 0) knob.effective = knob.spec.baseline;
+        knob.revision = 0;
+      }
+      const detail = 'the process did not answer; its lease has run out, so it is at its baselines';
+      this.#fail({ cause: 'unanswered', detail }, nowMs);
+    }
+    const holdsTuned = [...this.#knobs.values()].some((knob) => knob.revision > 0);
+    const mayRenew = this.#state.state !== 'closed' && this.#state.state !== 'uncertain';
+    if (holdsTuned && mayRenew && nowMs - this.#renewedMs >= this.#lease.ttlMs / RENEWALS_PER_TTL) {
+      this.#renewedMs = nowMs;
+      const { ttlMs } = this.#lease;
+      effects.push({
+        kind: 'renewal',
+        component: this.#component,
+        epoch: this.#epoch,
+        revision: this.#revision,
+        leaseTtlMs: ttlMs,
+      });
+    }
+    return effects;
+  }
+
+  /**
+   * Belief no longer holds (time jumped, values do not stick): everything is revoked, and once no lease can be alive any more
+   * the baselines are what the process holds.
+   */
+  doubt(nowMs: number, reason: string): readonly Effect[] {
+    if (this.#state.state === 'closed') return [];
+    this.#revision++;
+    // What is under way may be in force by now, or may still arrive.
+    for (const [id, knob] of this.#knobs) if (this.#awaiting.has(id)) knob.revision = Math.max(knob.revision, 1);
+    this.#awaiting.clear();
+    // A lease was last renewed at most now, and a message may be under way for as long as an answer may take.
+    this.#state = { state: 'uncertain', untilMs: nowMs + this.#lease.ttlMs + this.#lease.applyDeadlineMs };
+    return [
+      {
+        kind: 'revoke',
+        component: this.#component,
+        epoch: this.#epoch,
+        revision: this.#revision,
+        knobs: [...this.#knobs.keys()],
+        reason,
+      },
+    ];
+  }
+
+  #all(target: Setting): readonly KnobChange[] {
+    return Object.entries(target).flatMap(([knob, value]) => (this.#knobs.has(knob) ? [{ knob, value }] : []));
+  }
+
+  #settleKnob(command: Command, result: KnobResult): void {
+    const knob = this.#knobs.get(result.knob);
+    const change = command.changes.find((entry) => entry.knob === result.knob);
+    if (knob === undefined || change === undefined || !this.#awaiting.has(result.knob)) return;
+    if (result.state === 'applying' || result.state === 'draining') return;
+    this.#awaiting.delete(result.knob);
+    knob.effective = result.effectiveValue;
+    knob.revision = result.effectiveRevision;
+    if (result.state === 'applied') {
+      if (result.effectiveValue === change.value) return;
+      const detail = `${result.knob} was acknowledged as ${change.value} but reads back ${result.effectiveValue}`;
+      this.#failure = { cause: 'mismatch', detail };
+      return;
+    }
+    if (result.state === 'rejected_permanent') this.#remember(result.knob, change.value, result.error ?? 'no reason');
+    const cause = result.state === 'expired' || result.state === 'rolled_back' ? 'expired' : 'rejected';
+    this.#failure ??= { cause, detail: `${result.knob} = ${change.value}: ${result.error ?? result.state}` };
+  }
+
+  /** A result of an earlier command: an acknowledgement says nothing about now, a lease that ran out does. */
+  #heardLate(result: KnobResult, nowMs: number): void {
+    const knob = this.#knobs.get(result.knob);
+    if (knob === undefined || this.#awaiting.has(result.knob)) return;
+    if (result.state !== 'expired' && result.state !== 'rolled_back') return;
+    if (knob.revision === 0 || result.attemptedRevision < knob.revision) return;
+    knob.effective = result.effectiveValue;
+    knob.revision = result.effectiveRevision;
+    const detail = `${result.knob} is back at ${result.effectiveValue}: ${result.error ?? result.state}`;
+    if (this.#state.state === 'settled') this.#fail({ cause: 'expired', detail }, nowMs);
+    else this.#failure ??= { cause: 'expired', detail };
+  }
+
+  #unanswered(state: ActuatorState & { state: 'applying' }, nowMs: number): readonly Effect[] {
+    if (state.sends <= this.#lease.maxResends) {
+      this.#state = { ...state, deadlineMs: nowMs + this.#lease.applyDeadlineMs, sends: state.sends + 1 };
+      return [{ kind: 'command', command: state.command }];
+    }
+    return this.doubt(nowMs, `no answer to ${state.command.commandId} after ${state.sends} sends`);
+  }
+
+  #fail(failure: Failure, nowMs: number): void {
+    this.#state = { state: 'failed', failure, sinceMs: nowMs };
+  }
+
+  #remember(knob: string, value: KnobValue, reason: string): void {
+    if (this.#rejected.size >= MAX_REJECTED) {
+      const oldest = this.#rejected.keys().next().value;
+      if (oldest !== undefined) this.#rejected.delete(oldest);
+    }
+    this.#rejected.set(rejectionKey(knob, value), reason);
+  }
+}
+
+function rejectionKey(knob: string, value: KnobValue): string {
+  return `${knob}=${typeof value}:${value}`;
+}

@@ -1,0 +1,305 @@
+import type { Effect, Input, Manifest, OperatorRequest, SampleBatch } from './model.ts';
+import type { PerformanceProfile } from './profile/performance_profile.ts';
+import { ProfileStore } from './profile.ts';
+import { SeriesStore, type SeriesStoreCounts } from './series/store.ts';
+import type { EngineSettings } from './settings.ts';
+import { DEFAULT_MAPPINGS, Precedence, SignalMapper, type SignalMapping } from './signals.ts';
+import { configurationStrategy } from './tune/configuration.ts';
+import { Random, type RandomState } from './tune/random.ts';
+import { EMPTY_STANDING, type Standing } from './tune/standing.ts';
+import type { Strategy } from './tune/strategy.ts';
+import { timeoutStrategy } from './tune/timeout.ts';
+import { Tuner, type TunerView } from './tune/tuner.ts';
+
+/**
+ * The whole of the optimizer as one function of its inputs: `step(nowMs, input) → effects`.
+ *
+ *   samples → series → profile ─┐
+ *   results, sessions, operators ┴→ tuner of the component → decisions, commands, renewals, events, replies
+ *
+ * It decides on ticks. No clock, no I/O, no randomness but its own seed: the same inputs give the same effects, and
+ * `save()` is all that a later engine needs to go on. Effects are carried out in order; a decision is durable before
+ * what follows it.
+ */
+export interface Engine {
+  step(nowMs: number, input: Input): readonly Effect[];
+  view(component: string): View | undefined;
+  components(): readonly string[];
+  save(): SavedState;
+  stats(): EngineStats;
+}
+
+export interface EngineOptions {
+  readonly settings: EngineSettings;
+  readonly seed: number;
+  /** Raised at every start of the agent; older commands are refused by the processes. */
+  readonly epoch: number;
+  readonly saved?: SavedState;
+  readonly strategies?: readonly Strategy[];
+  /** In front of the default signal mappings. */
+  readonly mappings?: readonly SignalMapping[];
+}
+
+/** Plain JSON. */
+export interface SavedState {
+  readonly version: 1;
+  readonly random: RandomState;
+  readonly frozen?: string;
+  readonly components: Readonly<Record<string, Standing>>;
+}
+
+export interface View {
+  readonly component: string;
+  readonly atMs: number;
+  readonly profile?: PerformanceProfile;
+  readonly tuning?: TunerView;
+  readonly frozen?: string;
+}
+
+export interface EngineStats {
+  readonly series: SeriesStoreCounts & { readonly live: number };
+  /** Points of metrics that no mapping gives a meaning to. */
+  readonly unmapped: number;
+  /** Increments and sessions beyond `capacity`. */
+  readonly refusedComponents: number;
+  /** Times that the clock stepped or the agent stalled. */
+  readonly disturbances: number;
+}
+
+const EVICT_EVERY_MS = 60_000;
+const SERIES_IDLE_MS = 900_000;
+
+export function createEngine(options: EngineOptions): Engine {
+  return new SteppedEngine(options);
+}
+
+class SteppedEngine implements Engine {
+  readonly #options: EngineOptions;
+  readonly #settings: EngineSettings;
+  readonly #strategies: readonly Strategy[];
+  readonly #random: Random;
+  readonly #series: SeriesStore;
+  readonly #signals: SignalMapper;
+  readonly #profiles: ProfileStore;
+  readonly #tuners = new Map<string, Tuner>();
+  readonly #sources = new Map<string, Precedence>();
+  /** Standing of components that have not come back since the agent started. */
+  readonly #absent: Map<string, Standing>;
+  readonly #ids = { decision: 0, trial: 0, proposal: 0 };
+  #frozen: string | undefined;
+  #nowMs = Number.NEGATIVE_INFINITY;
+  #tickMs: number | undefined;
+  #evictedMs = 0;
+  #unmapped = 0;
+  #refused = 0;
+  #disturbances = 0;
+
+  constructor(options: EngineOptions) {
+    const { settings, saved } = options;
+    if (saved !== undefined && saved.version !== 1) {
+      throw new Error(`saved engine state has version ${saved.version}; this engine reads version 1`);
+    }
+    this.#options = options;
+    this.#settings = settings;
+    this.#strategies = options.strategies ?? [timeoutStrategy, configurationStrategy];
+    this.#random = saved === undefined ? Random.seeded(options.seed) : new Random(saved.random);
+    this.#series = new SeriesStore({ maxSeries: settings.capacity.maxSeries });
+    this.#signals = new SignalMapper([...(options.mappings ?? []), ...DEFAULT_MAPPINGS]);
+    this.#profiles = new ProfileStore(settings.profile, settings.capacity.maxComponents);
+    this.#absent = new Map(Object.entries(saved?.components ?? {}));
+    this.#frozen = saved?.frozen;
+  }
+
+  step(nowMs: number, input: Input): readonly Effect[] {
+    this.#nowMs = nowMs;
+    switch (input.kind) {
+      case 'samples':
+        this.#observe(input.batch, nowMs);
+        return [];
+      case 'result':
+        this.#tuners.get(input.component)?.result(input.commandId, input.results, nowMs);
+        return [];
+      case 'session':
+        if (input.event === 'opened') return this.#open(input.manifest, nowMs);
+        return this.#tuners.get(input.component)?.close(nowMs, input.reason) ?? [];
+      case 'override':
+        return this.#tuners.get(input.component)?.override(input.knob, input.value, nowMs) ?? [];
+      case 'operator':
+        return this.#operator(input.request, nowMs);
+      case 'tick':
+        return this.#tick(nowMs);
+    }
+  }
+
+  view(component: string): View | undefined {
+    const profile = this.#profiles.snapshot(component, this.#nowMs);
+    const tuning = this.#tuners.get(component)?.view();
+    if (profile === undefined && tuning === undefined) return undefined;
+    return {
+      component,
+      atMs: this.#nowMs,
+      ...(profile !== undefined && { profile }),
+      ...(tuning !== undefined && { tuning }),
+      ...(this.#frozen !== undefined && { frozen: this.#frozen }),
+    };
+  }
+
+  components(): readonly string[] {
+    return [...new Set([...this.#profiles.components, ...this.#tuners.keys()])];
+  }
+
+  save(): SavedState {
+    const components = new Map(this.#absent);
+    for (const [name, tuner] of this.#tuners) components.set(name, tuner.standing);
+    return {
+      version: 1,
+      random: this.#random.state(),
+      ...(this.#frozen !== undefined && { frozen: this.#frozen }),
+      components: Object.fromEntries(components),
+    };
+  }
+
+  stats(): EngineStats {
+    return {
+      series: { ...this.#series.counts, live: this.#series.size },
+      unmapped: this.#unmapped,
+      refusedComponents: this.#refused + this.#profiles.dropped.components,
+      disturbances: this.#disturbances,
+    };
+  }
+
+  #observe(batch: SampleBatch, nowMs: number): void {
+    for (let row = 0; row < batch.size; row++) {
+      const role = this.#signals.roleOf(batch.series[row]);
+      if (role === undefined) {
+        this.#unmapped++;
+        continue;
+      }
+      const increment = this.#series.normalise(batch, row);
+      if (increment === undefined) continue;
+      const component = this.#signals.componentOf(increment.series);
+      this.#profiles.observe(component, role, increment, nowMs);
+      if (component === undefined || (role.signal !== 'responseTime' && role.signal !== 'requests')) continue;
+      const tuner = this.#tuners.get(component);
+      const source = this.#sources.get(component);
+      if (tuner === undefined || source === undefined) continue;
+      // A counter of requests is believed only where no histogram of their durations is.
+      const offer = source.offer(role.signal === 'requests' ? role.rank + 1_000 : role.rank, nowMs);
+      if (offer === 'skip') continue;
+      if (offer === 'replaced') tuner.restartWindow(nowMs);
+      tuner.observe(role, increment);
+    }
+  }
+
+  #open(manifest: Manifest, nowMs: number): readonly Effect[] {
+    const { component } = manifest;
+    let tuner = this.#tuners.get(component);
+    if (tuner === undefined) {
+      if (this.#tuners.size >= this.#settings.capacity.maxComponents) {
+        this.#refused++;
+        const reason = `no room for component ${component}: capacity.maxComponents is ${this.#settings.capacity.maxComponents}`;
+        return [{ kind: 'event', event: { type: 'session_closed', component, atMs: nowMs, data: { reason } } }];
+      }
+      tuner = this.#newTuner(component);
+      this.#tuners.set(component, tuner);
+      this.#sources.set(
+        component,
+        new Precedence(this.#settings.profile.intervalMs * this.#settings.profile.windowSize),
+      );
+      this.#absent.delete(component);
+    }
+    return tuner.open(manifest, nowMs);
+  }
+
+  #newTuner(component: string): Tuner {
+    const { epoch } = this.#options;
+    const names = { decision: 'd', trial: 't', proposal: 'p' };
+    return new Tuner({
+      component,
+      epoch,
+      settings: this.#settings,
+      strategies: this.#strategies,
+      random: this.#random,
+      nextId: (what) => `${names[what]}${epoch}-${++this.#ids[what]}`,
+      responseTimes: (nowMs) => this.#profiles.open(component)?.responseTimes(nowMs),
+      standing: this.#absent.get(component) ?? EMPTY_STANDING,
+    });
+  }
+
+  #tick(nowMs: number): readonly Effect[] {
+    const effects: Effect[] = [];
+    const passedMs = nowMs - (this.#tickMs ?? nowMs);
+    this.#tickMs = nowMs;
+    // After a stall as long as a lease the processes have fallen back by themselves; after a step back nothing timed holds.
+    if (passedMs < 0 || passedMs >= this.#settings.lease.ttlMs) {
+      this.#disturbances++;
+      const reason = passedMs < 0 ? 'the clock stepped back' : `the agent stalled for ${Math.round(passedMs / 1000)} s`;
+      for (const tuner of this.#tuners.values()) effects.push(...tuner.disturb(nowMs, reason));
+    }
+    for (const [component, tuner] of this.#tuners) {
+      const stepped = tuner.tick(nowMs, this.#frozen);
+      for (const effect of stepped) {
+        effects.push(effect);
+        if (effect.kind === 'decision' && effect.decision.kind === 'promoted') {
+          const estimate = effect.decision.evidence?.effect?.estimate;
+          this.#profiles.get(component)?.optimized(nowMs, estimate === undefined ? undefined : -estimate);
+        }
+      }
+    }
+    if (nowMs - this.#evictedMs >= EVICT_EVERY_MS) {
+      this.#evictedMs = nowMs;
+      this.#series.evictIdle(nowMs, SERIES_IDLE_MS);
+    }
+    return effects;
+  }
+
+  #operator(request: OperatorRequest, nowMs: number): readonly Effect[] {
+    const { requestId, by } = request;
+    const reply = (ok: boolean, message: string): Effect => ({ kind: 'reply', requestId, ok, message });
+    if ((request.action === 'freeze' || request.action === 'unfreeze') && request.component === undefined) {
+      return this.#freezeAll(request.action === 'freeze' ? request.reason : undefined, by, nowMs, reply);
+    }
+    const target = this.#targetOf(request);
+    if (typeof target === 'string') return [reply(false, target)];
+    const { ok, message, effects } = target.operator(request, by, nowMs);
+    return [...effects, reply(ok, message)];
+  }
+
+  #targetOf(request: OperatorRequest): Tuner | string {
+    if (request.action === 'approve' || request.action === 'reject') {
+      const open = [...this.#tuners.values()].flatMap((tuner) => {
+        const id = tuner.standing.proposal?.id;
+        return id === undefined ? [] : [{ id, tuner }];
+      });
+      const found = open.find(({ id }) => id === request.proposalId);
+      const ids = open.map(({ id }) => id).join(', ') || 'none';
+      return found?.tuner ?? `no proposal ${request.proposalId}; open proposals: ${ids}`;
+    }
+    const component = request.component ?? '';
+    const known = [...this.#tuners.keys()].join(', ') || 'none connected yet';
+    return this.#tuners.get(component) ?? `unknown component ${component}; known: ${known}`;
+  }
+
+  #freezeAll(
+    reason: string | undefined,
+    by: string,
+    nowMs: number,
+    reply: (ok: boolean, message: string) => Effect,
+  ): readonly Effect[] {
+    if (reason === undefined && this.#frozen === undefined) return [reply(false, 'not frozen')];
+    const effects: Effect[] = [];
+    const text = reason === undefined ? `${by}: everything unfrozen` : `${by}: everything frozen: ${reason}`;
+    this.#frozen = reason;
+    if (reason !== undefined) {
+      for (const tuner of this.#tuners.values()) effects.push(...tuner.halt(nowMs, text));
+    }
+    const kind = reason === undefined ? 'unfrozen' : 'frozen';
+    const id = `d${this.#options.epoch}-${++this.#ids.decision}`;
+    return [
+      { kind: 'decision', decision: { id, atMs: nowMs, component: '*', kind, by, changes: [], reason: text } },
+      ...effects,
+      { kind: 'event', event: { type: kind, component: '*', atMs: nowMs, data: { reason: text, by } } },
+      reply(true, text),
+    ];
+  }
+}

@@ -1,0 +1,89 @@
+import type { ActuatorState } from '../actuator.ts';
+import type { Setting } from '../model.ts';
+import { Distribution } from '../series/distribution.ts';
+import type { Increment } from '../series/store.ts';
+import type { SignalRole } from '../signals.ts';
+import { type Measurement, MeasurementWindow, type WindowRule } from './window.ts';
+
+export type Reading =
+  | { readonly state: 'complete'; readonly measurement: Measurement }
+  | { readonly state: 'thin' }
+  | { readonly state: 'silent' };
+
+/**
+ * Takes one window after another, each at a given setting: waits until the setting is in force, lets it settle, then
+ * collects. A window at the setting of the one before starts where that one ended, so that no telemetry is wasted.
+ */
+export class Meter {
+  readonly #rule: WindowRule;
+  readonly #latencies = new Distribution();
+  #target: Setting | undefined;
+  #settleMs = 0;
+  #continuesFromMs: number | undefined;
+  #window: MeasurementWindow | undefined;
+  #last: { readonly target: Setting; readonly endMs: number } | undefined;
+  #exportIntervalMs = 0;
+
+  constructor(rule: WindowRule) {
+    this.#rule = rule;
+  }
+
+  observe(role: SignalRole, increment: Increment): void {
+    if (increment.kind === 'histogram' || increment.kind === 'sum') {
+      this.#exportIntervalMs = Math.min(increment.endMs - increment.startMs, this.#rule.maxMs);
+    }
+    this.#window?.observe(role, increment);
+  }
+
+  /** `changed`: values are being sent to reach the target, and need `settleMs` once they are in force. */
+  begin(target: Setting, changed: boolean, settleMs: number): void {
+    const continues = !changed && this.#last !== undefined && sameSetting(this.#last.target, target);
+    this.#continuesFromMs = continues ? this.#last?.endMs : undefined;
+    this.#target = target;
+    this.#settleMs = changed ? settleMs : 0;
+    this.#window = undefined;
+  }
+
+  /** Forgets the window under way; the next one starts afresh. */
+  cancel(): void {
+    this.#target = undefined;
+    this.#window = undefined;
+    this.#last = undefined;
+  }
+
+  /** A better source of the same signal has appeared: what was collected would be counted twice. */
+  restart(nowMs: number): void {
+    if (this.#window !== undefined) this.#window = new MeasurementWindow(this.#rule, nowMs, this.#latencies);
+    this.#last = undefined;
+  }
+
+  /** The window under way, for triggers that cannot wait for its end. */
+  partial(): { readonly requests: number; readonly errors: number } | undefined {
+    return this.#window;
+  }
+
+  collect(nowMs: number, actuator: ActuatorState): Reading | undefined {
+    if (this.#target === undefined || actuator.state !== 'settled') return undefined;
+    this.#window ??= new MeasurementWindow(
+      this.#rule,
+      this.#continuesFromMs ?? actuator.sinceMs + this.#settleMs,
+      this.#latencies,
+    );
+    const state = this.#window.state(nowMs, this.#exportIntervalMs);
+    if (state === 'open') return undefined;
+    if (state !== 'complete') {
+      this.cancel();
+      return { state };
+    }
+    const measurement = this.#window.measurement();
+    this.#last = { target: this.#target, endMs: measurement.endMs };
+    this.#window = undefined;
+    this.#target = undefined;
+    return { state, measurement };
+  }
+}
+
+function sameSetting(a: Setting, b: Setting): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}

@@ -1,0 +1,149 @@
+import type { Setting } from '../model.ts';
+import type { Random } from './random.ts';
+import { type Axis, decode, encode, neighbour } from './space.ts';
+
+/**
+ * Finding a direction: simultaneous-perturbation probing with a filtered gradient.
+ *
+ * Intuition. Two windows, one at `w + cΔ`, one at `w − cΔ` with random signs Δ, tell the slope along Δ whatever the number of knobs
+ * (SPSA). Plain SPSA follows each such slope and forgets it; we feed all of them into one linear model of the local slope β, so that
+ * three or four pairs already tell the knobs apart, and step only as far as the model is sure:
+ *
+ *   y₊ − y₋ = (u₊ − u₋)·β + ε,   β by recursive least squares with forgetting .9 and prior N(0, 1) per knob
+ *   Δuᵢ = −gain · βᵢ / (|βᵢ| + √Pᵢᵢ),   |Δuᵢ| ≤ the tier's step
+ *
+ * Units: u is the share of a knob's range, y the log objective, so βᵢ = 1 means e-fold worse over the whole range of knob i.
+ * The noise of a pair starts at that of the incumbent's own windows and follows the innovations.
+ *
+ * Fails where the slope at a distance `c` says nothing (flat plateaus, an optimum behind a hill) and slowly where
+ * noise is much larger than `c·β`; what it proposes is only ever a candidate for a proof.
+ *
+ * Sources: Spall, "Multivariate stochastic approximation using a simultaneous perturbation gradient approximation" (1992) and
+ * "Adaptive stochastic approximation by the simultaneous perturbation method" (2000); RLS with forgetting: Ljung 1999.
+ *
+ * Example: β = (−1.2 ± .2), gain .1 → a step of +.086 of the range.
+ */
+export interface ProbeRule {
+  /** Half the distance between the two points, as a share of the range. */
+  readonly perturbation: number;
+  readonly gain: number;
+  readonly maxStepRatio: number;
+}
+
+export interface ProbePair {
+  readonly plus: Setting;
+  readonly minus: Setting;
+  /** Which of the two runs first, by a coin. */
+  readonly plusFirst: boolean;
+}
+
+const FORGETTING = 0.9;
+const PRIOR_VARIANCE = 1;
+const NOISE_MEMORY = 0.8;
+const NOISE_FLOOR = 0.005;
+
+export class Probe {
+  readonly #axes: readonly Axis[];
+  readonly #rule: ProbeRule;
+  readonly #center: number[];
+  readonly #slope: number[];
+  readonly #covariance: number[][];
+  #noiseVariance: number;
+  #predictedGain = 0;
+  #open: { readonly plus: readonly number[]; readonly minus: readonly number[] } | undefined;
+
+  /** `start` gives every axis a value; `noise` is the standard deviation of a window's log objective. */
+  constructor(axes: readonly Axis[], start: Setting, noise: number, rule: ProbeRule) {
+    this.#axes = axes;
+    this.#rule = rule;
+    this.#center = axes.map((axis) => encode(axis, Number(start[axis.id])));
+    this.#slope = axes.map(() => 0);
+    this.#covariance = axes.map((_, i) => axes.map((_, j) => (i === j ? PRIOR_VARIANCE : 0)));
+    this.#noiseVariance = 2 * Math.max(noise, NOISE_FLOOR) ** 2;
+  }
+
+  /** The next pair of settings to measure. */
+  next(random: Random): ProbePair {
+    const plus: number[] = [];
+    const minus: number[] = [];
+    this.#axes.forEach((axis, i) => {
+      const [low, high] = this.#around(axis, this.#center[i]);
+      const up = random.sign() === 1;
+      plus.push(up ? high : low);
+      minus.push(up ? low : high);
+    });
+    const plusFirst = random.sign() === 1;
+    this.#open = {
+      plus: this.#axes.map((axis, i) => encode(axis, plus[i])),
+      minus: this.#axes.map((axis, i) => encode(axis, minus[i])),
+    };
+    return { plus: this.#setting(plus), minus: this.#setting(minus), plusFirst };
+  }
+
+  /** Log objectives of the pair last asked for; moves the centre. */
+  observe(yPlus: number, yMinus: number): void {
+    const open = this.#open;
+    if (open === undefined) throw new Error('Probe.observe without a pair from Probe.next');
+    this.#open = undefined;
+    const x = open.plus.map((u, i) => u - open.minus[i]);
+    this.#learn(x, yPlus - yMinus);
+    this.#axes.forEach((_, i) => {
+      const slope = this.#slope[i];
+      const certainty = Math.abs(slope) + Math.sqrt(this.#covariance[i][i]);
+      const wanted = (-this.#rule.gain * slope) / certainty;
+      const step = Math.max(-this.#rule.maxStepRatio, Math.min(this.#rule.maxStepRatio, wanted));
+      const from = this.#center[i];
+      this.#center[i] = Math.max(0, Math.min(1, from + step));
+      this.#predictedGain += slope * (this.#center[i] - from);
+    });
+  }
+
+  /** Where the probes have led: a setting that the process can take. */
+  candidate(): Setting {
+    return this.#setting(this.#axes.map((axis, i) => decode(axis, this.#center[i])));
+  }
+
+  /** Log objective that the slopes along the way promise for the candidate (negative is better); not a proof. */
+  get predictedGain(): number {
+    return this.#predictedGain;
+  }
+
+  #setting(values: readonly number[]): Setting {
+    return Object.fromEntries(this.#axes.map((axis, i) => [axis.id, values[i]]));
+  }
+
+  /** Two different values around a centre, moved inwards at an edge, at least one grid step apart. */
+  #around(axis: Axis, u: number): readonly [number, number] {
+    const c = Math.min(this.#rule.perturbation, this.#rule.maxStepRatio);
+    const center = Math.max(c, Math.min(1 - c, u));
+    const low = decode(axis, center - c);
+    const high = decode(axis, center + c);
+    if (low !== high) return [low, high];
+    const above = neighbour(axis, high, 1);
+    return above === high ? [neighbour(axis, low, -1), high] : [low, above];
+  }
+
+  #learn(x: readonly number[], difference: number): void {
+    const p = this.#covariance;
+    const px = p.map((row) => row.reduce((sum, value, j) => sum + value * x[j], 0));
+    const explained = px.reduce((sum, value, i) => sum + value * x[i], 0);
+    const innovation = difference - x.reduce((sum, value, i) => sum + value * this.#slope[i], 0);
+    const total = explained + this.#noiseVariance;
+    for (let i = 0; i < x.length; i++) {
+      const gain = px[i] / total;
+      this.#slope[i] += gain * innovation;
+      for (let j = 0; j < x.length; j++) p[i][j] -= gain * px[j];
+    }
+    // Forgetting keeps the slope of a curved surface current; a knob that was not excited must not become "unknown without limit".
+    for (let i = 0; i < x.length; i++) {
+      for (let j = 0; j < x.length; j++) p[i][j] /= FORGETTING;
+      const scale = Math.sqrt(Math.min(1, PRIOR_VARIANCE / p[i][i]));
+      for (let j = 0; j < x.length; j++) {
+        p[i][j] *= scale;
+        p[j][i] *= scale;
+      }
+    }
+    const surprise = Math.max(innovation * innovation - explained, NOISE_FLOOR ** 2);
+    this.#noiseVariance = NOISE_MEMORY * this.#noiseVariance + (1 - NOISE_MEMORY) * surprise;
+  }
+}

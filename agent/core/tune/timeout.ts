@@ -1,0 +1,92 @@
+import type { KnobSpec } from '../model.ts';
+import { msPerUnit } from '../signals.ts';
+import { decode, encode } from './space.ts';
+import type { Strategy, TunableKnob } from './strategy.ts';
+
+/**
+ * The design document's Timeout Optimization, judged on the latency distribution before anything is touched.
+ *
+ * Intuition. A timeout far above what requests take lets stuck requests hold their place. The document proposes `1.5 × average`, at least
+ * 10 ms, where the average is below 80 % of the present timeout. But a timeout also cuts every honest request that is slower: with a
+ * heavy tail 1.5 × average would cut several percent of them. So the proposal is raised to the quantile that cuts at most a tenth of the
+ * error limit, with a fifth of head room; what is left of the gain is then put to trial like any change, and if that is no longer
+ * below the present timeout, the reason is recorded instead.
+ *
+ *   proposal = max(1.5 · mean, 10 ms, 1.2 · Q(1 − errorLimit / 10))
+ *
+ * Units: milliseconds inside, the knob's own unit outside. Censoring: requests that the present timeout already cut are missing above it,
+ * so the distribution is only believed below 80 % of the present timeout.
+ * Fails when fewer than 1,000 requests have been seen (a tail quantile needs them): no plan.
+ * Sources: the design document; quantile-based limits with margin as in Autopilot (Rzadca et al., EuroSys 2020).
+ */
+const AVERAGE_FACTOR = 1.5;
+const FLOOR_MS = 10;
+const APPLIES_BELOW = 0.8;
+const MIN_REQUESTS = 1000;
+const TAIL_MARGIN = 1.2;
+/** Share of the error limit that a new timeout may use up. */
+const LIMIT_SHARE = 0.1;
+
+export const timeoutStrategy: Strategy = {
+  name: 'Timeout Optimization',
+  description: 'Adjusts component timeout based on performance patterns',
+  applicableTiers: ['stable', 'advanced', 'experimental'],
+  priority: 8,
+  plan(context, modes) {
+    const { responseTimes, incumbent, limits } = context;
+    const mean = responseTimes.mean();
+    const tail = responseTimes.quantile(1 - limits.errorRatio * LIMIT_SHARE);
+    if (mean === undefined || tail === undefined || responseTimes.count < MIN_REQUESTS) return undefined;
+    for (const knob of context.knobs) {
+      const { spec, axis } = knob;
+      if (spec.role !== 'timeout' || axis === undefined || !modes.includes(knob.mode)) continue;
+      const unitMs = timeUnitMs(spec);
+      const now = incumbent[spec.id];
+      if (unitMs === undefined || typeof now !== 'number') continue;
+      const nowTimeoutMs = now * unitMs;
+      if (!(mean < nowTimeoutMs * APPLIES_BELOW)) continue;
+
+      const documentMs = Math.max(mean * AVERAGE_FACTOR, FLOOR_MS);
+      const safeMs = Math.max(documentMs, tail * TAIL_MARGIN);
+      const cutRatio = responseTimes.fractionAbove(documentMs);
+      const value = upwards(knob, safeMs / unitMs);
+      const signals = {
+        responseTimeMsAverage: mean,
+        responseTimeMsTail: tail,
+        timeoutMs: nowTimeoutMs,
+        documentTimeoutMs: documentMs,
+        cutRatioAtDocumentTimeout: cutRatio,
+        requests: responseTimes.count,
+      };
+      if (value * unitMs >= nowTimeoutMs * APPLIES_BELOW) {
+        return {
+          kind: 'shadow_rejected',
+          setting: { [spec.id]: upwards(knob, documentMs / unitMs) },
+          reason: `a ${spec.id} of ${documentMs.toFixed(1)} ms (1.5 × the average) would have cut ${(cutRatio * 100).toFixed(2)} % of ${responseTimes.count} requests; one that is safe (${(value * unitMs).toFixed(1)} ms) is not worth changing from ${nowTimeoutMs.toFixed(1)} ms`,
+          signals,
+        };
+      }
+      if (context.rejection(spec.id, value) !== undefined) continue;
+      return {
+        kind: 'candidate',
+        setting: { [spec.id]: value },
+        reason: `the average response time of ${mean.toFixed(1)} ms is below 80 % of ${spec.id} (${nowTimeoutMs.toFixed(1)} ms); ${(value * unitMs).toFixed(1)} ms would have cut ${(responseTimes.fractionAbove(value * unitMs) * 100).toFixed(3)} % of ${responseTimes.count} requests`,
+        signals,
+      };
+    }
+    return undefined;
+  },
+};
+
+/** Milliseconds per unit of a timeout knob; undefined when its unit is not a time. */
+function timeUnitMs(spec: KnobSpec): number | undefined {
+  return spec.type === 'duration' ? 1000 : msPerUnit(spec.unit);
+}
+
+/** The smallest value the knob can take that is not below the wanted one. */
+function upwards({ axis }: TunableKnob, wanted: number): number {
+  if (axis === undefined) return wanted;
+  const nearest = decode(axis, encode(axis, wanted));
+  const step = axis.spec.step ?? (axis.spec.type === 'int' ? 1 : 0);
+  return nearest >= wanted ? nearest : Math.min(nearest + step, axis.max);
+}

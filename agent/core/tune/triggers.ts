@@ -1,0 +1,55 @@
+import type { EngineSettings } from '../settings.ts';
+import type { Measurement } from './window.ts';
+
+/**
+ * When to stop an experiment without waiting for statistics. Each returns the reason in words, or undefined.
+ *
+ * These rules may be wrong about the cause (a spike of the load looks the same): a needless rollback costs one trial, a missed one
+ * costs the users.
+ */
+
+/** Two windows in a row more than 28 % worse than the incumbent (ln 1.28 in log units). */
+const FAR_WORSE = Math.log(1.28);
+/** So few errors are chance, whatever ratio they make. */
+const MIN_ERRORS = 5;
+
+export function errorTrigger(
+  counts: { readonly requests: number; readonly errors: number },
+  limitRatio: number,
+  incumbentRatio: number,
+): string | undefined {
+  if (counts.errors < MIN_ERRORS || counts.requests === 0) return undefined;
+  const ratio = counts.errors / counts.requests;
+  // Repair mode: where the incumbent itself is over the limit, "as bad as now, and half as much again" is the limit.
+  const allowed = Math.max(limitRatio, incumbentRatio * 1.5);
+  if (ratio <= allowed) return undefined;
+  return `error ratio ${percent(ratio)} over ${counts.requests} requests is above ${percent(allowed)}`;
+}
+
+export function latencyTrigger(
+  measurement: Measurement,
+  limits: EngineSettings['limits'],
+  incumbentMsP95: number | undefined,
+): string | undefined {
+  const { latencyMsP95 } = measurement;
+  if (limits.responseTimeMsP95 === undefined || latencyMsP95 === undefined) return undefined;
+  const allowed = Math.max(limits.responseTimeMsP95, incumbentMsP95 ?? 0);
+  if (latencyMsP95 <= allowed) return undefined;
+  return `p95 of ${latencyMsP95.toFixed(1)} ms is above ${allowed.toFixed(1)} ms`;
+}
+
+/** Counts windows far worse than the incumbent; fires on the second in a row. */
+export class FarWorse {
+  #inARow = 0;
+
+  observe(y: number, incumbentY: number): string | undefined {
+    this.#inARow = y - incumbentY > FAR_WORSE ? this.#inARow + 1 : 0;
+    if (this.#inARow < 2) return undefined;
+    return `two windows in a row more than 28 % worse than before (the last ${percent(Math.expm1(y - incumbentY))})`;
+  }
+}
+
+export function percent(ratio: number): string {
+  const value = ratio * 100;
+  return `${Math.abs(value) >= 10 ? value.toFixed(0) : value.toFixed(1)} %`;
+}
