@@ -1,4 +1,5 @@
 import type { ComponentPolicy, EngineSettings } from '../core/settings.ts';
+import { DEFAULT_MAPPINGS, type SignalMapping } from '../core/signals.ts';
 import type { Config } from './schema.ts';
 
 /** The part of the configuration that the engine needs, in its own words. */
@@ -25,6 +26,11 @@ export function engineSettings(config: Config): EngineSettings {
     profile: { intervalMs: config.monitoring.interval, windowSize: config.monitoring.windowSize },
     capacity: config.capacity,
   };
+}
+
+/** What metrics mean: the configuration's own rows, which win, and then the defaults. */
+export function signalMappings(config: Config): readonly SignalMapping[] {
+  return [...config.signals, ...DEFAULT_MAPPINGS];
 }
 
 function componentPolicy(policy: Config['components'][string]): ComponentPolicy {

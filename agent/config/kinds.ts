@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseAddress } from '../rpc/address.ts';
 
 /** What the schema says of a key beyond its type: read by error messages, the reference file and the JSON Schema. */
 export type KeyNotes = {
@@ -87,16 +88,22 @@ export function text(description: string, allowed: string, pattern: RegExp = /^[
     .meta(notes(description, allowed, {}));
 }
 
-/** `host:port`, `[v6]:port` or `unix:/path`. */
-export const ADDRESS =
-  /^(?:(?<host>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):(?<port>\d{1,5})|unix:(?<path>\/\S{1,100}))$/;
-
 export function address(description: string) {
   return z
     .string()
-    .regex(ADDRESS)
-    .refine((value) => Number(ADDRESS.exec(value)?.groups?.port ?? 0) <= 65_535)
+    .max(300)
+    .refine(isAddress)
     .meta(notes(description, 'host:port, [IPv6]:port or unix:/absolute/path; port 0 lets the system choose', {}));
+}
+
+function isAddress(value: string): boolean {
+  try {
+    parseAddress(value);
+    return true;
+  } catch {
+    // It says what is allowed; so does the key's own note, with the line in the file.
+    return false;
+  }
 }
 
 function notes(description: string, allowed: string, options: { readonly inert?: boolean }): KeyNotes {

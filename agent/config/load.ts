@@ -1,4 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { defaultSocketPath } from '../rpc/address.ts';
 import { keysOf, outline } from './outline.ts';
 import { formatProblems, type Problem, problemAt, problemsOf } from './problems.ts';
 import { breaches, exportsToItself } from './rules.ts';
@@ -20,9 +22,9 @@ export type Loaded =
 /** Larger is a mistake, and would be read into memory whole. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
-/** Every default. */
+/** Every default, in an empty environment. */
 export function defaultConfig(): Config {
-  return deepFreeze(configSchema.parse({}));
+  return deepFreeze(withSocket(configSchema.parse({}), {}));
 }
 
 /** Reads and validates a file; without one, the defaults and the environment. Never throws. */
@@ -47,7 +49,7 @@ export function parseConfig(text: string, environment: Environment, source = 'co
   const parsed = configSchema.safeParse(file.data);
   if (!parsed.success) return refused(source, problemsOf(parsed.error.issues, configSchema, file.places));
 
-  const { config, notes } = withEndpointFromEnvironment(parsed.data, environment);
+  const { config, notes } = withEndpoint(withSocket(parsed.data, environment), environment);
   const broken = breaches(config);
   if (broken.length > 0) {
     return refused(
@@ -62,11 +64,18 @@ function refused(source: string, problems: readonly Problem[]): Loaded {
   return { ok: false, problems, message: formatProblems(source, problems) };
 }
 
+/** `auto` becomes the path where this user's clients look. */
+function withSocket(config: Config, environment: Environment): Config {
+  if (config.control.socket !== 'auto') return config;
+  const socket = defaultSocketPath(environment.XDG_RUNTIME_DIR, userInfo().uid);
+  return { ...config, control: { ...config.control, socket } };
+}
+
 /**
  * OTEL_EXPORTER_OTLP_ENDPOINT counts where the file sets no endpoint. A process next to the agent has it point at the
  * agent, and the agent often inherits that environment: then own telemetry stays off, and the log says so.
  */
-function withEndpointFromEnvironment(config: Config, environment: Environment): { config: Config; notes: string[] } {
+function withEndpoint(config: Config, environment: Environment): { config: Config; notes: string[] } {
   const endpoint = environment.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT || environment.OTEL_EXPORTER_OTLP_ENDPOINT;
   if (config.telemetry.endpoint !== null || endpoint === undefined || endpoint === '') return { config, notes: [] };
   const variable = environment.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT

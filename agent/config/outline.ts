@@ -31,7 +31,10 @@ export function outline(schema: z.core.$ZodType): Outline {
 /** Keys and their schemas where `schema` is a section; nothing where it is a value. */
 export function keysOf(schema: z.core.$ZodType): readonly (readonly [string, z.core.$ZodType])[] {
   const { bare } = outline(schema);
-  return bare instanceof z.ZodObject ? Object.entries(bare.def.shape) : [];
+  if (bare instanceof z.ZodObject) return Object.entries(bare.def.shape);
+  // Of a list's rows that differ by kind: every key that some kind has.
+  if (bare instanceof z.ZodDiscriminatedUnion) return [...new Map(bare.def.options.flatMap(keysOf))];
+  return [];
 }
 
 /** The schema at a path, through sections, mappings and lists; `undefined` where the path names no key. */
@@ -40,7 +43,8 @@ export function schemaAt(root: z.core.$ZodType, path: readonly PropertyKey[]): z
   for (const key of path) {
     if (at === undefined) return undefined;
     const { bare } = outline(at);
-    if (bare instanceof z.ZodObject) at = keysOf(bare).find(([name]) => name === key)?.[1];
+    if (bare instanceof z.ZodObject || bare instanceof z.ZodDiscriminatedUnion)
+      at = keysOf(bare).find(([name]) => name === key)?.[1];
     else if (bare instanceof z.ZodRecord) at = bare.def.valueType;
     else if (bare instanceof z.ZodArray) at = bare.def.element;
     else at = undefined;

@@ -2,7 +2,9 @@ import { validate as isCron } from 'node-cron';
 import { z } from 'zod';
 import { KNOB_MODES, TIERS } from '../core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS as ENGINE } from '../core/settings.ts';
+import { DEFAULT_TCP_ADDRESS } from '../rpc/address.ts';
 import { address, bytes, choice, duration, flag, formatDuration, integer, number, text } from './kinds.ts';
+import { signalRow } from './signal-rows.ts';
 
 /*
  * Every key of the configuration, once: types, validation, defaults, `config/schema.json` and `config/agent.yaml` all
@@ -178,15 +180,15 @@ const receivers = section('Where telemetry comes in.', {
 
 const control = section('Where AI processes connect, declare their knobs and receive values.', {
   socket: text(
-    'Unix socket, created with mode 0600; null: none.',
-    'a path of at most 100 characters, or null',
+    'Unix socket, created with mode 0600. auto: $XDG_RUNTIME_DIR/performance-optimizer/control.sock, or else the same under /tmp/performance-optimizer-UID; clients look there by themselves. null: none.',
+    'auto, a path of at most 100 characters, or null',
     /^[^\p{Cc}]{1,100}$/u,
   )
     .nullable()
-    .default('/tmp/performance-optimizer/control.sock'),
+    .default('auto'),
   address: address('TCP on loopback; null: none. Beyond loopback needs mutual TLS, which this version does not have.')
     .nullable()
-    .default('127.0.0.1:4319'),
+    .default(DEFAULT_TCP_ADDRESS),
   heartbeatInterval: duration('Time between two heartbeats of a session.', { min: 100, max: 5 * MINUTE }).prefault(
     formatDuration(ENGINE.lease.ttlMs / 3),
   ),
@@ -342,6 +344,19 @@ export const configSchema = z.strictObject({
           limits: { errorRatio: 0.005 },
         },
       },
+    }),
+  signals: z
+    .array(signalRow)
+    .max(1_000)
+    .default([])
+    .meta({
+      description: 'What metrics mean, before the defaults: the OpenTelemetry names are known without a row here.',
+      allowed: 'a list of at most 1000 rows, each with metric and signal',
+      example: [
+        { metric: 'my_server_latency', signal: 'responseTime', unit: 'ms' },
+        { metric: 'my_server_waiting', signal: 'queueDepth' },
+        { metric: 'http.server.request.duration', signal: 'ignore' },
+      ],
     }),
   tuning,
   capacity,

@@ -13,6 +13,7 @@ export interface YamlFile {
 const REFERENCE = /\$(\$?)\{env:([^}]*)\}/g;
 // `{ key: ${env:X} }`: YAML reads these braces as its own.
 const FLOW_REFERENCE = /\{[^"'\n]*:\s*\$\{env:/;
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the text is about this very syntax.
 const FLOW_HINT = '; inside { } put quotes around "${env:…}", or give the key a line of its own';
 const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
 

@@ -1,16 +1,19 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the texts are about this very syntax.
 import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { engineSettings } from '../../agent/config/engine.ts';
+import { engineSettings, signalMappings } from '../../agent/config/engine.ts';
 import { defaultConfig, loadConfig, parseConfig } from '../../agent/config/load.ts';
 import { keysOf, outline } from '../../agent/config/outline.ts';
 import { renderDefaults, renderJsonSchema } from '../../agent/config/reference.ts';
 import { exportsToItself } from '../../agent/config/rules.ts';
 import { type Config, configSchema } from '../../agent/config/schema.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
+import { DEFAULT_MAPPINGS } from '../../agent/core/signals.ts';
+import { defaultSocketPath } from '../../agent/rpc/address.ts';
 
 function accepted(text: string, environment = {}): Config {
   const loaded = parseConfig(text, environment, 'agent.yaml');
@@ -134,6 +137,20 @@ describe('what is refused', () => {
     ['telemetry: { endpoint: "http://localhost:4317" }', "telemetry.endpoint: is this agent's own receiver"],
     ['state: { maintenance: "every now and then" }', 'state.maintenance: "every now and then" is not allowed'],
     ['receivers: { otlp: { grpc: { address: "localhost:99999" } } }', 'receivers.otlp.grpc.address: "localhost:99999"'],
+    [
+      'signals: [{ metric: a, signal: latency }]',
+      `signals.0.signal: "latency" is not allowed; allowed: one of responseTime`,
+    ],
+    [
+      'signals: [{ metric: a, signal: responseTime, unit: parsec }]',
+      'signals.0.unit: "parsec" is not allowed; allowed: a UCUM',
+    ],
+    ['signals: [{ metric: a, signal: tokens, direction: up }]', 'signals.0.direction: "up" is not allowed'],
+    [
+      'signals: [{ metric: a, signal: requests, outcom: ok }]',
+      'signals.0.outcom: unknown key; did you mean "outcome"?',
+    ],
+    ['signals: [{ signal: requests }]', 'signals.0.metric: is missing; allowed: a metric name'],
     ['a: 1\na: 2', 'agent.yaml:2: not valid YAML: Map keys must be unique'],
     ['- 1', 'a mapping or a list is not allowed; allowed: a mapping with the keys monitoring,'],
     ['__proto__: { debug: true }', '__proto__: unknown key'],
@@ -234,6 +251,22 @@ describe('own telemetry', () => {
 test('keys that nothing reads yet are said, and only where a file changes them', () => {
   const loaded = parseConfig('analytics: { enabled: true }\nthresholds: { resourceUsage: { cpu: 70 } }\n', {});
   expect(loaded.ok && loaded.notes).toEqual(['thresholds.resourceUsage.cpu has no effect in this version']);
+});
+
+test('signal rows come before the defaults, complete', () => {
+  const config = accepted('signals: [{ metric: "my_*", signal: responseTime, unit: ms, where: { kind: [a, ""] } }]');
+  expect(signalMappings(config)).toEqual([
+    { metric: 'my_*', signal: 'responseTime', unit: 'ms', where: { kind: ['a', ''] }, rank: 0 },
+    ...DEFAULT_MAPPINGS,
+  ]);
+});
+
+test('the socket is where this user’s clients look, a path, or none', () => {
+  const socket = (text: string, environment = {}) => accepted(text, environment).control.socket;
+  expect(socket('', { XDG_RUNTIME_DIR: '/run/user/7' })).toBe(defaultSocketPath('/run/user/7', 0));
+  expect(socket('')).toBe(defaultSocketPath(undefined, userInfo().uid));
+  expect(socket('control: { socket: /run/p.sock }')).toBe('/run/p.sock');
+  expect(socket('control: { socket: null }')).toBeNull();
 });
 
 test('a component’s policy reaches the engine in its units', () => {

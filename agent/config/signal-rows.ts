@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import {
+  LATENCY_SIGNALS,
+  LEVEL_SIGNALS,
+  msPerUnit,
+  RESOURCES,
+  type ResourceMeasure,
+  type ResourceScope,
+} from '../core/signals.ts';
+import { choice, integer, number, text } from './kinds.ts';
+
+/* Rows of the configuration's `signals`: the same shape as the core's `SignalMapping`, which the compiler checks. */
+
+const SCOPES = ['process', 'container', 'host'] as const satisfies readonly ResourceScope[];
+const MEASURES = ['utilization', 'usage', 'limit', 'time'] as const satisfies readonly ResourceMeasure[];
+const ALLOWED_SIGNALS = [...LATENCY_SIGNALS, 'requests', ...LEVEL_SIGNALS, 'tokens', 'resource', 'ignore'].join(', ');
+const signal = { description: 'What the metric means.', allowed: `one of ${ALLOWED_SIGNALS}` };
+
+const row = {
+  metric: text('Name of the metric, exact or with * for any run of characters.', 'a metric name'),
+  where: z
+    .record(z.string(), z.array(z.string()))
+    .meta({
+      description: 'Only points whose attribute has one of these values; "" stands for an absent attribute.',
+      allowed: 'a mapping of attribute names to lists of values',
+    })
+    .exactOptional(),
+  rank: integer('Of several sources of one signal, the lowest rank counts. The defaults begin at 10.', {
+    min: 0,
+    max: 1_000,
+  }).default(0),
+};
+const scale = number('Factor to the signal’s unit.', { min: 1e-12, max: 1e12 }).exactOptional();
+const outcome = z
+  .union([
+    z.enum(['standard', 'ok', 'error']),
+    z.strictObject({ attribute: z.string().min(1), errorValues: z.array(z.string()) }),
+  ])
+  .meta({
+    description: 'Which requests failed: by the semantic conventions, all, none, or by an attribute of their own.',
+    allowed: 'standard, ok, error, or { attribute: NAME, errorValues: [...] }',
+  })
+  .exactOptional();
+
+export const signalRow = z
+  .discriminatedUnion('signal', [
+    z.strictObject({
+      ...row,
+      signal: z.enum(LATENCY_SIGNALS).meta(signal),
+      unit: z
+        .string()
+        .refine((unit) => msPerUnit(unit) !== undefined)
+        .meta({
+          description: 'Unit of the values where the series names none.',
+          allowed: 'a UCUM time unit: s, ms, us, ns',
+        }),
+      outcome,
+    }),
+    z.strictObject({ ...row, signal: z.literal('requests').meta(signal), outcome }),
+    z.strictObject({ ...row, signal: z.enum(LEVEL_SIGNALS).meta(signal), scale }),
+    z.strictObject({
+      ...row,
+      signal: z.literal('tokens').meta(signal),
+      direction: choice('Of the tokens.', ['input', 'output']),
+      scale,
+    }),
+    z.strictObject({
+      ...row,
+      signal: z.literal('resource').meta(signal),
+      resource: choice('Which one.', RESOURCES),
+      scope: choice('Of what.', SCOPES),
+      measure: choice(
+        'What the value is: a ratio of the limit, cores or bytes used, the limit, or CPU time.',
+        MEASURES,
+      ),
+      scale,
+    }),
+    z.strictObject({ ...row, signal: z.literal('ignore').meta(signal) }),
+  ])
+  .meta({ description: 'One metric and its meaning.' });
