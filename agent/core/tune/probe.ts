@@ -7,10 +7,11 @@ import { type Axis, decode, encode, neighbour } from './space.ts';
  *
  * Intuition. Two windows, one at `w + cΔ`, one at `w − cΔ` with random signs Δ, tell the slope along Δ whatever the number of knobs
  * (SPSA). Plain SPSA follows each such slope and forgets it; we feed all of them into one linear model of the local slope β, so that
- * three or four pairs already tell the knobs apart, and step only as far as the model is sure:
+ * three or four pairs already tell the knobs apart, and step only as far as the model is sure (soft threshold at one standard error,
+ * so that noise alone moves nothing):
  *
  *   y₊ − y₋ = (u₊ − u₋)·β + ε,   β by recursive least squares with forgetting .9 and prior N(0, 1) per knob
- *   Δuᵢ = −gain · βᵢ / (|βᵢ| + √Pᵢᵢ),   |Δuᵢ| ≤ the tier's step
+ *   Δuᵢ = −gain · sign(βᵢ) · max(0, 1 − √Pᵢᵢ / |βᵢ|),   |Δuᵢ| ≤ the tier's step
  *
  * Units: u is the share of a knob's range, y the log objective, so βᵢ = 1 means e-fold worse over the whole range of knob i.
  * The noise of a pair starts at that of the incumbent's own windows and follows the innovations.
@@ -21,7 +22,7 @@ import { type Axis, decode, encode, neighbour } from './space.ts';
  * Sources: Spall, "Multivariate stochastic approximation using a simultaneous perturbation gradient approximation" (1992) and
  * "Adaptive stochastic approximation by the simultaneous perturbation method" (2000); RLS with forgetting: Ljung 1999.
  *
- * Example: β = (−1.2 ± .2), gain .1 → a step of +.086 of the range.
+ * Example: β = −1.2 ± .3, gain .1 → a step of +.075 of the range; β = −.2 ± .3 → none.
  */
 export interface ProbeRule {
   /** Half the distance between the two points, as a share of the range. */
@@ -89,8 +90,9 @@ export class Probe {
     this.#learn(x, yPlus - yMinus);
     this.#axes.forEach((_, i) => {
       const slope = this.#slope[i];
-      const certainty = Math.abs(slope) + Math.sqrt(this.#covariance[i][i]);
-      const wanted = (-this.#rule.gain * slope) / certainty;
+      const error = Math.sqrt(this.#covariance[i][i]);
+      const certainty = Math.max(0, 1 - error / Math.abs(slope));
+      const wanted = -this.#rule.gain * Math.sign(slope) * certainty;
       const step = Math.max(-this.#rule.maxStepRatio, Math.min(this.#rule.maxStepRatio, wanted));
       const from = this.#center[i];
       this.#center[i] = Math.max(0, Math.min(1, from + step));

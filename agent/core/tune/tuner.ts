@@ -134,7 +134,7 @@ export class Tuner {
   readonly #burn: BurnRate | undefined;
   readonly #errorBudget: ErrorBudget;
   #farWorse = new FarWorse();
-  #wallet: Wallet;
+  #wallet: Wallet | undefined;
   #walletMs: number | undefined;
   #standing: Standing;
   #manifest: Manifest | undefined;
@@ -154,7 +154,6 @@ export class Tuner {
     this.#meter = new Meter(settings.window);
     this.#burn = settings.slo === undefined ? undefined : new BurnRate(settings.slo.targetRatio);
     this.#errorBudget = new ErrorBudget(settings.proof.alpha, standing.errorBudget);
-    this.#wallet = new Wallet(this.#harmRatio, standing.walletBalance);
   }
 
   // -------------------------------------------------------------------------------------------------------------
@@ -163,7 +162,8 @@ export class Tuner {
   open(manifest: Manifest, nowMs: number): readonly Effect[] {
     if (this.#trial !== undefined) this.#endTrial('rolled_back', 'the process declared its knobs anew', nowMs, false);
     this.#manifest = manifest;
-    this.#wallet = new Wallet(this.#harmRatio, this.#wallet.balance);
+    // Only now is the tier known, and with it the size of the wallet.
+    this.#wallet = new Wallet(this.#harmRatio, this.#wallet?.balance ?? this.#standing.walletBalance);
     this.#actuator.open(manifest, nowMs);
     this.#meter.cancel();
     this.#reference.clear();
@@ -302,7 +302,9 @@ export class Tuner {
 
   /** What must outlive the agent. */
   get standing(): Standing {
-    return { ...this.#standing, errorBudget: this.#errorBudget.state(), walletBalance: this.#wallet.balance };
+    const errorBudget = this.#errorBudget.state();
+    const walletBalance = this.#wallet?.balance;
+    return { ...this.#standing, errorBudget, ...(walletBalance !== undefined && { walletBalance }) };
   }
 
   view(): TunerView {
@@ -339,7 +341,7 @@ export class Tuner {
       }),
       ...(standing.proposal !== undefined && { proposal: standing.proposal }),
       ...(standing.frozen !== undefined && { frozen: standing.frozen }),
-      walletBalance: this.#wallet.balance,
+      walletBalance: this.#wallet?.balance ?? 0,
       alpha: this.#errorBudget.alpha,
     };
   }
@@ -354,7 +356,7 @@ export class Tuner {
     const context = this.#context(nowMs);
     this.#recommend(context);
     this.#propose(context);
-    if (this.#maxStep === 0 || this.#wallet.balance < this.#walletToStart) return;
+    if (this.#maxStep === 0 || !this.#canStart) return;
     const approved = this.#approved();
     if (approved !== undefined) return this.#toReference(approved.plan, approved.strategy, nowMs);
     const selection = select(this.#options.strategies, context, ['auto'], this.#standing);
@@ -493,7 +495,7 @@ export class Tuner {
     if (this.#isTrying) {
       const excess = Math.max(0, y - this.#reference.y);
       trial.harmSpent += excess;
-      this.#wallet.settle(excess);
+      this.#wallet?.settle(excess);
       this.#walletMs = nowMs;
       const trouble =
         this.#farWorse.observe(y, this.#reference.y) ??
@@ -580,7 +582,7 @@ export class Tuner {
     const [plus, minus] = phase.pair.plusFirst ? [phase.first, y] : [y, phase.first];
     trial.probe.observe(plus, minus);
     trial.pairs++;
-    if (!this.#wallet.canExplore) return this.#endTrial('rolled_back', 'the harm wallet is empty', nowMs, true);
+    if (!this.#canGoOn) return this.#endTrial('rolled_back', 'the harm wallet is empty', nowMs, true);
     if (trial.pairs < this.#settings.probe.pairsPerProof) return this.#nextPair(trial, nowMs);
     trial.candidate = { ...trial.recorded, ...trial.probe.candidate() };
     const worthwhile = Math.log(1 - this.#settings.proof.minimumEffect);
@@ -626,7 +628,7 @@ export class Tuner {
       case 'futile':
         return this.#endTrial('futile', 'not proven to help', nowMs, true);
       case 'undecided':
-        if (!this.#wallet.canExplore) return this.#endTrial('rolled_back', 'the harm wallet is empty', nowMs, true);
+        if (!this.#canGoOn) return this.#endTrial('rolled_back', 'the harm wallet is empty', nowMs, true);
         return this.#nextBlock(nowMs);
     }
   }
@@ -790,8 +792,12 @@ export class Tuner {
     return this.#tierPolicy.harmRatio * 2 * this.#settings.optimization.aggressiveness;
   }
 
-  get #walletToStart(): number {
-    return this.#wallet.ceiling * WALLET_TO_START;
+  get #canStart(): boolean {
+    return this.#wallet !== undefined && this.#wallet.balance >= this.#wallet.ceiling * WALLET_TO_START;
+  }
+
+  get #canGoOn(): boolean {
+    return this.#wallet?.canExplore === true;
   }
 
   get #incumbent(): Setting {
@@ -914,7 +920,7 @@ export class Tuner {
   #earn(nowMs: number): void {
     this.#walletMs ??= nowMs;
     while (nowMs - this.#walletMs >= this.#settings.window.minMs) {
-      this.#wallet.settle(0);
+      this.#wallet?.settle(0);
       this.#walletMs += this.#settings.window.minMs;
     }
   }
