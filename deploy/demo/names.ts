@@ -1,0 +1,2 @@
+/** The component's name: its `service.name`, and what it calls itself to the agent. */
+export const COMPONENT = 'vad-server';
