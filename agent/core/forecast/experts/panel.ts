@@ -1,0 +1,59 @@
+import type { Expert, Seasons } from '../forecaster.ts';
+import { analogue } from './analogue.ts';
+import { autoregression, differencedAutoregression, profiledAutoregression } from './autoregressions.ts';
+import { dampedTrend } from './damped-trend.ts';
+import { doubleSeasonalSmoothing } from './double-seasonal-smoothing.ts';
+import { onLogScale } from './log-scale.ts';
+import { recentMedian } from './recent-median.ts';
+import { seasonalMean } from './seasonal-mean.ts';
+import { seasonalNaive } from './seasonal-naive.ts';
+import { withinReach } from './within-reach.ts';
+
+/**
+ * The experts for a grid with these cycles. With days and weeks they are the twelve that backward elimination kept of
+ * 47 (M4 Hourly, four folds: OWA .3725 with ten, .3695 with fourteen, .3709 with eighteen, .3833 with all), and "as
+ * now". With fewer cycles, those that need the missing one are left out.
+ */
+export function panel(seasons: Seasons): readonly Expert[] {
+  return candidates(seasons).map(withinReach);
+}
+
+function candidates(seasons: Seasons): readonly Expert[] {
+  const [short, long] = seasons;
+  const recent = { forgetting: 0.995, ridge: 1, robustPasses: 0 };
+  const steady = { forgetting: 0.999, ridge: 5, robustPasses: 0 };
+  const experts: Expert[] = [
+    seasonalNaive(1),
+    recentMedian(12),
+    recentMedian(48),
+    dampedTrend({ level: 0.2, trend: 0, damping: 1 }),
+    dampedTrend({ level: 0.5, trend: 0.05, damping: 0.98 }),
+  ];
+  if (short === undefined) {
+    experts.push(autoregression('recent', { ...recent, lags: [1, 2, 3, 4] }));
+    return experts;
+  }
+  experts.push(
+    seasonalNaive(short),
+    autoregression('recent', { ...recent, lags: [1, 2, 3, 4, short, short + 1] }),
+    differencedAutoregression(short, {
+      ...steady,
+      lags: [1, 2, 3, short - 1, short, short + 1, 2 * short, 5 * short, 6 * short, 7 * short],
+    }),
+    analogue({ window: short, neighbours: 4, period: short, match: 'scale' }),
+    analogue({ window: short >> 1, neighbours: 3, period: short, match: 'shift' }),
+  );
+  if (long === undefined) return experts;
+  const quick = { lags: [1, 2, short, short + 1], cycleDecay: 0.8, shrinkCycles: 1 };
+  const slow = { lags: [1, 2, 3, short, short + 1, 2 * short, long], cycleDecay: 0.95, shrinkCycles: 2 };
+  experts.push(
+    seasonalNaive(long),
+    seasonalMean(long, 3),
+    onLogScale(doubleSeasonalSmoothing(short, long, { level: 0.01, short: 0.1, long: 0.3, carry: 0.9 })),
+    differencedAutoregression(long, { ...steady, lags: [1, 2, 3, short - 1, short, short + 1, long] }),
+    profiledAutoregression(short, long, { ...quick, forgetting: 0.998, ridge: 2, robustPasses: 0 }),
+    onLogScale(profiledAutoregression(short, long, { ...quick, forgetting: 0.998, ridge: 2, robustPasses: 0 })),
+    onLogScale(profiledAutoregression(short, long, { ...slow, forgetting: 0.998, ridge: 3, robustPasses: 0 })),
+  );
+  return experts;
+}
