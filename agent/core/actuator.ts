@@ -36,6 +36,10 @@ interface Knob {
   effective: KnobValue;
   /** 0: the baseline, or a value set by hand; otherwise the command that set it, which a lease keeps alive. */
   revision: number;
+  /** Set by hand at the process: moves only on a command that names the present value. */
+  manual: boolean;
+  /** Held on the word of an earlier agent, whose leases are not ours to renew: it must be commanded anew. */
+  inherited: boolean;
 }
 
 const RENEWALS_PER_TTL = 3;
@@ -94,7 +98,13 @@ export class Actuator {
     for (const spec of manifest.knobs) {
       const held = manifest.held.find((entry) => entry.knob === spec.id);
       const tuned = held !== undefined && !held.manual && held.revision > 0;
-      this.#knobs.set(spec.id, { spec, effective: held?.value ?? spec.baseline, revision: tuned ? held.revision : 0 });
+      this.#knobs.set(spec.id, {
+        spec,
+        effective: held?.value ?? spec.baseline,
+        revision: tuned ? held.revision : 0,
+        manual: held?.manual === true,
+        inherited: tuned && held.epoch !== this.#epoch,
+      });
     }
     this.#awaiting.clear();
     this.#failure = undefined;
@@ -113,15 +123,16 @@ export class Actuator {
     if (known === undefined) return;
     known.effective = value;
     known.revision = 0;
+    known.manual = true;
+    known.inherited = false;
   }
 
   /** Which knobs differ from a target. */
   difference(target: Setting): readonly KnobChange[] {
     return Object.entries(target).flatMap(([id, value]) => {
       const knob = this.#knobs.get(id);
-      return knob === undefined || knob.effective === value
-        ? []
-        : [{ knob: id, value, expectedCurrent: knob.effective }];
+      if (knob === undefined || (knob.effective === value && !knob.inherited)) return [];
+      return [{ knob: id, value, expectedCurrent: knob.effective }];
     });
   }
 
@@ -154,7 +165,7 @@ export class Actuator {
       component: this.#component,
       epoch: this.#epoch,
       revision: this.#revision,
-      changes: force ? changes.map(({ knob, value }) => ({ knob, value })) : changes,
+      changes: force ? changes.map((change) => this.#unconditional(change)) : changes,
       atomicity: force ? 'per_knob' : 'all',
       validateOnly: false,
       leaseTtlMs: this.#lease.ttlMs,
@@ -194,6 +205,7 @@ export class Actuator {
       for (const knob of this.#knobs.values()) {
         if (knob.revision > 0) knob.effective = knob.spec.baseline;
         knob.revision = 0;
+        knob.inherited = false;
       }
       const detail = 'the process did not answer; its lease has run out, so it is at its baselines';
       this.#fail({ cause: 'unanswered', detail }, nowMs);
@@ -238,6 +250,12 @@ export class Actuator {
     ];
   }
 
+  /** Without compare-and-set, except where the process insists on it. */
+  #unconditional({ knob, value }: KnobChange): KnobChange {
+    const known = this.#knobs.get(knob);
+    return known?.manual === true ? { knob, value, expectedCurrent: known.effective } : { knob, value };
+  }
+
   #all(target: Setting): readonly KnobChange[] {
     return Object.entries(target).flatMap(([knob, value]) => (this.#knobs.has(knob) ? [{ knob, value }] : []));
   }
@@ -250,6 +268,10 @@ export class Actuator {
     this.#awaiting.delete(result.knob);
     knob.effective = result.effectiveValue;
     knob.revision = result.effectiveRevision;
+    if (result.state === 'applied') {
+      knob.manual = false;
+      knob.inherited = false;
+    }
     if (result.state === 'applied') {
       if (result.effectiveValue === change.value) return;
       const detail = `${result.knob} was acknowledged as ${change.value} but reads back ${result.effectiveValue}`;
@@ -269,6 +291,7 @@ export class Actuator {
     if (knob.revision === 0 || result.attemptedRevision < knob.revision) return;
     knob.effective = result.effectiveValue;
     knob.revision = result.effectiveRevision;
+    knob.inherited = false;
     const detail = `${result.knob} is back at ${result.effectiveValue}: ${result.error ?? result.state}`;
     if (this.#state.state === 'settled') this.#fail({ cause: 'expired', detail }, nowMs);
     else this.#failure ??= { cause: 'expired', detail };

@@ -22,11 +22,14 @@ import { Tuner, type TunerView } from './tune/tuner.ts';
  * what follows it.
  */
 export interface Engine {
+  readonly epoch: number;
   step(nowMs: number, input: Input): readonly Effect[];
   view(component: string): View | undefined;
   components(): readonly string[];
   save(): SavedState;
   stats(): EngineStats;
+  /** Why nothing may be tried anywhere; undefined while it may. */
+  readonly frozen: string | undefined;
 }
 
 export interface EngineOptions {
@@ -36,7 +39,7 @@ export interface EngineOptions {
   readonly epoch: number;
   readonly saved?: SavedState;
   readonly strategies?: readonly Strategy[];
-  /** In front of the default signal mappings. */
+  /** What metrics mean; the OpenTelemetry defaults when absent. */
   readonly mappings?: readonly SignalMapping[];
 }
 
@@ -74,7 +77,7 @@ export function createEngine(options: EngineOptions): Engine {
 }
 
 class SteppedEngine implements Engine {
-  readonly #options: EngineOptions;
+  readonly epoch: number;
   readonly #settings: EngineSettings;
   readonly #strategies: readonly Strategy[];
   readonly #random: Random;
@@ -99,12 +102,12 @@ class SteppedEngine implements Engine {
     if (saved !== undefined && saved.version !== 1) {
       throw new Error(`saved engine state has version ${saved.version}; this engine reads version 1`);
     }
-    this.#options = options;
+    this.epoch = options.epoch;
     this.#settings = settings;
     this.#strategies = options.strategies ?? [timeoutStrategy, configurationStrategy];
     this.#random = saved === undefined ? Random.seeded(options.seed) : new Random(saved.random);
     this.#series = new SeriesStore({ maxSeries: settings.capacity.maxSeries });
-    this.#signals = new SignalMapper([...(options.mappings ?? []), ...DEFAULT_MAPPINGS]);
+    this.#signals = new SignalMapper(options.mappings ?? DEFAULT_MAPPINGS);
     this.#profiles = new ProfileStore(settings.profile, settings.capacity.maxComponents);
     this.#absent = new Map(Object.entries(saved?.components ?? {}));
     this.#frozen = saved?.frozen;
@@ -142,6 +145,10 @@ class SteppedEngine implements Engine {
       ...(tuning !== undefined && { tuning }),
       ...(this.#frozen !== undefined && { frozen: this.#frozen }),
     };
+  }
+
+  get frozen(): string | undefined {
+    return this.#frozen;
   }
 
   components(): readonly string[] {
@@ -212,7 +219,7 @@ class SteppedEngine implements Engine {
   }
 
   #newTuner(component: string): Tuner {
-    const { epoch } = this.#options;
+    const { epoch } = this;
     const names = { decision: 'd', trial: 't', proposal: 'p' };
     return new Tuner({
       component,
@@ -294,7 +301,7 @@ class SteppedEngine implements Engine {
       for (const tuner of this.#tuners.values()) effects.push(...tuner.halt(nowMs, text));
     }
     const kind = reason === undefined ? 'unfrozen' : 'frozen';
-    const id = `d${this.#options.epoch}-${++this.#ids.decision}`;
+    const id = `d${this.epoch}-${++this.#ids.decision}`;
     return [
       { kind: 'decision', decision: { id, atMs: nowMs, component: '*', kind, by, changes: [], reason: text } },
       ...effects,

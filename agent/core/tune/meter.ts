@@ -57,9 +57,14 @@ export class Meter {
     this.#last = undefined;
   }
 
-  /** The window under way, for triggers that cannot wait for its end. */
-  partial(): { readonly requests: number; readonly errors: number } | undefined {
+  /** Requests of the window under way, for triggers that cannot wait for its end. */
+  counts(): { readonly requests: number; readonly errors: number } | undefined {
     return this.#window;
+  }
+
+  /** What the window under way would show if it ended now. */
+  partial(): Measurement | undefined {
+    return this.#window?.measurement();
   }
 
   collect(nowMs: number, actuator: ActuatorState): Reading | undefined {

@@ -29,6 +29,8 @@ export interface ProbeRule {
   readonly perturbation: number;
   readonly gain: number;
   readonly maxStepRatio: number;
+  /** Settings that must not be tried. */
+  readonly isBanned?: (setting: Setting) => boolean;
 }
 
 export interface ProbePair {
@@ -73,12 +75,11 @@ export class Probe {
       plus.push(up ? high : low);
       minus.push(up ? low : high);
     });
-    const plusFirst = random.sign() === 1;
-    this.#open = {
-      plus: this.#axes.map((axis, i) => encode(axis, plus[i])),
-      minus: this.#axes.map((axis, i) => encode(axis, minus[i])),
-    };
-    return { plus: this.#setting(plus), minus: this.#setting(minus), plusFirst };
+    // On the far side of a ban there is nothing to learn: the other side is compared with the centre instead.
+    const here = this.#axes.map((axis, i) => decode(axis, this.#center[i]));
+    const [from, to] = [this.#isBanned(minus) ? here : minus, this.#isBanned(plus) ? here : plus];
+    this.#open = { plus: this.#encode(to), minus: this.#encode(from) };
+    return { plus: this.#setting(to), minus: this.#setting(from), plusFirst: random.sign() === 1 };
   }
 
   /** Log objectives of the pair last asked for; moves the centre. */
@@ -88,15 +89,18 @@ export class Probe {
     this.#open = undefined;
     const x = open.plus.map((u, i) => u - open.minus[i]);
     this.#learn(x, yPlus - yMinus);
-    this.#axes.forEach((_, i) => {
+    const moved = this.#center.map((from, i) => {
       const slope = this.#slope[i];
       const error = Math.sqrt(this.#covariance[i][i]);
       const certainty = Math.max(0, 1 - error / Math.abs(slope));
       const wanted = -this.#rule.gain * Math.sign(slope) * certainty;
       const step = Math.max(-this.#rule.maxStepRatio, Math.min(this.#rule.maxStepRatio, wanted));
-      const from = this.#center[i];
-      this.#center[i] = Math.max(0, Math.min(1, from + step));
-      this.#predictedGain += slope * (this.#center[i] - from);
+      return Math.max(0, Math.min(1, from + step));
+    });
+    if (this.#isBanned(this.#axes.map((axis, i) => decode(axis, moved[i])))) return;
+    moved.forEach((to, i) => {
+      this.#predictedGain += this.#slope[i] * (to - this.#center[i]);
+      this.#center[i] = to;
     });
   }
 
@@ -108,6 +112,14 @@ export class Probe {
   /** Log objective that the slopes along the way promise for the candidate (negative is better); not a proof. */
   get predictedGain(): number {
     return this.#predictedGain;
+  }
+
+  #isBanned(values: readonly number[]): boolean {
+    return this.#rule.isBanned?.(this.#setting(values)) === true;
+  }
+
+  #encode(values: readonly number[]): readonly number[] {
+    return this.#axes.map((axis, i) => encode(axis, values[i]));
   }
 
   #setting(values: readonly number[]): Setting {

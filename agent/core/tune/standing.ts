@@ -1,6 +1,7 @@
 import type { KnobMode, KnobSpec, KnobValue, Setting } from '../model.ts';
 import type { ComponentPolicy, EngineSettings, TierPolicy } from '../settings.ts';
 import type { ErrorBudgetState } from './error_budget.ts';
+import type { Scar } from './scars.ts';
 import { isAllowed } from './space.ts';
 
 /** Why a knob may stand at something other than its baseline. */
@@ -47,6 +48,8 @@ export interface Standing {
   /** Incarnation last seen, and when it changed while tuned values were in force. */
   readonly incarnation?: number;
   readonly crashesMs: readonly number[];
+  /** Settings that had to be abandoned at once. */
+  readonly scars: readonly Scar[];
   readonly told: Readonly<Record<string, { readonly atMs: number; readonly what: string }>>;
 }
 
@@ -57,6 +60,7 @@ export const EMPTY_STANDING: Standing = {
   strategies: {},
   errorBudget: { trials: 0, discoveries: [], firstDiscovery: undefined },
   crashesMs: [],
+  scars: [],
   told: {},
 };
 

@@ -1,4 +1,3 @@
-import type { EngineSettings } from '../settings.ts';
 import type { Measurement } from './window.ts';
 
 /**
@@ -26,26 +25,29 @@ export function errorTrigger(
   return `error ratio ${percent(ratio)} over ${counts.requests} requests is above ${percent(allowed)}`;
 }
 
-export function latencyTrigger(
-  measurement: Measurement,
-  limits: EngineSettings['limits'],
-  incumbentMsP95: number | undefined,
-): string | undefined {
-  const { latencyMsP95 } = measurement;
-  if (limits.responseTimeMsP95 === undefined || latencyMsP95 === undefined) return undefined;
-  const allowed = Math.max(limits.responseTimeMsP95, incumbentMsP95 ?? 0);
-  if (latencyMsP95 <= allowed) return undefined;
-  return `p95 of ${latencyMsP95.toFixed(1)} ms is above ${allowed.toFixed(1)} ms`;
-}
+/** Counts windows beyond what is bearable; each rule fires on its second window in a row, since one may be a spike. */
+export class BadWindows {
+  #farWorse = 0;
+  #aboveLimit = 0;
 
-/** Counts windows far worse than the incumbent; fires on the second in a row. */
-export class FarWorse {
-  #inARow = 0;
-
-  observe(y: number, incumbentY: number): string | undefined {
-    this.#inARow = y - incumbentY > FAR_WORSE ? this.#inARow + 1 : 0;
-    if (this.#inARow < 2) return undefined;
-    return `two windows in a row more than 28 % worse than before (the last ${percent(Math.expm1(y - incumbentY))})`;
+  observe(
+    y: number,
+    incumbentY: number,
+    measurement: Measurement,
+    limitMsP95: number | undefined,
+    incumbentMsP95: number | undefined,
+  ): string | undefined {
+    this.#farWorse = y - incumbentY > FAR_WORSE ? this.#farWorse + 1 : 0;
+    if (this.#farWorse >= 2) {
+      return `two windows in a row more than 28 % worse than before (the last ${percent(Math.expm1(y - incumbentY))})`;
+    }
+    const { latencyMsP95 } = measurement;
+    if (limitMsP95 === undefined || latencyMsP95 === undefined) return undefined;
+    // Repair mode: an incumbent that violates the limit itself is judged by what it does now, with the same 28 % of room.
+    const allowed = Math.max(limitMsP95, (incumbentMsP95 ?? 0) * 1.28);
+    this.#aboveLimit = latencyMsP95 > allowed ? this.#aboveLimit + 1 : 0;
+    if (this.#aboveLimit < 2) return undefined;
+    return `p95 of ${latencyMsP95.toFixed(1)} ms is above ${allowed.toFixed(1)} ms for two windows`;
   }
 }
 

@@ -25,6 +25,7 @@ import { obey } from './operator.ts';
 import { Probe, type ProbePair } from './probe.ts';
 import { blockOf, judge, prove } from './proof.ts';
 import type { Random } from './random.ts';
+import { isBanned, withScar } from './scars.ts';
 import { select } from './select.ts';
 import { axisOf, decode, encode } from './space.ts';
 import { incumbentOf, isActive, modeOf, type Proposal, type Standing } from './standing.ts';
@@ -39,7 +40,7 @@ import {
   Reference,
   type Trial,
 } from './trial.ts';
-import { errorTrigger, FarWorse, latencyTrigger } from './triggers.ts';
+import { BadWindows, errorTrigger } from './triggers.ts';
 import { Wallet } from './wallet.ts';
 import type { Measurement } from './window.ts';
 
@@ -133,7 +134,7 @@ export class Tuner {
   readonly #reference = new Reference();
   readonly #burn: BurnRate | undefined;
   readonly #errorBudget: ErrorBudget;
-  #farWorse = new FarWorse();
+  #badWindows = new BadWindows();
   #wallet: Wallet | undefined;
   #walletMs: number | undefined;
   #standing: Standing;
@@ -193,7 +194,11 @@ export class Tuner {
 
   close(nowMs: number, reason: string): readonly Effect[] {
     if (this.#manifest === undefined) return [];
-    if (this.#trial !== undefined) this.#endTrial('rolled_back', `the session ended: ${reason}`, nowMs, false);
+    if (this.#trial !== undefined) {
+      // It may have died of the setting, or not; staying away from it for a while costs little.
+      if (this.#isTrying) this.#scar(this.#trial.recorded, this.#target, nowMs);
+      this.#endTrial('rolled_back', `the session ended: ${reason}`, nowMs, false);
+    }
     this.#actuator.close();
     this.#meter.cancel();
     this.#manifest = undefined;
@@ -455,11 +460,13 @@ export class Tuner {
 
   #measure(nowMs: number): void {
     if (this.#trial !== undefined && this.#isTrying) {
-      const partial = this.#meter.partial();
+      const counts = this.#meter.counts();
       const trouble =
-        (partial && errorTrigger(partial, this.#limits.errorRatio, this.#reference.errorRatio)) ??
-        this.#newAlarm(nowMs);
-      if (trouble !== undefined) return this.#endTrial('rolled_back', trouble, nowMs, true);
+        (counts && errorTrigger(counts, this.#limits.errorRatio, this.#reference.errorRatio)) ?? this.#newAlarm(nowMs);
+      if (trouble !== undefined) {
+        this.#chargePartial(this.#meter.partial());
+        return this.#abandon(trouble, nowMs);
+      }
     }
     const reading = this.#meter.collect(nowMs, this.#actuator.state);
     if (reading === undefined) return;
@@ -483,6 +490,28 @@ export class Tuner {
     this.#take(this.#target, nowMs);
   }
 
+  /** A window cut short costs what it was worse, by the share of it that had passed. */
+  #chargePartial(partial: Measurement | undefined): void {
+    const y = partial === undefined ? undefined : objectiveOf(partial, this.#weights)?.y;
+    if (partial === undefined || y === undefined || this.#trial === undefined) return;
+    const share = Math.min(1, (partial.endMs - partial.startMs) / this.#settings.window.minMs);
+    const excess = Math.max(0, y - this.#reference.y) * share;
+    this.#trial.harmSpent += excess;
+    this.#wallet?.settle(excess);
+  }
+
+  /** The setting under trial hurts: back at once, and not there again for a while. */
+  #abandon(why: string, nowMs: number): void {
+    const trial = this.#trial;
+    if (trial !== undefined) this.#scar(trial.recorded, this.#target, nowMs);
+    this.#endTrial('rolled_back', why, nowMs, true);
+  }
+
+  #scar(from: Setting, at: Setting, nowMs: number): void {
+    const untilMs = nowMs + this.#settings.cooldown.maxWindows * this.#settings.window.minMs;
+    this.#standing = { ...this.#standing, scars: withScar(this.#standing.scars, { from, at, untilMs }, nowMs) };
+  }
+
   #onWindow(y: number, signals: string, measurement: Measurement, nowMs: number): void {
     const phase = this.#phase;
     const trial = this.#trial;
@@ -498,10 +527,14 @@ export class Tuner {
       this.#wallet?.settle(excess);
       this.#walletMs = nowMs;
       const trouble =
-        this.#farWorse.observe(y, this.#reference.y) ??
-        latencyTrigger(measurement, this.#limits, this.#reference.latencyMsP95) ??
-        errorTrigger(measurement, this.#limits.errorRatio, this.#reference.errorRatio);
-      if (trouble !== undefined) return this.#endTrial('rolled_back', trouble, nowMs, true);
+        this.#badWindows.observe(
+          y,
+          this.#reference.y,
+          measurement,
+          this.#limits.responseTimeMsP95,
+          this.#reference.latencyMsP95,
+        ) ?? errorTrigger(measurement, this.#limits.errorRatio, this.#reference.errorRatio);
+      if (trouble !== undefined) return this.#abandon(trouble, nowMs);
     } else {
       this.#reference.push(y, measurement);
     }
@@ -525,12 +558,23 @@ export class Tuner {
   #start(plan: Plan, strategy: string, objectiveSignals: string, nowMs: number): void {
     if (plan.kind === 'shadow_rejected') throw new Error('a plan rejected in shadow must not be tried');
     const recorded = this.#incumbent;
+    const candidate = plan.kind === 'candidate' ? this.#reachable(recorded, plan.setting) : undefined;
+    const pointless =
+      candidate !== undefined &&
+      (changesBetween(recorded, candidate).length === 0 ||
+        isBanned(this.#standing.scars, this.#axes(), candidate, nowMs));
+    if (pointless) {
+      this.#recordFailure(strategy, nowMs);
+      this.#phase = { state: 'waiting', untilMs: nowMs };
+      return;
+    }
     const probe =
       plan.kind === 'explore'
         ? new Probe(plan.axes, recorded, this.#reference.noise, {
             perturbation: this.#settings.probe.perturbation,
             gain: this.#settings.optimization.learningRate,
             maxStepRatio: this.#maxStep,
+            isBanned: (setting) => isBanned(this.#standing.scars, plan.axes, setting, nowMs),
           })
         : undefined;
     const trial: Trial = {
@@ -543,27 +587,24 @@ export class Tuner {
       objectiveSignals,
       alarmAtStart: this.#burn?.alarm(nowMs),
       ...(probe !== undefined && { probe }),
+      ...(candidate !== undefined && { candidate }),
       blocks: [],
       pairs: 0,
       thinWindows: 0,
       harmSpent: 0,
     };
     this.#trial = trial;
-    this.#farWorse = new FarWorse();
+    this.#badWindows = new BadWindows();
     this.#standing = { ...this.#standing, openTrial: { id: trial.id, strategy, recorded } };
     this.#recordTry(strategy, nowMs);
-    if (plan.kind === 'candidate') trial.candidate = this.#reachable(recorded, plan.setting);
-    const changes = trial.candidate === undefined ? [] : changesBetween(recorded, trial.candidate);
-    if (plan.kind === 'candidate' && changes.length === 0) {
-      return this.#endTrial('futile', 'the setting is already in force', nowMs, true);
-    }
+    const changes = candidate === undefined ? [] : changesBetween(recorded, candidate);
     this.#decide('trial_started', nowMs, `${plan.reason}; recorded to restore: ${describe(recorded)}`, {
       changes,
       ...this.#ofTrial(trial),
     });
     this.#emit('trial_started', nowMs, { trialId: trial.id, strategy, recorded });
-    if (trial.candidate === undefined) return this.#nextPair(trial, nowMs);
-    const steps = Math.ceil(this.#distance(recorded, trial.candidate) / this.#maxStep);
+    if (candidate === undefined) return this.#nextPair(trial, nowMs);
+    const steps = Math.ceil(this.#distance(recorded, candidate) / this.#maxStep);
     return steps <= 1 ? this.#beginProof(trial, nowMs) : this.#walk(1, steps, nowMs);
   }
 
