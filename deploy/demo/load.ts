@@ -65,6 +65,8 @@ let sent = 0;
 let windows: readonly Window[] = [];
 let lateMsSum = 0;
 let lateCount = 0;
+/** Due time of the last arrival that the pacer told of: all before it are known. */
+let knownUntilMs = 0;
 let pacer: { readonly worker: Worker; readonly stop: Int32Array } | undefined;
 
 function report(message: LoadReport): void {
@@ -73,9 +75,9 @@ function report(message: LoadReport): void {
 
 /** Sends the request that was due at `dueMs` and books it in the windows that are open at that time. */
 function arrive(dueMs: number): void {
-  const nowMs = monotonicMs();
-  lateMsSum += nowMs - dueMs;
+  lateMsSum += monotonicMs() - dueMs;
   lateCount++;
+  knownUntilMs = dueMs;
   const mine = windows.filter((window) => dueMs >= window.fromMs && dueMs < window.untilMs);
   for (const window of mine) window.pending++;
   const answered = (status: number): void => {
@@ -88,11 +90,13 @@ function arrive(dueMs: number): void {
     if (windows.length > 0) closeWindows();
   };
   if (!client.send(requests[sent++ % CLIPS]!, answered)) answered(0);
+  else if (windows.length > 0) closeWindows();
 }
 
+/** A window is over when all that was due in it has been sent and answered: a pacer that is late must not be let off. */
 function closeWindows(): void {
-  const nowMs = monotonicMs();
-  const closed = windows.filter((window) => nowMs >= window.untilMs && window.pending === 0);
+  const known = pacer === undefined ? monotonicMs() : knownUntilMs;
+  const closed = windows.filter((window) => known >= window.untilMs && window.pending === 0);
   if (closed.length === 0) return;
   windows = windows.filter((window) => !closed.includes(window));
   for (const { latenciesMs, errors, fromMs, untilMs, done } of closed) {
@@ -103,8 +107,6 @@ function closeWindows(): void {
 function open(afterMs: number, forMs: number, done: (measurement: Measurement) => void): void {
   const fromMs = monotonicMs() + afterMs;
   windows = [...windows, { fromMs, untilMs: fromMs + forMs, latenciesMs: [], errors: 0, pending: 0, done }];
-  // A window that nothing arrives in must close too.
-  setTimeout(closeWindows, afterMs + forMs + 5);
 }
 
 async function saturate(connections: number, warmUpMs: number, measureMs: number): Promise<number> {
@@ -162,6 +164,7 @@ function stop(): void {
   Atomics.store(pacer.stop, 0, 1);
   Atomics.notify(pacer.stop, 0);
   pacer = undefined;
+  closeWindows();
 }
 
 process.on('message', async (order: LoadOrder) => {
