@@ -7,6 +7,7 @@ export interface TrialRow {
   readonly outcome: 'kept' | 'restored' | 'unfinished';
   /** The decision that ended it, as the agent calls it. */
   readonly ending: Decision['kind'] | undefined;
+  /** What was tried against what was in force before; empty where the trial ended before it had a candidate. */
   readonly changes: Decision['changes'];
   /** Absent where the trial ended before there was one. */
   readonly effect: Effectiveness | undefined;
@@ -34,12 +35,14 @@ export function trialsOf(decisions: readonly Decision[]): readonly TrialRow[] {
     // Kept is kept: what a human or a restart did to it later has no trial of its own.
     const ending = all.find(({ kind }) => kind === 'promoted') ?? all.findLast(({ kind }) => ENDINGS.has(kind));
     const told = ending ?? first;
+    const isKept = ending?.kind === 'promoted';
     return {
       id,
       strategy: first.strategy ?? '',
-      outcome: ending === undefined ? 'unfinished' : ending.kind === 'promoted' ? 'kept' : 'restored',
+      outcome: ending === undefined ? 'unfinished' : isKept ? 'kept' : 'restored',
       ending: ending?.kind,
-      changes: told.changes,
+      // What a restoring decision changes is the way back.
+      changes: isKept ? told.changes : told.changes.map(({ knob, from, to }) => ({ knob, from: to, to: from })),
       effect: told.evidence?.effect,
       reason: told.reason,
       startedMs: first.atMs,

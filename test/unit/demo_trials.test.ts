@@ -24,7 +24,7 @@ describe('the table of trials', () => {
       decision('trial_started', 't1'),
       decision('promoted', 't1', batch(1, 4)),
       decision('trial_started', 't2'),
-      decision('futile', 't2', batch(4, 6)),
+      decision('futile', 't2', batch(6, 4)),
       decision('trial_started', 't3'),
       decision('pinned'),
     ]);
@@ -49,7 +49,7 @@ describe('values that no proof stands behind', () => {
   it('are found where a candidate or an older value stayed', () => {
     expect(unprovenKnobs({ batch: 4, wait: 0 }, baseline, promoted)).toEqual(['batch']);
     expect(unprovenKnobs({ batch: 8, wait: 3 }, baseline, promoted)).toEqual(['wait']);
-    const restored = [decision('trial_started', 't1'), decision('rolled_back', 't1', batch(1, 16))];
+    const restored = [decision('trial_started', 't1'), decision('rolled_back', 't1', batch(16, 1))];
     expect(unprovenKnobs({ batch: 16, wait: 0 }, baseline, restored)).toEqual(['batch']);
   });
 });
