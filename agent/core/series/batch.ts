@@ -20,15 +20,15 @@ interface Columns {
  * (host sampler, scraper, simulator) use the `…Ms` variants, which keep a fraction of a millisecond to the nanosecond.
  */
 export class SampleBatchBuilder {
-  #capacity: number;
+  readonly #expectedSize: number;
+  #capacity = 0;
   #size = 0;
   #series: Series[] = [];
-  #columns: Columns;
+  #columns = columnsOf(0);
   #histogram: (HistogramPoint | undefined)[] = [];
 
   constructor(expectedSize = 64) {
-    this.#capacity = Math.max(1, expectedSize);
-    this.#columns = columnsOf(this.#capacity);
+    this.#expectedSize = Math.max(1, expectedSize);
   }
 
   get size(): number {
@@ -102,7 +102,8 @@ export class SampleBatchBuilder {
     this.#size = 0;
     this.#series = [];
     this.#histogram = [];
-    this.#columns = columnsOf(this.#capacity);
+    this.#capacity = 0;
+    this.#columns = columnsOf(0);
     return batch;
   }
 
@@ -129,7 +130,7 @@ export class SampleBatchBuilder {
   }
 
   #grow(): void {
-    this.#capacity *= 2;
+    this.#capacity = Math.max(this.#expectedSize, this.#capacity * 2);
     const grown = columnsOf(this.#capacity);
     grown.startMs.set(this.#columns.startMs);
     grown.startSubMsNs.set(this.#columns.startSubMsNs);

@@ -1,0 +1,201 @@
+import type { SampleBatch } from '../../core/model.ts';
+import { canonicalAttributes, type SeriesInterner } from '../../core/series/interner.ts';
+import { ByteCache, CacheBudget, type CacheEntry } from './byte_cache.ts';
+import {
+  type MetricEntry,
+  type ResourceEntry,
+  readMetricHeader,
+  readResource,
+  readScope,
+  type ScopeEntry,
+} from './metric_cache.ts';
+import { kindOf, type MetricKind, PointReader } from './metric_points.ts';
+import type { Rejections } from './rejections.ts';
+import { Span } from './span.ts';
+import { MalformedError, Wire } from './wire.ts';
+
+export type Decoded =
+  | { readonly ok: true; readonly batch: SampleBatch; readonly rejections: Rejections }
+  /** Not a protobuf message; `offset` is the byte where that showed. */
+  | { readonly ok: false; readonly offset: number; readonly message: string };
+
+// metrics.proto: ExportMetricsServiceRequest { resource_metrics = 1 }, ResourceMetrics { resource = 1,
+// scope_metrics = 2 }, ScopeMetrics { scope = 1, metrics = 2 }.
+const TAG_1_BYTES = 10;
+const TAG_2_BYTES = 18;
+
+/** Memory for remembered keys, beside their number: long attributes must not multiply. */
+const MAX_CACHED_BYTES = 32 * 1024 * 1024;
+/** Columns are sized in advance up to this; larger batches grow by doubling. */
+const MAX_EXPECTED_POINTS = 65_536;
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * Decodes `ExportMetricsServiceRequest` straight into the columns of a batch.
+ *
+ * A general codec makes an object for every attribute of every point, for every export. Here a series is recognised by
+ * its encoded bytes, so that a point costs its timestamps and its value. The price is a cache of those bytes, bounded;
+ * when it is full it is forgotten as a whole between two requests and fills again.
+ *
+ * Fields may come in any order, as protobuf allows: each message is stepped over once for what belongs to the whole of
+ * it (a resource, a temporality) before its parts are read.
+ */
+export class MetricsDecoder {
+  readonly #interner: SeriesInterner;
+  readonly #budget: CacheBudget;
+  readonly #resources: ByteCache<ResourceEntry>;
+  readonly #wire = new Wire();
+  readonly #resourceSpan = new Span();
+  readonly #scopeSpan = new Span();
+  readonly #headerSpan = new Span();
+  readonly #points: PointReader;
+  #bytesPerPoint = 64;
+
+  constructor(options: { readonly interner: SeriesInterner; readonly maxCachedKeys: number }) {
+    this.#interner = options.interner;
+    this.#budget = new CacheBudget(options.maxCachedKeys, MAX_CACHED_BYTES);
+    this.#resources = new ByteCache(this.#budget);
+    this.#points = new PointReader(this.#wire, options.interner, this.#budget);
+  }
+
+  /** Keeps nothing of `bytes`. `nowMs` dates the series for `evictIdle`. */
+  decode(bytes: Uint8Array, nowMs: number): Decoded {
+    if (this.#budget.isSpent) this.#forget();
+    this.#points.begin(Math.min(MAX_EXPECTED_POINTS, Math.ceil(bytes.length / this.#bytesPerPoint) + 1), nowMs);
+    this.#wire.reset(bytes);
+    try {
+      this.#request(bytes.length);
+    } catch (error) {
+      if (error instanceof MalformedError) return { ok: false, offset: error.offset, message: error.message };
+      throw error;
+    } finally {
+      // Let the request go: it may be as large as the limit.
+      this.#wire.reset(NO_BYTES);
+      for (const span of [this.#resourceSpan, this.#scopeSpan, this.#headerSpan]) span.clear(this.#wire);
+      this.#points.release();
+    }
+    const { batch, rejections } = this.#points.end();
+    if (batch.size > 0) this.#bytesPerPoint = bytes.length / batch.size;
+    return { ok: true, batch, rejections };
+  }
+
+  /** Frees series that no request has named for `idleMs`. */
+  evictIdle(nowMs: number, idleMs: number): number {
+    const evicted = this.#interner.evictIdle(nowMs, idleMs);
+    // An entry must not outlive its series: the interner would make a second object for the same identity.
+    if (evicted > 0) this.#forget();
+    return evicted;
+  }
+
+  #forget(): void {
+    this.#resources.clear();
+    this.#budget.clear();
+  }
+
+  #request(end: number): void {
+    const wire = this.#wire;
+    let previous: CacheEntry<ResourceEntry> | undefined;
+    while (wire.pos < end) {
+      const tag = wire.tag(end);
+      if (tag === TAG_1_BYTES) previous = this.#resourceMetrics(wire.lengthEnd(end), previous);
+      else wire.skip(tag, end);
+    }
+  }
+
+  #resourceMetrics(end: number, previous: CacheEntry<ResourceEntry> | undefined): CacheEntry<ResourceEntry> {
+    const wire = this.#wire;
+    const start = wire.pos;
+    const span = this.#resourceSpan;
+    this.#collect(span, end);
+    const entry =
+      this.#resources.find(span.bytes, span.view, span.start, span.end, previous) ??
+      this.#resources.add(span.bytes, span.view, span.start, span.end, previous, readResource(span, this.#budget));
+    wire.pos = start;
+    let previousScope: CacheEntry<ScopeEntry> | undefined;
+    while (wire.pos < end) {
+      const tag = wire.tag(end);
+      if (tag === TAG_2_BYTES) previousScope = this.#scopeMetrics(wire.lengthEnd(end), entry.value, previousScope);
+      else wire.skip(tag, end);
+    }
+    return entry;
+  }
+
+  #scopeMetrics(
+    end: number,
+    resource: ResourceEntry,
+    previous: CacheEntry<ScopeEntry> | undefined,
+  ): CacheEntry<ScopeEntry> {
+    const wire = this.#wire;
+    const start = wire.pos;
+    const span = this.#scopeSpan;
+    this.#collect(span, end);
+    const entry =
+      resource.scopes.find(span.bytes, span.view, span.start, span.end, previous) ??
+      resource.scopes.add(
+        span.bytes,
+        span.view,
+        span.start,
+        span.end,
+        previous,
+        readScope(span, this.#budget, canonicalAttributes),
+      );
+    wire.pos = start;
+    let previousMetric: CacheEntry<MetricEntry> | undefined;
+    while (wire.pos < end) {
+      const tag = wire.tag(end);
+      if (tag === TAG_2_BYTES)
+        previousMetric = this.#metric(wire.lengthEnd(end), resource, entry.value, previousMetric);
+      else wire.skip(tag, end);
+    }
+    return entry;
+  }
+
+  /** The payload of field 1 (a resource, a scope) of the message up to `end`. */
+  #collect(span: Span, end: number): void {
+    const wire = this.#wire;
+    span.clear(wire);
+    while (wire.pos < end) {
+      const tag = wire.tag(end);
+      if (tag === TAG_1_BYTES) {
+        const stop = wire.lengthEnd(end);
+        span.add(wire, wire.pos, stop);
+        wire.pos = stop;
+      } else wire.skip(tag, end);
+    }
+  }
+
+  #metric(
+    end: number,
+    resource: ResourceEntry,
+    scope: ScopeEntry,
+    previous: CacheEntry<MetricEntry> | undefined,
+  ): CacheEntry<MetricEntry> {
+    const wire = this.#wire;
+    const span = this.#headerSpan;
+    span.clear(wire);
+    let kind: MetricKind | undefined;
+    let dataStart = 0;
+    let dataEnd = 0;
+    while (wire.pos < end) {
+      const at = wire.pos;
+      const tag = wire.tag(end);
+      const found = kindOf(tag);
+      if (found !== undefined) {
+        // One of a oneof: the last one counts.
+        kind = found;
+        dataEnd = wire.lengthEnd(end);
+        dataStart = wire.pos;
+        wire.pos = dataEnd;
+      } else {
+        wire.skip(tag, end);
+        span.add(wire, at, wire.pos);
+      }
+    }
+    const entry =
+      scope.metrics.find(span.bytes, span.view, span.start, span.end, previous) ??
+      scope.metrics.add(span.bytes, span.view, span.start, span.end, previous, readMetricHeader(span));
+    if (kind !== undefined) this.#points.read(kind, dataStart, dataEnd, resource, scope, entry.value);
+    wire.pos = end;
+    return entry;
+  }
+}

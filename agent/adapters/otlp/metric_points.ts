@@ -1,0 +1,210 @@
+import type { SampleBatch, Series } from '../../core/model.ts';
+import { SampleBatchBuilder } from '../../core/series/batch.ts';
+import type { SeriesInterner } from '../../core/series/interner.ts';
+import { ByteCache, type CacheBudget, type CacheEntry } from './byte_cache.ts';
+import { HistogramFields } from './histogram_point.ts';
+import {
+  type MetricEntry,
+  type MetricVariant,
+  type ResourceEntry,
+  readAttributes,
+  type ScopeEntry,
+} from './metric_cache.ts';
+import { NumberPoint } from './number_point.ts';
+import { Rejections } from './rejections.ts';
+import type { Span } from './span.ts';
+import type { Wire } from './wire.ts';
+
+// metrics.proto: Metric { gauge = 5, sum = 7, histogram = 9, exponential_histogram = 10, summary = 11 }, and in each of
+// those data_points = 1, aggregation_temporality = 2, is_monotonic = 3.
+const TAG_POINT = 10;
+const TAG_TEMPORALITY = 16;
+const TAG_MONOTONIC = 24;
+
+const DELTA = 1;
+const CUMULATIVE = 2;
+
+export type MetricKind = Series['kind'] | 'exponential_histogram' | 'summary';
+
+/** The kind whose data a field of `Metric` holds, if it holds data. */
+export function kindOf(tag: number): MetricKind | undefined {
+  switch (tag) {
+    case 42:
+      return 'gauge';
+    case 58:
+      return 'sum';
+    case 74:
+      return 'histogram';
+    case 82:
+      return 'exponential_histogram';
+    case 90:
+      return 'summary';
+    default:
+      return undefined;
+  }
+}
+
+/** The points of one metric become rows of the batch, or rejections. */
+export class PointReader {
+  readonly #wire: Wire;
+  readonly #interner: SeriesInterner;
+  readonly #budget: CacheBudget;
+  readonly #numberPoint = new NumberPoint();
+  readonly #histogramFields = new HistogramFields();
+  #builder = new SampleBatchBuilder();
+  #rejections = new Rejections();
+  #nowMs = 0;
+
+  constructor(wire: Wire, interner: SeriesInterner, budget: CacheBudget) {
+    this.#wire = wire;
+    this.#interner = interner;
+    this.#budget = budget;
+  }
+
+  begin(expectedPoints: number, nowMs: number): void {
+    this.#builder = new SampleBatchBuilder(expectedPoints);
+    this.#rejections = new Rejections();
+    this.#nowMs = nowMs;
+  }
+
+  end(): { readonly batch: SampleBatch; readonly rejections: Rejections } {
+    return { batch: this.#builder.build(), rejections: this.#rejections };
+  }
+
+  /** Lets go of the request's bytes; call it when the wire no longer holds them. */
+  release(): void {
+    this.#numberPoint.attributes.clear(this.#wire);
+    this.#histogramFields.release(this.#wire);
+  }
+
+  /** The data message of `metric` from `start` to `end`. */
+  read(
+    kind: MetricKind,
+    start: number,
+    end: number,
+    resource: ResourceEntry,
+    scope: ScopeEntry,
+    metric: MetricEntry,
+  ): void {
+    const wire = this.#wire;
+    wire.pos = start;
+    let temporality = 0;
+    let monotonic = false;
+    if (kind !== 'gauge') {
+      let points = 0;
+      while (wire.pos < end) {
+        const tag = wire.tag(end);
+        if (tag === TAG_TEMPORALITY) temporality = wire.varint(end);
+        else if (tag === TAG_MONOTONIC) monotonic = wire.varint(end) !== 0;
+        else {
+          if (tag === TAG_POINT) points += 1;
+          wire.skip(tag, end);
+        }
+      }
+      if (points === 0) return;
+      if (kind === 'exponential_histogram' || kind === 'summary') {
+        this.#rejections.add(kind, points);
+        return;
+      }
+      if (temporality !== DELTA && temporality !== CUMULATIVE) {
+        this.#rejections.add('no_temporality', points);
+        return;
+      }
+    }
+    const variant = this.#variant(resource, scope, metric, kind, temporality, monotonic && kind === 'sum');
+    wire.pos = start;
+    let previous: CacheEntry<Series> | undefined;
+    while (wire.pos < end) {
+      const tag = wire.tag(end);
+      if (tag !== TAG_POINT) wire.skip(tag, end);
+      else if (kind === 'histogram') previous = this.#histogram(wire.lengthEnd(end), variant, previous);
+      else previous = this.#number(wire.lengthEnd(end), variant, previous);
+    }
+  }
+
+  #variant(
+    resource: ResourceEntry,
+    scope: ScopeEntry,
+    metric: MetricEntry,
+    kind: Series['kind'],
+    temporality: number,
+    monotonic: boolean,
+  ): MetricVariant {
+    const index = (kind === 'gauge' ? 0 : kind === 'sum' ? 6 : 12) + temporality * 2 + (monotonic ? 1 : 0);
+    metric.variants[index] ??= {
+      identity: {
+        name: metric.name,
+        unit: metric.unit,
+        kind,
+        ...(temporality !== 0 && { temporality: temporality === DELTA ? 'delta' : 'cumulative' }),
+        monotonic,
+        scope: scope.scope,
+        resource: resource.attributes,
+      },
+      series: new ByteCache(this.#budget),
+      bounds: new ByteCache(this.#budget),
+    };
+    return metric.variants[index];
+  }
+
+  #number(
+    end: number,
+    variant: MetricVariant,
+    previous: CacheEntry<Series> | undefined,
+  ): CacheEntry<Series> | undefined {
+    const point = this.#numberPoint;
+    point.read(this.#wire, end);
+    const isGauge = variant.identity.kind === 'gauge';
+    const problem = point.problem(isGauge);
+    if (problem !== undefined) {
+      this.#rejections.add(problem);
+      return previous;
+    }
+    const entry = this.#series(point.attributes, NumberPoint.ATTRIBUTES_TAG, variant, previous);
+    if (entry === undefined) return previous;
+    const { start, time, value, flags } = point;
+    if (isGauge) this.#builder.gauge(entry.value, time.ms, time.subMsNs, value, flags);
+    else this.#builder.sum(entry.value, start.ms, start.subMsNs, time.ms, time.subMsNs, value, flags);
+    return entry;
+  }
+
+  #histogram(
+    end: number,
+    variant: MetricVariant,
+    previous: CacheEntry<Series> | undefined,
+  ): CacheEntry<Series> | undefined {
+    const fields = this.#histogramFields;
+    fields.read(this.#wire, end);
+    const point = fields.take(variant.bounds);
+    if (typeof point === 'string') {
+      this.#rejections.add(point);
+      return previous;
+    }
+    const entry = this.#series(fields.attributes, HistogramFields.ATTRIBUTES_TAG, variant, previous);
+    if (entry === undefined) return previous;
+    const { start, time, flags } = fields;
+    this.#builder.histogram(entry.value, start.ms, start.subMsNs, time.ms, time.subMsNs, point, flags);
+    return entry;
+  }
+
+  /** The series with these attributes; `undefined`, and the point counted as rejected, where there is no room for it. */
+  #series(
+    span: Span,
+    tag: number,
+    variant: MetricVariant,
+    previous: CacheEntry<Series> | undefined,
+  ): CacheEntry<Series> | undefined {
+    const { bytes, view, start, end } = span;
+    const known = variant.series.find(bytes, view, start, end, previous);
+    if (known !== undefined) {
+      this.#interner.touch(known.value, this.#nowMs);
+      return known;
+    }
+    const series = this.#interner.intern({ ...variant.identity, attributes: readAttributes(span, tag) }, this.#nowMs);
+    if (series === undefined) {
+      this.#rejections.add('series_limit');
+      return undefined;
+    }
+    return variant.series.add(bytes, view, start, end, previous, series);
+  }
+}
