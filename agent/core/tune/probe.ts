@@ -10,7 +10,8 @@ import { type Axis, decode, encode, neighbour } from './space.ts';
  * three or four pairs already tell the knobs apart, and step only as far as the model is sure (soft threshold at one standard error,
  * so that noise alone moves nothing):
  *
- *   y₊ − y₋ = (u₊ − u₋)·β + ε,   β by recursive least squares with forgetting .9 and prior N(0, 1) per knob
+ *   y₊ − y₋ = (u₊ − u₋)·β + ε,   β by a Kalman filter with prior N(0, 1) per knob
+ *   after a step Δu:  Pᵢᵢ ← Pᵢᵢ + (3 Δuᵢ)²   (on a curved surface the slope has changed by about the curvature × the step)
  *   Δuᵢ = −gain · sign(βᵢ) · max(0, 1 − √Pᵢᵢ / |βᵢ|),   |Δuᵢ| ≤ the tier's step
  *
  * Units: u is the share of a knob's range, y the log objective, so βᵢ = 1 means e-fold worse over the whole range of knob i.
@@ -20,7 +21,7 @@ import { type Axis, decode, encode, neighbour } from './space.ts';
  * noise is much larger than `c·β`; what it proposes is only ever a candidate for a proof.
  *
  * Sources: Spall, "Multivariate stochastic approximation using a simultaneous perturbation gradient approximation" (1992) and
- * "Adaptive stochastic approximation by the simultaneous perturbation method" (2000); RLS with forgetting: Ljung 1999.
+ * "Adaptive stochastic approximation by the simultaneous perturbation method" (2000); Kalman 1960; Ljung 1999 for tracking.
  *
  * Example: β = −1.2 ± .3, gain .1 → a step of +.075 of the range; β = −.2 ± .3 → none.
  */
@@ -40,7 +41,10 @@ export interface ProbePair {
   readonly plusFirst: boolean;
 }
 
-const FORGETTING = 0.9;
+/** Of the log objective per squared range: a valley a third of the range wide. */
+const CURVATURE = 3;
+/** Load drifts even while the centre stands still. */
+const FORGETTING = 0.98;
 const PRIOR_VARIANCE = 1;
 const NOISE_MEMORY = 0.8;
 const NOISE_FLOOR = 0.005;
@@ -99,7 +103,9 @@ export class Probe {
     });
     if (this.#isBanned(this.#axes.map((axis, i) => decode(axis, moved[i])))) return;
     moved.forEach((to, i) => {
-      this.#predictedGain += this.#slope[i] * (to - this.#center[i]);
+      const step = to - this.#center[i];
+      this.#predictedGain += this.#slope[i] * step;
+      this.#covariance[i][i] += (CURVATURE * step) ** 2;
       this.#center[i] = to;
     });
   }
@@ -148,7 +154,7 @@ export class Probe {
       this.#slope[i] += gain * innovation;
       for (let j = 0; j < x.length; j++) p[i][j] -= gain * px[j];
     }
-    // Forgetting keeps the slope of a curved surface current; a knob that was not excited must not become "unknown without limit".
+    // A knob that was not excited must not become "unknown without limit".
     for (let i = 0; i < x.length; i++) {
       for (let j = 0; j < x.length; j++) p[i][j] /= FORGETTING;
       const scale = Math.sqrt(Math.min(1, PRIOR_VARIANCE / p[i][i]));

@@ -1,0 +1,172 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Block } from '../../agent/core/model.ts';
+import { ErrorBudget } from '../../agent/core/tune/error_budget.ts';
+import { blockOf, judge, prove } from '../../agent/core/tune/proof.ts';
+import { Random } from '../../agent/core/tune/random.ts';
+
+const RULE = { alpha: 0.02, maxBlocks: 16, minimumEffect: 0.015 };
+
+/** A block whose difference is `effect` plus window noise, arms placed by a fair coin. */
+function measure(random: Random, effect: number, noise: () => number): Block {
+  const order = random.sign() === 1 ? 'ABBA' : 'BAAB';
+  const y = [...order].map((arm) => (arm === 'B' ? effect : 0) + noise());
+  return blockOf(order, y, 0, 1);
+}
+
+function gaussian(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
+}
+
+function runTrial(random: Random, effect: number, noise: () => number, rule = RULE) {
+  const blocks: Block[] = [];
+  for (;;) {
+    blocks.push(measure(random, effect, noise));
+    const proof = prove(blocks, rule.alpha);
+    const verdict = judge(proof, blocks.length, rule);
+    if (verdict !== 'undecided') return { verdict, proof, blocks: blocks.length };
+  }
+}
+
+describe('a block', () => {
+  test('is the mean of B minus the mean of A, whichever ran first', () => {
+    expect(blockOf('ABBA', [1, 5, 7, 3], 0, 1).difference).toBe(4);
+    expect(blockOf('BAAB', [1, 5, 7, 3], 0, 1).difference).toBe(-4);
+  });
+
+  test('cancels a linear drift of the load', () => {
+    expect(blockOf('ABBA', [10, 11, 12, 13], 0, 1).difference).toBe(0);
+  });
+});
+
+describe('the stake', () => {
+  test('is worth exactly 1 on average over the coin, whatever was measured: the bet is fair', () => {
+    const y = fc.array(fc.double({ min: -50, max: 50, noNaN: true }), { minLength: 4, maxLength: 4 });
+    fc.assert(
+      fc.property(fc.array(y, { minLength: 1, maxLength: 7 }), (windows) => {
+        let better = 0;
+        let worse = 0;
+        const outcomes = 2 ** windows.length;
+        for (let coins = 0; coins < outcomes; coins++) {
+          const blocks = windows.map((w, i) => blockOf((coins >> i) & 1 ? 'ABBA' : 'BAAB', w, 0, 1));
+          const proof = prove(blocks, 0.05);
+          better += Math.exp(proof.logBetter);
+          worse += Math.exp(proof.logWorse);
+        }
+        expect(better / outcomes).toBeCloseTo(1, 6);
+        expect(worse / outcomes).toBeCloseTo(1, 6);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('rarely proves a change that does nothing, under heavy tails and autocorrelation as well', () => {
+    const kinds: Record<string, (random: Random) => () => number> = {
+      gaussian: (random) => () => gaussian(random),
+      cauchy: (random) => () => Math.tan(Math.PI * (random.next() - 0.5)),
+      autocorrelated: (random) => {
+        let level = 0;
+        return () => {
+          level = 0.9 * level + gaussian(random);
+          return level;
+        };
+      },
+      spikes: (random) => () => gaussian(random) + (random.next() < 0.1 ? 20 : 0),
+    };
+    for (const noiseOf of Object.values(kinds)) {
+      let kept = 0;
+      for (let seed = 1; seed <= 500; seed++) {
+        const random = Random.seeded(seed);
+        if (runTrial(random, 0, noiseOf(random)).verdict === 'better') kept++;
+      }
+      // 2 % allowed: 10 of 500 expected at most, and three standard errors of chance.
+      expect(kept).toBeLessThanOrEqual(10 + 3 * Math.sqrt(10));
+    }
+  });
+
+  test('proves a clear gain in six to eight blocks', () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const random = Random.seeded(seed);
+      const { verdict, blocks } = runTrial(random, -0.4, () => 0.05 * gaussian(random));
+      expect(verdict).toBe('better');
+      expect(blocks).toBeGreaterThanOrEqual(6);
+      expect(blocks).toBeLessThanOrEqual(8);
+    }
+  });
+
+  test('calls clear harm harm', () => {
+    const random = Random.seeded(5);
+    expect(runTrial(random, 0.4, () => 0.05 * gaussian(random)).verdict).toBe('worse');
+  });
+});
+
+describe('the interval', () => {
+  test('contains the truth at least as often as it says, at whichever block the trial stopped', () => {
+    let covered = 0;
+    const runs = 300;
+    for (let seed = 1; seed <= runs; seed++) {
+      const random = Random.seeded(seed);
+      const { proof } = runTrial(random, -0.1, () => 0.1 * gaussian(random));
+      if (proof.low <= -0.1 && -0.1 <= proof.high) covered++;
+    }
+    expect(covered / runs).toBeGreaterThanOrEqual(1 - 2 * RULE.alpha);
+  });
+
+  test('lies clear of zero exactly when the stake has been won, and contains the estimate', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1_000_000 }),
+        fc.double({ min: -1, max: 1, noNaN: true }),
+        (seed, effect) => {
+          const random = Random.seeded(seed);
+          const blocks = Array.from({ length: 12 }, () => measure(random, effect, () => 0.2 * gaussian(random)));
+          const proof = prove(blocks, RULE.alpha);
+          expect(proof.high < 0).toBe(proof.logBetter >= Math.log(1 / RULE.alpha));
+          expect(proof.low > 0).toBe(proof.logWorse >= Math.log(1 / RULE.alpha));
+          expect(proof.low).toBeLessThanOrEqual(proof.estimate);
+          expect(proof.estimate).toBeLessThanOrEqual(proof.high);
+        },
+      ),
+    );
+  });
+
+  test('has no ends while too few blocks are there to exclude anything', () => {
+    const proof = prove([blockOf('ABBA', [0, -1, -1, 0], 0, 1)], 0.05);
+    expect([proof.low, proof.high]).toEqual([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  });
+});
+
+describe('the error budget', () => {
+  test('never hands out more than q in total while nothing is found', () => {
+    const budget = new ErrorBudget(0.05);
+    let spent = 0;
+    for (let trial = 0; trial < 10_000; trial++) {
+      spent += budget.alpha;
+      budget.spend(false);
+    }
+    expect(spent).toBeLessThan(0.05);
+  });
+
+  test('keeps the sum of levels within q per discovery (LORD)', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 300 }), (outcomes) => {
+        const budget = new ErrorBudget(0.05);
+        let spent = 0;
+        let found = 0;
+        for (const outcome of outcomes) {
+          spent += budget.alpha;
+          budget.spend(outcome);
+          if (outcome) found++;
+          expect(spent).toBeLessThanOrEqual(0.05 * Math.max(1, found) + 1e-12);
+        }
+      }),
+    );
+  });
+
+  test('goes on where it was after saving', () => {
+    const budget = new ErrorBudget(0.05);
+    for (const outcome of [false, true, false, false, true]) budget.spend(outcome);
+    const again = new ErrorBudget(0.05, JSON.parse(JSON.stringify(budget.state())));
+    expect(again.alpha).toBe(budget.alpha);
+  });
+});

@@ -1,0 +1,298 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { NumericKnobSpec } from '../../agent/core/model.ts';
+import { Distribution } from '../../agent/core/series/distribution.ts';
+import { BurnRate } from '../../agent/core/tune/burn_rate.ts';
+import { objectiveOf } from '../../agent/core/tune/objective.ts';
+import { Probe } from '../../agent/core/tune/probe.ts';
+import { Random } from '../../agent/core/tune/random.ts';
+import { isBanned, withScar } from '../../agent/core/tune/scars.ts';
+import { axisOf, decode, encode, isAllowed, neighbour } from '../../agent/core/tune/space.ts';
+import { timeoutStrategy } from '../../agent/core/tune/timeout.ts';
+import { BadWindows, errorTrigger } from '../../agent/core/tune/triggers.ts';
+import { Wallet } from '../../agent/core/tune/wallet.ts';
+
+function knob(id: string, more: Partial<NumericKnobSpec> = {}): NumericKnobSpec {
+  return {
+    id,
+    description: '',
+    unit: '1',
+    role: 'other',
+    applyClass: 'hot',
+    settleMs: 0,
+    ceilingAtBoot: false,
+    type: 'int',
+    min: 1,
+    max: 64,
+    scale: 'log',
+    baseline: 1,
+    ...more,
+  };
+}
+
+function axis(id: string, more: Partial<NumericKnobSpec> = {}) {
+  const made = axisOf(knob(id, more));
+  if (made === undefined) throw new Error('no axis');
+  return made;
+}
+
+const numeric = fc
+  .record({
+    type: fc.constantFrom('int' as const, 'double' as const, 'duration' as const),
+    scale: fc.constantFrom('linear' as const, 'log' as const),
+    min: fc.integer({ min: 1, max: 50 }),
+    span: fc.integer({ min: 1, max: 500 }),
+    step: fc.option(fc.integer({ min: 1, max: 7 }), { nil: undefined }),
+  })
+  .map(({ span, step, ...rest }) =>
+    axis('k', { ...rest, max: rest.min + span, baseline: rest.min, ...(step !== undefined && { step }) }),
+  );
+const unit = fc.double({ min: 0, max: 1, noNaN: true });
+
+describe('space', () => {
+  test('every coordinate decodes to a value that the process can take', () => {
+    fc.assert(
+      fc.property(numeric, unit, (on, u) => {
+        const value = decode(on, u);
+        expect(isAllowed(on.spec, value)).toBe(true);
+        if (on.spec.step !== undefined) expect(Math.abs((value - on.spec.min) % on.spec.step)).toBeLessThan(1e-9);
+      }),
+    );
+  });
+
+  test('a decoded value is its own nearest: encoding and decoding it again changes nothing', () => {
+    fc.assert(
+      fc.property(numeric, unit, (on, u) => {
+        const value = decode(on, u);
+        expect(decode(on, encode(on, value))).toBeCloseTo(value, 9);
+      }),
+    );
+  });
+
+  test('neighbours differ, except at the edge', () => {
+    const on = axis('k', { min: 1, max: 4 });
+    expect([neighbour(on, 2, 1), neighbour(on, 2, -1), neighbour(on, 4, 1)]).toEqual([3, 1, 4]);
+  });
+
+  test('a ceiling at boot and a policy narrow the range', () => {
+    const on = axisOf(knob('k', { ceilingAtBoot: true, baseline: 16 }), { min: 4, max: 32 });
+    expect([on?.min, on?.max]).toEqual([4, 16]);
+    expect(axisOf(knob('k'), { min: 9, max: 9 })).toBeUndefined();
+  });
+});
+
+describe('probing', () => {
+  const rule = { perturbation: 0.06, gain: 0.1, maxStepRatio: 0.1 };
+
+  test('finds the valley of a smooth surface under noise', () => {
+    const axes = [axis('a'), axis('b', { min: 0, max: 20, scale: 'linear', baseline: 0 })];
+    const random = Random.seeded(3);
+    const surface = (setting: Readonly<Record<string, unknown>>) => {
+      const [a, b] = axes.map((on) => encode(on, Number(setting[on.id])));
+      return 1.5 * (a - 0.7) ** 2 + 0.5 * (b - 0.4) ** 2 + 0.02 * (random.next() - 0.5);
+    };
+    const probe = new Probe(axes, { a: 1, b: 0 }, 0.01, rule);
+    for (let pair = 0; pair < 30; pair++) {
+      const { plus, minus } = probe.next(random);
+      probe.observe(surface(plus), surface(minus));
+    }
+    const [a, b] = axes.map((on) => encode(on, Number(probe.candidate()[on.id])));
+    expect(Math.abs(a - 0.7)).toBeLessThan(0.15);
+    expect(Math.abs(b - 0.4)).toBeLessThan(0.2);
+    expect(probe.predictedGain).toBeLessThan(-0.3);
+  });
+
+  test('compares two different settings, each within reach, and moves no further than a step', () => {
+    fc.assert(
+      fc.property(
+        fc.integer(),
+        fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { maxLength: 40 }),
+        (seed, ys) => {
+          const axes = [axis('a'), axis('b', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0 })];
+          const random = Random.seeded(seed);
+          const probe = new Probe(axes, { a: 1, b: 0 }, 0.1, rule);
+          for (const y of ys) {
+            const before = probe.candidate();
+            const { plus, minus } = probe.next(random);
+            for (const on of axes) {
+              expect(plus[on.id]).not.toBe(minus[on.id]);
+              expect(isAllowed(on.spec, plus[on.id])).toBe(true);
+              expect(isAllowed(on.spec, minus[on.id])).toBe(true);
+            }
+            probe.observe(y, 0);
+            const moved = encode(axes[1], Number(probe.candidate().b)) - encode(axes[1], Number(before.b));
+            expect(Math.abs(moved)).toBeLessThanOrEqual(rule.maxStepRatio + 1e-9);
+          }
+        },
+      ),
+    );
+  });
+
+  test('looks only at the free side of a ban and does not step beyond it', () => {
+    const axes = [axis('a')];
+    const random = Random.seeded(1);
+    const isForbidden = (setting: Readonly<Record<string, unknown>>) => Number(setting.a) > 4;
+    const probe = new Probe(axes, { a: 4 }, 0.01, { ...rule, isBanned: isForbidden });
+    for (let pair = 0; pair < 20; pair++) {
+      const { plus, minus } = probe.next(random);
+      expect(isForbidden(plus) || isForbidden(minus)).toBe(false);
+      // The forbidden side looks ever better.
+      probe.observe(-Number(plus.a), -Number(minus.a));
+    }
+    expect(Number(probe.candidate().a)).toBeLessThanOrEqual(4);
+  });
+});
+
+describe('scars', () => {
+  test('ban what lies beyond the middle, for a while', () => {
+    const axes = [axis('a')];
+    const scars = withScar([], { from: { a: 4 }, at: { a: 16 }, untilMs: 100 }, 0);
+    expect(isBanned(scars, axes, { a: 16 }, 50)).toBe(true);
+    expect(isBanned(scars, axes, { a: 64 }, 50)).toBe(true);
+    expect(isBanned(scars, axes, { a: 9 }, 50)).toBe(true);
+    expect(isBanned(scars, axes, { a: 7 }, 50)).toBe(false);
+    expect(isBanned(scars, axes, { a: 1 }, 50)).toBe(false);
+    expect(isBanned(scars, axes, { a: 16 }, 100)).toBe(false);
+  });
+
+  test('are bounded in number', () => {
+    let scars = withScar([], { from: { a: 1 }, at: { a: 2 }, untilMs: 1e9 }, 0);
+    for (let i = 0; i < 100; i++) scars = withScar(scars, { from: { a: 1 }, at: { a: 3 }, untilMs: 1e9 }, 0);
+    expect(scars.length).toBeLessThanOrEqual(16);
+  });
+});
+
+describe('the harm wallet', () => {
+  test('cannot lose more than its rate allows, plus what was saved and one window', () => {
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: 0, max: 2, noNaN: true }), { maxLength: 500 }), (harms) => {
+        const rate = 0.01;
+        const wallet = new Wallet(rate);
+        const saved = wallet.ceiling;
+        let spent = 0;
+        let windows = 0;
+        for (const harm of harms) {
+          windows++;
+          const excess = wallet.canExplore ? harm : 0;
+          spent += excess;
+          wallet.settle(excess);
+        }
+        expect(spent).toBeLessThanOrEqual(saved + rate * windows + 2 + 1e-9);
+      }),
+    );
+  });
+});
+
+describe('the objective', () => {
+  const weights = { responseTimeMean: 0.5, responseTimeP95: 0.5, throughput: 0, errorRate: 10 };
+  const base = { startMs: 0, endMs: 1, requests: 1000, errors: 0, errorRatio: 0, requestsPerSecond: 100 };
+
+  test('is lower for a faster process, by the logarithm of the ratio', () => {
+    const slow = objectiveOf({ ...base, latencyMsMean: 20, latencyMsP95: 40 }, weights);
+    const fast = objectiveOf({ ...base, latencyMsMean: 10, latencyMsP95: 20 }, weights);
+    expect((fast?.y ?? 0) - (slow?.y ?? 0)).toBeCloseTo(-Math.LN2, 9);
+  });
+
+  test('does not reward shedding load: five percent of the requests lost outweigh a third of the latency', () => {
+    const honest = objectiveOf({ ...base, latencyMsMean: 15, latencyMsP95: 30 }, weights);
+    const shedding = objectiveOf(
+      { ...base, errors: 50, errorRatio: 0.05, latencyMsMean: 10, latencyMsP95: 20 },
+      weights,
+    );
+    expect(shedding?.y).toBeGreaterThan(honest?.y ?? Number.POSITIVE_INFINITY);
+  });
+
+  test('falls back to throughput where no latency is known, and to nothing where nothing is', () => {
+    expect(objectiveOf(base, weights)?.signals).toBe('throughput+errorRate');
+    expect(objectiveOf({ startMs: 0, endMs: 1, requests: 0, errors: 0 }, weights)).toBeUndefined();
+  });
+
+  test('stays finite when every request fails', () => {
+    const all = objectiveOf({ ...base, errors: 1000, errorRatio: 1, latencyMsMean: 1, latencyMsP95: 1 }, weights);
+    expect(Number.isFinite(all?.y)).toBe(true);
+  });
+});
+
+describe('triggers', () => {
+  test('errors above the limit stop at once, a handful of them does not', () => {
+    expect(errorTrigger({ requests: 100, errors: 4 }, 0.02, 0)).toBeUndefined();
+    expect(errorTrigger({ requests: 100, errors: 6 }, 0.02, 0)).toContain('6.0 %');
+    // An incumbent that fails 10 % of its requests must not stop every attempt to repair it.
+    expect(errorTrigger({ requests: 100, errors: 12 }, 0.02, 0.1)).toBeUndefined();
+  });
+
+  test('two windows in a row far worse stop, one with a recovery between does not', () => {
+    const window = { startMs: 0, endMs: 1, requests: 1, errors: 0 };
+    const bad = new BadWindows();
+    expect(bad.observe(0.3, 0, window, undefined, undefined)).toBeUndefined();
+    expect(bad.observe(0.1, 0, window, undefined, undefined)).toBeUndefined();
+    expect(bad.observe(0.3, 0, window, undefined, undefined)).toBeUndefined();
+    expect(bad.observe(0.3, 0, window, undefined, undefined)).toContain('28 %');
+  });
+});
+
+describe('burn rate', () => {
+  test('alarms when the short and the long window both burn, and clears when the short one recovers', () => {
+    const burn = new BurnRate(0.99);
+    const minute = 60_000;
+    for (let m = 0; m < 70; m++) burn.observe(m * minute, 100, 0);
+    expect(burn.alarm(70 * minute)).toBeUndefined();
+    for (let m = 70; m < 90; m++) burn.observe(m * minute, 100, 50);
+    expect(burn.alarm(90 * minute)).toContain('too fast');
+    for (let m = 90; m < 130; m++) burn.observe(m * minute, 100, 0);
+    expect(burn.alarm(130 * minute)).toBeUndefined();
+  });
+});
+
+describe('the timeout strategy', () => {
+  const spec = knob('timeout_ms', { role: 'timeout', unit: 'ms', min: 1, max: 60_000, baseline: 10_000 });
+  const context = (latencies: Distribution) => ({
+    nowMs: 0,
+    component: 'c',
+    tier: 'stable' as const,
+    knobs: [{ spec, mode: 'auto' as const, axis: axis('timeout_ms', { ...spec }) }],
+    incumbent: { timeout_ms: 10_000 },
+    responseTimes: latencies,
+    limits: { errorRatio: 0.02 },
+    rejection: () => undefined,
+  });
+  const bounds = Array.from({ length: 60 }, (_, i) => 1.2 ** i);
+  const distribution = (share: (bucket: number) => number, total = 10_000) => {
+    const made = new Distribution();
+    const counts = Array.from({ length: 61 }, (_, i) => Math.round(share(i) * total));
+    const count = counts.reduce((sum, n) => sum + n, 0);
+    const sum = counts.reduce((total, n, i) => total + n * (bounds[i] ?? 1e5), 0);
+    made.addHistogram(bounds, counts, count, sum);
+    return made;
+  };
+
+  test('proposes 1.5 × the average where the tail is short', () => {
+    // Everything between 83 and 100 ms.
+    const plan = timeoutStrategy.plan(context(distribution((i) => (i === 25 ? 1 : 0))), ['auto']);
+    expect(plan?.kind).toBe('candidate');
+    const value = plan?.kind === 'candidate' ? Number(plan.setting.timeout_ms) : 0;
+    expect(value).toBeGreaterThanOrEqual(140);
+    expect(value).toBeLessThanOrEqual(160);
+  });
+
+  test('raises the proposal above a long tail, so that honest requests are not cut', () => {
+    const tailed = distribution((i) => (i === 20 ? 0.95 : i === 40 ? 0.05 : 0));
+    const plan = timeoutStrategy.plan(context(tailed), ['auto']);
+    const value = plan?.kind === 'candidate' ? Number(plan.setting.timeout_ms) : 0;
+    expect(value).toBeGreaterThan(bounds[40]);
+    expect(tailed.fractionAbove(value)).toBe(0);
+  });
+
+  test('rejects itself in shadow where a safe value is no gain, and says what it would have cut', () => {
+    const tailed = distribution((i) => (i === 20 ? 0.9 : i === 50 ? 0.1 : 0));
+    const plan = timeoutStrategy.plan(context(tailed), ['auto']);
+    expect(plan?.kind).toBe('shadow_rejected');
+    expect(plan?.reason).toMatch(/would have cut 10\.\d+ %/);
+  });
+
+  test('says nothing on little data, an empty distribution, or knobs in another mode', () => {
+    expect(timeoutStrategy.plan(context(distribution((i) => (i === 25 ? 1 : 0), 100)), ['auto'])).toBeUndefined();
+    expect(timeoutStrategy.plan(context(new Distribution()), ['auto'])).toBeUndefined();
+    expect(timeoutStrategy.plan(context(distribution((i) => (i === 25 ? 1 : 0))), ['approve'])).toBeUndefined();
+  });
+});
