@@ -16,6 +16,8 @@ import type { Clock } from './clock.ts';
 import { type KnobRecord, newRecord, type Origin } from './knob.ts';
 import { announce, ask, demand } from './tell.ts';
 
+/** A change that needs a drain or a reload may take this many deadlines, once the agent has been told. */
+const DRAIN_DEADLINES = 10;
 /** Answers remembered for replays. A replay older than that is behind the fence anyway. */
 const MAX_ANSWERS = 64;
 
@@ -92,6 +94,11 @@ export class Holdings {
   welcome(epoch: number): void {
     this.#sessionEpoch = epoch;
     this.#watchLeases();
+  }
+
+  /** The session is over: nobody stands by what is still being applied. */
+  part(): void {
+    this.#sessionEpoch = undefined;
   }
 
   /** A command arrived. */
@@ -253,7 +260,9 @@ export class Holdings {
     const { command } = pending;
     const knob = this.#knobs.get(change.knob)!; // `#whyRefused` has looked.
     const { generation } = knob;
-    const deadlineMs = pending.arrivedMs + command.applyDeadlineMs;
+    const slow = knob.listeners.size > 0 && SLOW_STATES[knob.spec.applyClass];
+    if (slow) this.#sayWorking(pending, change.knob, slow);
+    const deadlineMs = pending.arrivedMs + command.applyDeadlineMs * (slow ? DRAIN_DEADLINES : 1);
     const verdict = await ask(knob, change.value, command.rationale, deadlineMs, this.#clock);
     if (knob.generation !== generation) {
       announce(knob, { strategy: 'client', reason: 'a hand, a revocation or the end of a lease came first' });
@@ -267,7 +276,9 @@ export class Holdings {
     knob.manual = false;
     knob.origin = { commandId: command.commandId, epoch: command.epoch, revision: command.revision };
     knob.lastGood = before.lease?.renewed && before.origin ? { value: before.value, origin: before.origin } : undefined;
-    knob.lease = { expiresAtMs: pending.leaseUntilMs, onExpiry: command.onExpiry, renewed: false };
+    // While the agent is there the lease begins now: draining may have taken longer than a lease lasts.
+    const fromNow = this.#sessionEpoch === command.epoch ? this.#clock.nowMs() + command.leaseTtlMs : 0;
+    knob.lease = { expiresAtMs: Math.max(pending.leaseUntilMs, fromNow), onExpiry: command.onExpiry, renewed: false };
     const after = knob.generation;
     undo.push(() => {
       if (knob.generation !== after) return;
@@ -276,6 +287,11 @@ export class Holdings {
       announce(knob, { strategy: 'client', reason: SIBLING });
     });
     return undefined;
+  }
+
+  #sayWorking({ command, nonce }: Pending, knob: string, state: 'applying' | 'draining'): void {
+    const results = [this.#result(command, knob, state)];
+    this.#report({ kind: 'result', nonce, commandId: command.commandId, results });
   }
 
   #whyRefused({ knob: id, value, expectedCurrent }: KnobChange): Refusal | undefined {
@@ -407,6 +423,9 @@ interface Refusal {
   readonly state: 'rejected_permanent' | 'rejected_transient' | 'superseded';
   readonly error: string;
 }
+
+/** What is said of a change that takes its time, before its listeners are asked. */
+const SLOW_STATES = { hot: undefined, drain: 'draining', reload: 'applying', restart: undefined } as const;
 
 const SIBLING = 'another change of the same command was refused, and it is all or none';
 

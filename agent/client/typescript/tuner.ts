@@ -197,11 +197,11 @@ export class Tuner {
     };
   }
 
-  /** A burst of declarations is one Hello. */
+  /** A burst of declarations, also just after `await connectTuner`, is one Hello: it waits for the event loop's next turn. */
   #scheduleHello(): void {
     if (this.#helloScheduled || this.#closed) return;
     this.#helloScheduled = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#helloScheduled = false;
       if (this.#closed) return;
       // A stream that has not been welcomed yet needs the new manifest just as well.
@@ -254,6 +254,7 @@ export class Tuner {
   #lost(reason: string, permanent: boolean): void {
     if (permanent && !this.#refused) process.emitWarning(`the agent refuses this process: ${reason}`, 'TunerWarning');
     this.#refused = permanent;
+    this.#holdings.part();
     this.#say({ state: 'disconnected', reason });
   }
 

@@ -266,7 +266,8 @@ export const HeldKnobSchema: GenMessage<HeldKnob> = /*@__PURE__*/
   messageDesc(file_performance_optimizer_control_v1_control_service, 3);
 
 /**
- * What became of a command. A result is final when no knob is applying or draining any more. Also sent, with the id
+ * What became of a command. A result is final when no knob is applying or draining any more; one that is not gives the
+ * process ten times the command's deadline. Also sent, with the id
  * of the command that had set the value, when its lease ran out (EXPIRED) or it was revoked (ROLLED_BACK).
  *
  * @generated from message performance_optimizer.control.v1.Result
@@ -967,8 +968,9 @@ export const ControlService: GenService<{
   /**
    * The session of one AI process, from Hello to Bye. A process controls its own component only, and a component has
    * one session: a newer one ends the older with ABORTED. The agent ends a session with DEADLINE_EXCEEDED after three
-   * heartbeats missed, with INVALID_ARGUMENT for a Hello it cannot accept, with RESOURCE_EXHAUSTED for a reader that
-   * is too slow, and with UNAVAILABLE when it stops.
+   * heartbeats missed, with INVALID_ARGUMENT for a Hello that can never be accepted, with FAILED_PRECONDITION for a Hello
+   * of an incarnation older than the one that is connected, with RESOURCE_EXHAUSTED for a reader that is too slow and
+   * for a session too many, and with UNAVAILABLE when it stops.
    *
    * @generated from rpc performance_optimizer.control.v1.ControlService.Connect
    */

@@ -1,0 +1,118 @@
+/** Reads a Hello into a manifest. What is in it comes from outside: all of it is checked, and every refusal names the place. */
+import type { HeldKnob, KnobSpec, Manifest } from '../../core/model.ts';
+import type { Hello } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
+import { decodeInteger, decodeSpec, decodeValue } from '../../rpc/knob_codec.ts';
+import { whyNotSound } from '../../rpc/knob_domain.ts';
+import { tierWords } from '../../rpc/words.ts';
+
+/** Characters that end a line or move a cursor could forge a line of a log. */
+const NAME = /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u;
+const MAX_NAME = 200;
+const MAX_UID = 128;
+const MAX_RESOURCE_ENTRIES = 64;
+const MAX_RESOURCE_TEXT = 1_024;
+
+export type ReadHello =
+  | { readonly ok: true; readonly manifest: Manifest }
+  | { readonly ok: false; readonly problem: string };
+
+export function readHello(hello: Hello, maxKnobs: number): ReadHello {
+  try {
+    return { ok: true, manifest: manifestOf(hello, maxKnobs) };
+  } catch (error) {
+    if (error instanceof Refusal) return { ok: false, problem: error.message };
+    throw error;
+  }
+}
+
+class Refusal extends Error {}
+
+function manifestOf(hello: Hello, maxKnobs: number): Manifest {
+  const component = text('hello.component', hello.component, MAX_NAME);
+  const instanceUid = text('hello.instance_uid', hello.instanceUid, MAX_UID);
+  const tier = tierWords.decode(hello.tier);
+  if (tier === undefined) throw new Refusal(`hello.tier is ${hello.tier}; allowed are the tiers CRITICAL to RESEARCH`);
+  const incarnation = decodeInteger(hello.incarnation);
+  if (incarnation === undefined) throw new Refusal(`hello.incarnation ${hello.incarnation} is above 2^53 - 1`);
+  const resource = readResource(hello.resource);
+  const knobs = readKnobs(hello, maxKnobs);
+  const pid = readPid(resource['process.pid']);
+  return {
+    component,
+    tier,
+    instanceUid,
+    incarnation,
+    resource,
+    knobs,
+    held: readHeld(hello, knobs),
+    ...(pid !== undefined && { pid }),
+  };
+}
+
+function readResource(resource: Hello['resource']): Readonly<Record<string, string>> {
+  const entries = Object.entries(resource);
+  if (entries.length > MAX_RESOURCE_ENTRIES)
+    throw new Refusal(`hello.resource has ${entries.length} entries; allowed are ${MAX_RESOURCE_ENTRIES}`);
+  for (const [key, value] of entries) {
+    text('hello.resource key', key, MAX_NAME);
+    if (value.length > MAX_RESOURCE_TEXT)
+      throw new Refusal(`hello.resource[${quote(key)}] is longer than ${MAX_RESOURCE_TEXT} characters`);
+  }
+  return Object.fromEntries(entries);
+}
+
+/** A pid that makes no sense is no reason to refuse a process: it is only where its CPU and memory are looked for. */
+function readPid(text: string | undefined): number | undefined {
+  const pid = Number(text);
+  return Number.isSafeInteger(pid) && pid > 0 && pid <= 2 ** 22 ? pid : undefined;
+}
+
+function readKnobs({ knobs }: Hello, maxKnobs: number): readonly KnobSpec[] {
+  if (knobs.length > maxKnobs)
+    throw new Refusal(`hello.knobs has ${knobs.length} entries; allowed are ${maxKnobs} a component`);
+  const specs = new Map<string, KnobSpec>();
+  for (const [i, wire] of knobs.entries()) {
+    const where = `hello.knobs[${i}] (${quote(wire.id)})`;
+    const spec = decodeSpec(wire);
+    if ('problem' in spec) throw new Refusal(`${where}: ${spec.field} ${spec.problem}`);
+    const flaw = whyNotSound(spec);
+    if (flaw) throw new Refusal(`${where}: ${flaw.field} ${flaw.problem}`);
+    if (specs.has(spec.id)) throw new Refusal(`${where}: id is that of an earlier knob; ids are unique in a component`);
+    specs.set(spec.id, spec);
+  }
+  for (const [i, { id, conditionalOn }] of [...specs.values()].entries())
+    if (conditionalOn && (conditionalOn.knob === id || !specs.has(conditionalOn.knob)))
+      throw new Refusal(
+        `hello.knobs[${i}] (${quote(id)}): conditional_on names ${quote(conditionalOn.knob)}, which is no other knob`,
+      );
+  return [...specs.values()];
+}
+
+function readHeld({ held }: Hello, specs: readonly KnobSpec[]): readonly HeldKnob[] {
+  if (held.length > specs.length)
+    throw new Refusal(`hello.held has ${held.length} entries; allowed are as many as there are knobs, ${specs.length}`);
+  return held.map(({ knob, value: wireValue, epoch: wireEpoch, revision: wireRevision, manual }, i) => {
+    const where = `hello.held[${i}] (${quote(knob)})`;
+    const spec = specs.find(({ id }) => id === knob);
+    if (!spec) throw new Refusal(`${where}: there is no such knob in hello.knobs`);
+    const value = decodeValue(wireValue);
+    if (typeof value !== typeof spec.baseline || value === undefined)
+      throw new Refusal(`${where}: value is not one of a knob of type ${spec.type}`);
+    const epoch = decodeInteger(wireEpoch);
+    const revision = decodeInteger(wireRevision);
+    if (epoch === undefined || revision === undefined)
+      throw new Refusal(`${where}: epoch or revision is above 2^53 - 1`);
+    return { knob, value, epoch, revision, manual };
+  });
+}
+
+function text(where: string, value: string, maxLength: number): string {
+  if (value.length === 0 || value.length > maxLength || !NAME.test(value))
+    throw new Refusal(`${where} ${quote(value)} is not 1 to ${maxLength} characters without control characters`);
+  return value;
+}
+
+/** Cut and escaped: what is quoted may be hostile. */
+export function quote(value: string): string {
+  return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+}

@@ -1,0 +1,98 @@
+import type { Decision, Effect, Input, KnobMode, KnobSpec, KnobValue, Tier } from '../../core/model.ts';
+
+/** What the control channel needs of the rest of the agent. It never sees the engine, and the engine never sees gRPC. */
+export interface ControlPorts {
+  /** Takes what processes and operators say; must not block. */
+  inbox(input: ControlInput): void;
+  snapshot(): Snapshot;
+  /** Newest first. */
+  decisions(query: DecisionsQuery): readonly Decision[];
+  explain(decisionId: string): Decision | undefined;
+}
+
+/** The inputs that come from here. */
+export type ControlInput = Extract<Input, { readonly kind: 'session' | 'result' | 'override' | 'operator' }>;
+
+/** The effects that are carried out here. */
+export type ControlEffect = Extract<Effect, { readonly kind: 'command' | 'renewal' | 'revoke' | 'reply' | 'event' }>;
+
+/** Everything given must hold. */
+export interface DecisionsQuery {
+  readonly component?: string;
+  readonly trialId?: string;
+  /** Made at or after. */
+  readonly sinceMs?: number;
+  readonly limit: number;
+}
+
+/** Everything that the engine believes, at one moment. */
+export interface Snapshot {
+  readonly atMs: number;
+  /** All tuning is stopped. */
+  readonly frozen: boolean;
+  readonly components: readonly ComponentSnapshot[];
+}
+
+export interface ComponentSnapshot {
+  readonly component: string;
+  readonly tier: Tier;
+  readonly connected: boolean;
+  readonly frozen: boolean;
+  readonly knobs: readonly KnobSnapshot[];
+  readonly openTrial?: TrialSnapshot;
+}
+
+export interface KnobSnapshot {
+  readonly spec: KnobSpec;
+  readonly desired: KnobValue;
+  /** Absent while the process has not said. */
+  readonly effective?: KnobValue;
+  readonly mode: KnobMode;
+  readonly pinned: boolean;
+  readonly attemptedRevision: number;
+  readonly effectiveRevision: number;
+  /** Why the last attempt that failed did. */
+  readonly lastError?: string;
+}
+
+export interface TrialSnapshot {
+  readonly trialId: string;
+  readonly strategy: string;
+  readonly startMs: number;
+  readonly changes: readonly { readonly knob: string; readonly from: KnobValue; readonly to: KnobValue }[];
+  readonly blocks: number;
+}
+
+/** What happened here that is worth counting or logging. */
+export type ControlNotice =
+  | { readonly kind: 'session_opened'; readonly component: string; readonly knobs: number; readonly held: number }
+  | { readonly kind: 'session_closed'; readonly component: string; readonly reason: string }
+  | { readonly kind: 'session_refused'; readonly reason: string }
+  | { readonly kind: 'full_state_requested'; readonly component: string; readonly missing: number }
+  | { readonly kind: 'message_ignored'; readonly component: string; readonly reason: string }
+  | { readonly kind: 'effect_undeliverable'; readonly component: string; readonly effect: ControlEffect['kind'] }
+  | { readonly kind: 'watcher_cut'; readonly service: string };
+
+export type ControlObserver = (notice: ControlNotice) => void;
+
+export interface ControlLimits {
+  readonly maxSessions: number;
+  readonly maxKnobs: number;
+  /** Messages waiting for one slow reader. */
+  readonly maxQueuedMessages: number;
+  /** Open WatchEvents streams. */
+  readonly maxWatchers: number;
+  /** Operator requests waiting for the engine. */
+  readonly maxPendingRequests: number;
+  /** The engine answers an operator within this time. */
+  readonly operatorDeadlineMs: number;
+}
+
+export const DEFAULT_CONTROL_LIMITS: ControlLimits = {
+  maxSessions: 64,
+  maxKnobs: 256,
+  maxQueuedMessages: 256,
+  maxWatchers: 64,
+  maxPendingRequests: 64,
+  operatorDeadlineMs: 10_000,
+};

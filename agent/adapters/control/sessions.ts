@@ -1,0 +1,94 @@
+import { type ServerDuplexStream, status } from '@grpc/grpc-js';
+import type { KnobMode, Manifest } from '../../core/model.ts';
+import type { ConnectRequest, ConnectResponse } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
+import { quote } from './hello.ts';
+import type { ControlEffect, ControlLimits, ControlObserver, ControlPorts } from './ports.ts';
+import { Session, type SessionHouse } from './session.ts';
+import type { After } from './timer.ts';
+
+export interface SessionsOptions {
+  readonly epoch: number;
+  readonly heartbeatIntervalMs: number;
+  readonly limits: ControlLimits;
+  readonly ports: ControlPorts;
+  readonly observer: ControlObserver;
+  readonly after: After;
+}
+
+/** The sessions that are open: one a component, each a process that lets itself be tuned. */
+export class Sessions {
+  readonly #house: SessionHouse;
+  readonly #open = new Set<Session>();
+  readonly #byComponent = new Map<string, Session>();
+
+  constructor({ ports, ...options }: SessionsOptions) {
+    this.#house = {
+      ...options,
+      admit: (session, manifest) => this.#admit(session, manifest),
+      left: (session) => this.#left(session),
+      inbox: (input) => ports.inbox(input),
+      modes: (component) => modesOf(ports, component),
+    };
+  }
+
+  /** A process has opened a stream. */
+  connect(call: ServerDuplexStream<ConnectRequest, ConnectResponse>): void {
+    const { limits, observer } = this.#house;
+    if (this.#open.size >= limits.maxSessions) {
+      const reason = `${limits.maxSessions} sessions are open, which is all that this agent takes`;
+      observer({ kind: 'session_refused', reason });
+      call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: reason });
+      return;
+    }
+    this.#open.add(new Session(call, this.#house));
+  }
+
+  /** Sends a command, a renewal or a revocation to the process it is for. */
+  perform(effect: ControlEffect & { kind: 'command' | 'renewal' | 'revoke' }): void {
+    const component = effect.kind === 'command' ? effect.command.component : effect.component;
+    const session = this.#byComponent.get(component);
+    if (!session) {
+      // The engine will find in its inbox that the session has closed.
+      this.#house.observer({ kind: 'effect_undeliverable', component, effect: effect.kind });
+      return;
+    }
+    if (effect.kind === 'command') session.command(effect.command);
+    else if (effect.kind === 'renewal') session.renew(effect);
+    else session.revoke(effect);
+  }
+
+  /** What the tuner may do has changed, or may have. */
+  refreshModes(): void {
+    for (const session of this.#byComponent.values()) session.refreshModes();
+  }
+
+  endAll(reason: string): void {
+    for (const session of [...this.#open]) session.end(status.UNAVAILABLE, reason);
+  }
+
+  #admit(session: Session, manifest: Manifest): string | undefined {
+    const { component, instanceUid, incarnation } = manifest;
+    const older = this.#byComponent.get(component);
+    if (older === session) return undefined;
+    if (older?.manifest) {
+      const sameInstance = older.manifest.instanceUid === instanceUid;
+      if (sameInstance && incarnation < older.manifest.incarnation)
+        return `a newer incarnation of instance ${quote(instanceUid)} of ${quote(component)} is connected`;
+      const by = sameInstance ? 'a newer session of the same instance' : `instance ${quote(instanceUid)}`;
+      older.end(status.ABORTED, `component ${quote(component)} was taken over by ${by}`);
+    }
+    this.#byComponent.set(component, session);
+    return undefined;
+  }
+
+  #left(session: Session): void {
+    this.#open.delete(session);
+    const component = session.manifest?.component;
+    if (component !== undefined && this.#byComponent.get(component) === session) this.#byComponent.delete(component);
+  }
+}
+
+function modesOf(ports: ControlPorts, component: string): ReadonlyMap<string, KnobMode> {
+  const known = ports.snapshot().components.find((entry) => entry.component === component);
+  return new Map(known?.knobs.map(({ spec, mode }) => [spec.id, mode]) ?? []);
+}

@@ -1,0 +1,137 @@
+import { create } from '@bufbuild/protobuf';
+import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import type { OperatorAction } from '../../core/model.ts';
+import {
+  ApproveResponseSchema,
+  ExplainDecisionResponseSchema,
+  FreezeResponseSchema,
+  ListDecisionsResponseSchema,
+  PinResponseSchema,
+  RejectResponseSchema,
+  SetModeResponseSchema,
+  type TuningService,
+  UnfreezeResponseSchema,
+  UnpinResponseSchema,
+} from '../../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
+import { decodeTimeMs, decodeValue } from '../../rpc/knob_codec.ts';
+import type { Handlers } from '../../rpc/service_definition.ts';
+import { modeWords } from '../../rpc/words.ts';
+import { encodeDecision, encodeSnapshot } from './encode_views.ts';
+import { quote } from './hello.ts';
+import type { OperatorCalls } from './operator_calls.ts';
+import type { ControlPorts } from './ports.ts';
+import type { Watchers } from './watchers.ts';
+
+const DEFAULT_DECISIONS = 100;
+const MAX_DECISIONS = 1_000;
+const MAX_NAME = 200;
+const MAX_BY = 128;
+const MAX_REASON = 1_024;
+
+/** A request that cannot be meant; which field, and what is allowed, is its message. */
+class BadRequest extends Error {}
+
+/** What operators may ask and do. Asking reads what the engine says; doing goes through its inbox. */
+export function tuningService(
+  epoch: number,
+  ports: ControlPorts,
+  calls: OperatorCalls,
+  watchers: Watchers,
+): Handlers<typeof TuningService> {
+  const act = async (by: string, action: OperatorAction): Promise<{ message: string }> => {
+    const answer = await calls.ask(text('by', by || 'operator', MAX_BY), action);
+    if (!answer.ok) throw new Refused(answer.code, answer.message);
+    return { message: answer.message };
+  };
+  return {
+    getSnapshot: unary(({ component }) => encodeSnapshot(epoch, ports.snapshot(), component)),
+    listDecisions: unary(({ component, limit, since, trialId }) => {
+      const decisions = ports.decisions({
+        limit: limit === 0 ? DEFAULT_DECISIONS : Math.min(limit, MAX_DECISIONS),
+        ...(component !== '' && { component }),
+        ...(trialId !== '' && { trialId }),
+        ...(since && { sinceMs: decodeTimeMs(since) }),
+      });
+      const brief = decisions.map(({ evidence, ...rest }) => encodeDecision(rest));
+      return create(ListDecisionsResponseSchema, { decisions: brief });
+    }),
+    explainDecision: unary(({ decisionId }) => {
+      const decision = ports.explain(text('decision_id', decisionId, MAX_NAME));
+      if (!decision) throw new Refused(status.NOT_FOUND, `there is no decision ${quote(decisionId)}`);
+      return create(ExplainDecisionResponseSchema, { decision: encodeDecision(decision) });
+    }),
+    watchEvents: (call) => watchers.add(call),
+    approve: unary(async ({ proposalId, by }) =>
+      create(ApproveResponseSchema, await act(by, { action: 'approve', proposalId: name('proposal_id', proposalId) })),
+    ),
+    reject: unary(async ({ proposalId, reason, by }) => {
+      const action = { action: 'reject' as const, proposalId: name('proposal_id', proposalId) };
+      return create(RejectResponseSchema, await act(by, { ...action, reason: text('reason', reason, MAX_REASON) }));
+    }),
+    setMode: unary(async ({ component, knob, mode: wireMode, by }) => {
+      const mode = modeWords.decode(wireMode);
+      if (!mode) throw new BadRequest('mode must be one of OBSERVE, RECOMMEND, APPROVE, AUTO');
+      const action = { action: 'set_mode' as const, component: name('component', component), mode };
+      return create(
+        SetModeResponseSchema,
+        await act(by, { ...action, ...(knob !== '' && { knob: name('knob', knob) }) }),
+      );
+    }),
+    pin: unary(async ({ component, knob, value: wireValue, by }) => {
+      const value = decodeValue(wireValue);
+      if (wireValue && value === undefined)
+        throw new BadRequest('value must be finite and, if whole, within ±(2^53 - 1)');
+      const action = { action: 'pin' as const, component: name('component', component), knob: name('knob', knob) };
+      return create(PinResponseSchema, await act(by, { ...action, ...(value !== undefined && { value }) }));
+    }),
+    unpin: unary(async ({ component, knob, by }) => {
+      const action = { action: 'unpin' as const, component: name('component', component), knob: name('knob', knob) };
+      return create(UnpinResponseSchema, await act(by, action));
+    }),
+    freeze: unary(async ({ component, reason, by }) => {
+      const action = { action: 'freeze' as const, reason: text('reason', reason, MAX_REASON) };
+      return create(FreezeResponseSchema, await act(by, { ...action, ...where(component) }));
+    }),
+    unfreeze: unary(async ({ component, by }) =>
+      create(UnfreezeResponseSchema, await act(by, { action: 'unfreeze', ...where(component) })),
+    ),
+  };
+}
+
+class Refused extends Error {
+  readonly code: status;
+  constructor(code: status, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A handler that returns or throws, as grpc-js wants it. */
+function unary<Request, Response>(handle: (request: Request) => Response | Promise<Response>) {
+  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
+    Promise.resolve(call.request)
+      .then(handle)
+      .then((response) => callback(null, response))
+      .catch((error: unknown) => callback(statusOf(error)));
+  };
+}
+
+function statusOf(error: unknown): { readonly code: status; readonly details: string } {
+  if (error instanceof Refused) return { code: error.code, details: error.message };
+  if (error instanceof BadRequest) return { code: status.INVALID_ARGUMENT, details: error.message };
+  return { code: status.INTERNAL, details: error instanceof Error ? error.message : String(error) };
+}
+
+function where(component: string): { readonly component?: string } {
+  return component === '' ? {} : { component: name('component', component) };
+}
+
+function name(field: string, value: string): string {
+  return text(field, value, MAX_NAME);
+}
+
+function text(field: string, value: string, maxLength: number): string {
+  if (value.length === 0 || value.length > maxLength || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(value))
+    throw new BadRequest(`${field} ${quote(value)} is not 1 to ${maxLength} characters without control characters`);
+  return value;
+}
