@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest';
+import { expectClean } from './expect_clean.ts';
+import { realEngine } from './real_engine.ts';
+import { caseOptions, type SimCase } from './regression.ts';
+import type { Faults, Scenario } from './scenario.ts';
+import { runChecked } from './trial_run.ts';
+
+const DAY_MS = 86_400_000;
+const SEEDS = 5;
+
+const quiet: Faults = {
+  telemetry: { delayMs: [1, 50], loss: 0, duplicate: 0, reorder: 0 },
+  control: { delayMs: [1, 50], loss: 0, duplicate: 0, reorder: 0 },
+  client: { rejectTransient: 0, rejectPermanent: 0, silent: 0, misapply: 0, applyMs: [0, 20] },
+};
+
+/** One fault at a time, and much of it: what `seven_days` mixes. */
+const FAULTS: Readonly<Record<string, Partial<Faults>>> = {
+  'nothing at all': {},
+  'telemetry lost': { telemetry: { ...quiet.telemetry, loss: 0.3 } },
+  'telemetry doubled and overtaken': { telemetry: { delayMs: [1, 20_000], loss: 0, duplicate: 0.3, reorder: 0.2 } },
+  'commands and answers lost': { control: { ...quiet.control, loss: 0.2 } },
+  'commands doubled and overtaken': { control: { delayMs: [1, 10_000], loss: 0, duplicate: 0.3, reorder: 0.2 } },
+  partitions: { partitions: { meanTimeBetweenMs: 7_200_000, downMs: [1_000, 1_800_000] } },
+  'a dying process': { process: { meanTimeBetweenMs: 7_200_000, downMs: [0.1, 10] } },
+  'a killed agent': { agent: { meanTimeBetweenMs: 7_200_000, downMs: [1_000, 1_800_000] } },
+  'refusals for now': { client: { ...quiet.client, rejectTransient: 0.2 } },
+  'refusals for good': { client: { ...quiet.client, rejectPermanent: 0.1 } },
+  'a client that never answers': { client: { ...quiet.client, silent: 1 } },
+  'a client that mostly answers': { client: { ...quiet.client, silent: 0.3 } },
+  'read-back that differs': { client: { ...quiet.client, misapply: 0.3 } },
+  'a client that takes its time': { client: { ...quiet.client, applyMs: [1_000, 60_000] } },
+};
+
+describe('every invariant holds under', () => {
+  for (const [name, faults] of Object.entries(FAULTS)) {
+    test(name, () => {
+      for (let seed = 0; seed < SEEDS; seed++) {
+        const simCase: SimCase = { scenario: 'p10-lossy', seed, runMs: DAY_MS, eager: true, why: '' };
+        const options = caseOptions(simCase);
+        const scenario: Scenario = { ...options.scenario, faults: { ...quiet, ...faults } };
+        const run = runChecked({ ...options, scenario, createEngine: realEngine });
+        expect(run.violations, `${name}, seed ${seed}`).toEqual([]);
+        expect(run.trials, `trials under ${name}, seed ${seed}`).toBeGreaterThan(0);
+      }
+    });
+  }
+});
+
+describe('determinism', () => {
+  for (const scenario of ['p1-smooth', 'p1-queueing', 'p10-lossy']) {
+    test(`the same seed gives the same effects twice, another seed others: ${scenario}`, () => {
+      const digestOf = (seed: number) => {
+        const simCase: SimCase = {
+          scenario,
+          seed,
+          runMs: scenario === 'p10-lossy' ? DAY_MS : 1_500_000,
+          eager: true,
+          why: '',
+        };
+        const run = runChecked({ ...caseOptions(simCase), createEngine: realEngine, withDigest: true });
+        expectClean(simCase, run);
+        return run.digest;
+      };
+      const first = digestOf(1);
+      expect(digestOf(1)).toBe(first);
+      expect(digestOf(2)).not.toBe(first);
+    });
+  }
+});
+
+test('on a quiet network the agent finds what there is to win', () => {
+  const options = caseOptions({ scenario: 'p10-lossy', seed: 3, runMs: 2 * DAY_MS, eager: true, why: '' });
+  const run = runChecked({ ...options, scenario: { ...options.scenario, faults: quiet }, createEngine: realEngine });
+  expect(run.promoted).toBeGreaterThan(0);
+  expect(run.result.account.regretRatio).toBeLessThan(0.8);
+});

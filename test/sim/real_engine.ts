@@ -1,0 +1,18 @@
+import { createEngine, type SavedState } from '../../agent/core/engine.ts';
+import type { EngineFactory } from './seam.ts';
+
+/** The engine that ships, as the simulation sees it. */
+export const realEngine: EngineFactory = ({ settings, seed, epoch, saved }) => {
+  const base = { settings, seed, epoch };
+  // What comes from the simulated disk is what this engine wrote there.
+  const engine = createEngine(saved === undefined ? base : { ...base, saved: saved as SavedState });
+  return {
+    step: (nowMs, input) => engine.step(nowMs, input),
+    save: () => engine.save(),
+    belief: (component) => {
+      const tuning = engine.view(component)?.tuning;
+      if (tuning === undefined) return undefined;
+      return { isSettled: tuning.settled, setting: tuning.effective, incumbent: tuning.incumbent };
+    },
+  };
+};

@@ -1,0 +1,17 @@
+import { describe, expect, test } from 'vitest';
+import { realEngine } from './real_engine.ts';
+import { caseOptions, readCases } from './regression.ts';
+import { runChecked } from './trial_run.ts';
+
+/** Seeds that broke an invariant once. */
+describe('seeds that failed before', () => {
+  const cases = readCases();
+
+  test('there are some', () => expect(cases.length).toBeGreaterThan(0));
+
+  for (const simCase of cases) {
+    test(simCase.file, { timeout: 300_000 }, () => {
+      expect(runChecked({ ...caseOptions(simCase), createEngine: realEngine }).violations).toEqual([]);
+    });
+  }
+});

@@ -1,0 +1,80 @@
+import type { AttributeValue, SampleBatch, Series, Temporality } from '../../agent/core/model.ts';
+import { SampleBatchBuilder } from '../../agent/core/series/batch.ts';
+import { type Recorder, resetRecorder } from './plant/plant.ts';
+
+/**
+ * The process's metrics exporter: turns what the plant recorded into the points that an OpenTelemetry SDK would send for
+ * `http.server.request.duration` (one series per status code) and `process.memory.usage`.
+ *
+ * Cumulative points start at the process's start; delta points at the export before.
+ */
+export class Exporter {
+  #ok: Series;
+  #failed: Series;
+  #memory: Series;
+  readonly #isDelta: boolean;
+  readonly #processStartMs: number;
+  #lastMs: number;
+  #failedBefore = false;
+
+  constructor(
+    component: string,
+    instanceUid: string,
+    incarnation: number,
+    temporality: Temporality,
+    startMs: number,
+    nextSeriesId: () => number,
+  ) {
+    const resource = new Map<string, AttributeValue>([
+      ['service.name', component],
+      ['service.instance.id', `${instanceUid}-${incarnation}`],
+    ]);
+    const base = { scope: 'sim', resource, monotonic: true, unit: 's', temporality };
+    const requests = (status: number): Series => ({
+      ...{ ...base, id: nextSeriesId(), name: 'http.server.request.duration', kind: 'histogram' },
+      attributes: new Map<string, AttributeValue>([
+        ['http.request.method', 'POST'],
+        ['http.response.status_code', status],
+        ...(status < 500 ? [] : [['error.type', String(status)] as const]),
+      ]),
+    });
+    this.#ok = requests(200);
+    this.#failed = requests(503);
+    this.#memory = {
+      ...{ id: nextSeriesId(), name: 'process.memory.usage', unit: 'By', kind: 'gauge', monotonic: false },
+      ...{ scope: 'sim', resource, attributes: new Map() },
+    };
+    this.#isDelta = temporality === 'delta';
+    this.#processStartMs = startMs;
+    this.#lastMs = startMs;
+  }
+
+  /** The receiving agent was replaced: its interner makes new identities for the same series. */
+  renumber(nextSeriesId: () => number): void {
+    this.#ok = { ...this.#ok, id: nextSeriesId() };
+    this.#failed = { ...this.#failed, id: nextSeriesId() };
+    this.#memory = { ...this.#memory, id: nextSeriesId() };
+  }
+
+  /** Reads the recorder and, for delta, empties it. */
+  collect(recorder: Recorder, nowMs: number): SampleBatch {
+    const builder = new SampleBatchBuilder(3);
+    const startMs = this.#isDelta ? this.#lastMs : this.#processStartMs;
+    const { bounds } = recorder;
+    if (recorder.count > 0 || !this.#isDelta) {
+      const counts = recorder.counts.slice();
+      builder.histogramOverMs(this.#ok, startMs, nowMs, { count: recorder.count, sum: recorder.sumS, bounds, counts });
+    }
+    // An SDK makes a series when it first records to it.
+    this.#failedBefore ||= recorder.errorCount > 0;
+    if (recorder.errorCount > 0 || (this.#failedBefore && !this.#isDelta)) {
+      const counts = recorder.errorCounts.slice();
+      const point = { count: recorder.errorCount, sum: recorder.errorSumS, bounds, counts };
+      builder.histogramOverMs(this.#failed, startMs, nowMs, point);
+    }
+    if (recorder.memoryBytes > 0) builder.gaugeAtMs(this.#memory, nowMs, recorder.memoryBytes);
+    if (this.#isDelta) resetRecorder(recorder);
+    this.#lastMs = nowMs;
+    return builder.build();
+  }
+}

@@ -1,0 +1,75 @@
+import type { EngineSettings } from '../../agent/core/settings.ts';
+import {
+  BeliefChecker,
+  type Checker,
+  EffectDigest,
+  FenceChecker,
+  LeaseChecker,
+  PromotionCounter,
+  patienceFor,
+  RestoreChecker,
+  TrialChecker,
+  type Violation,
+  WalletChecker,
+} from './checkers.ts';
+import type { Oracle } from './plant/oracle.ts';
+import type { Scenario } from './scenario.ts';
+import type { EngineFactory } from './seam.ts';
+import { settingsFor } from './settings.ts';
+import { World, type WorldResult } from './world.ts';
+
+export interface CheckedRun {
+  readonly result: WorldResult;
+  readonly violations: readonly Violation[];
+  readonly trials: number;
+  readonly restored: number;
+  readonly promoted: number;
+  /** Share of ticks at which the engine said that it is settled: checks that checked nothing would show here. */
+  readonly settledRatio: number;
+  readonly harm: number;
+  /** Fingerprint of all effects; empty unless asked for. */
+  readonly digest: string;
+}
+
+export interface CheckedRunOptions {
+  readonly scenario: Scenario;
+  readonly createEngine: EngineFactory;
+  readonly seed: number;
+  readonly runMs: number;
+  readonly settings?: EngineSettings;
+  readonly oracle?: Oracle;
+  readonly compareEveryTicks?: number;
+  readonly withDigest?: boolean;
+}
+
+/** One run of a scenario with every checker watching. */
+export function runChecked(options: CheckedRunOptions): CheckedRun {
+  const { scenario, seed, runMs, createEngine } = options;
+  const settings = options.settings ?? settingsFor(scenario);
+  const patience = patienceFor(scenario, settings);
+  const belief = new BeliefChecker(patience.staleMs);
+  const trial = new TrialChecker(patience.trialMs);
+  const restore = new RestoreChecker();
+  const wallet = new WalletChecker(scenario, settings, (setting, over, atMs) => world.excess(setting, over, atMs));
+  const promotions = new PromotionCounter();
+  const digest = new EffectDigest();
+  const checkers: Checker[] = [
+    ...[belief, trial, restore, wallet],
+    ...[new LeaseChecker(scenario, settings, patience.unprovenMs), new FenceChecker()],
+  ];
+  const watchers = [...checkers, promotions, ...(options.withDigest ? [digest] : [])];
+  const { oracle, compareEveryTicks = 1 } = options;
+  const base = { scenario, settings, createEngine, seed, runMs, watchers, compareEveryTicks };
+  const world = new World(oracle === undefined ? base : { ...base, oracle });
+  const result = world.run();
+  return {
+    result,
+    violations: checkers.flatMap((checker) => checker.violations).sort((a, b) => a.atMs - b.atMs),
+    trials: trial.started,
+    restored: restore.restoredTotal,
+    promoted: promotions.promoted,
+    settledRatio: belief.settledTicks / Math.max(1, belief.checkedTicks),
+    harm: wallet.harm,
+    digest: options.withDigest ? digest.value : '',
+  };
+}

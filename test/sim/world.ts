@@ -1,0 +1,377 @@
+import type { Decision, Effect, Input, Setting } from '../../agent/core/model.ts';
+import type { EngineSettings } from '../../agent/core/settings.ts';
+import { SimAgent } from './agent.ts';
+import type { ClientMessage } from './client_model.ts';
+import { type Account, Ledger } from './ledger.ts';
+import { Channel, type Fate } from './network.ts';
+import { createPlant } from './plant/create.ts';
+import { findOracle, type Oracle } from './plant/oracle.ts';
+import { COMPONENT, SimProcess } from './process.ts';
+import { Random, seedFor } from './random.ts';
+import type { Scenario } from './scenario.ts';
+import { Schedule } from './schedule.ts';
+import type { Belief, EngineFactory } from './seam.ts';
+
+/** Where virtual time begins: any instant will do, but zero would mean "unknown" to OTLP. */
+export const EPOCH_MS = Date.UTC(2026, 0, 1);
+
+export interface WorldOptions {
+  readonly scenario: Scenario;
+  readonly settings: EngineSettings;
+  readonly createEngine: EngineFactory;
+  readonly seed: number;
+  readonly runMs: number;
+  readonly oracle?: Oracle;
+  readonly watchers?: readonly Watcher[];
+  /** Belief is compared with fact at every n-th tick (asking costs the engine more than a tick does). */
+  readonly compareEveryTicks?: number;
+  /** For benchmarks: adds up what `step` costs. */
+  readonly stepClockMs?: () => number;
+}
+
+/** Sees everything. All instants are milliseconds of the run. */
+export interface Watcher {
+  /** The engine emitted it, in this order; whether it got anywhere is another matter. */
+  emitted?(atMs: number, effect: Effect): void;
+  /** A decision is on disk. */
+  decided?(atMs: number, decision: Decision): void;
+  /** The process now runs with this setting. */
+  setting?(atMs: number, setting: Setting): void;
+  /** A tick is over: what the engine believes against what is. `actual` is undefined while the process is down. */
+  ticked?(atMs: number, belief: Belief | undefined, actual: Setting | undefined): void;
+  /** A value's lease was given or renewed at the process. */
+  leased?(atMs: number): void;
+  agentStarted?(atMs: number, epoch: number): void;
+  agentKilled?(atMs: number): void;
+  finished?(atMs: number): void;
+}
+
+export interface WorldResult {
+  readonly account: Account;
+  readonly decisions: readonly Decision[];
+  readonly steps: number;
+  readonly stepMs: number;
+  readonly processStarts: number;
+  readonly agentStarts: number;
+  readonly messages: { readonly sent: number; readonly lost: number; readonly duplicated: number };
+}
+
+/**
+ * One component, its agent and what lies between, as discrete events in virtual time.
+ *
+ * The control channel is a session: opened by a manifest, closed when either end notices that the other is gone. Messages in
+ * it are delayed, lost, doubled and overtaken as the scenario says, which is harsher than the ordered stream it stands
+ * for. A lost answer is noticed one heartbeat later by its gap in the sequence, and the process states in full what it
+ * holds (CONTROL.md, resume); such a statement is never overtaken by what was said before or after it.
+ */
+export class World {
+  readonly #options: WorldOptions;
+  readonly #schedule = new Schedule();
+  readonly #telemetry: Channel;
+  readonly #control: Channel;
+  readonly #process: SimProcess;
+  readonly #agent: SimAgent;
+  readonly #ledger: Ledger;
+  readonly #random: Random;
+  readonly #watchers: readonly Watcher[];
+  readonly #decisions: Decision[] = [];
+  readonly #heartbeatMs: number;
+  /** Number of the session that both ends are in; 0: none. */
+  #session = 0;
+  #sessions = 0;
+  #agentLife = 0;
+  #statementArrivesMs = 0;
+  #lastArrivalMs = 0;
+  #wakesMs = Number.NaN;
+  #isCut = false;
+  #agentStarts = 0;
+  #ticks = 0;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    const { scenario, seed, runMs, settings } = options;
+    const plant = createPlant(scenario, runMs, seed);
+    this.#ledger = new Ledger(scenario, plant, options.oracle ?? findOracle(scenario, runMs));
+    this.#random = new Random(seedFor(seed, 'world'));
+    this.#telemetry = new Channel(scenario.faults.telemetry, new Random(seedFor(seed, 'telemetry')));
+    this.#control = new Channel(scenario.faults.control, new Random(seedFor(seed, 'control')));
+    this.#watchers = options.watchers ?? [];
+    this.#heartbeatMs = settings.lease.ttlMs / 3;
+    this.#process = new SimProcess(scenario, plant, this.#ledger, seed, EPOCH_MS, (atMs, setting) => {
+      for (const watcher of this.#watchers) watcher.setting?.(atMs, setting);
+    });
+    const port = {
+      durable: ({ decision }: Effect & { kind: 'decision' }) => {
+        this.#decisions.push(decision);
+        for (const watcher of this.#watchers) watcher.decided?.(this.#schedule.nowMs, decision);
+      },
+      send: (effect: Effect) => this.#carryOut(effect),
+    };
+    const engineSeed = seedFor(seed, 'engine');
+    const agentRandom = new Random(seedFor(seed, 'agent'));
+    this.#agent = new SimAgent(options.createEngine, settings, engineSeed, agentRandom, port, options.stepClockMs);
+  }
+
+  /** True excess of a setting over another, in log units. */
+  excess(setting: Setting, over: Setting, atMs: number): number {
+    return this.#ledger.excess(setting, over, atMs);
+  }
+
+  run(): WorldResult {
+    const { runMs, scenario } = this.#options;
+    const schedule = this.#schedule;
+    this.#startProcess(0);
+    this.#startAgent();
+    const { intervalMs } = scenario.telemetry;
+    schedule.every(intervalMs * this.#random.between(0.5, 1.5), intervalMs, (atMs) => this.#export(atMs));
+    const { process, agent, partitions } = scenario.faults;
+    if (process) this.#recurring(process.meanTimeBetweenMs, () => this.#killProcess());
+    if (agent) this.#recurring(agent.meanTimeBetweenMs, () => this.#killAgent());
+    if (partitions) this.#recurring(partitions.meanTimeBetweenMs, () => this.#cut(partitions.downMs));
+    schedule.runUntil(runMs);
+    this.#process.runTo(runMs);
+    for (const watcher of this.#watchers) watcher.finished?.(runMs);
+    return {
+      account: this.#ledger.close(),
+      decisions: this.#decisions,
+      steps: this.#agent.steps,
+      stepMs: this.#agent.stepMs,
+      processStarts: this.#process.incarnation,
+      agentStarts: this.#agentStarts,
+      messages: {
+        sent: this.#telemetry.sentTotal + this.#control.sentTotal,
+        lost: this.#telemetry.lostTotal + this.#control.lostTotal,
+        duplicated: this.#telemetry.duplicatedTotal + this.#control.duplicatedTotal,
+      },
+    };
+  }
+
+  // ---- the process
+
+  #startProcess(atMs: number): void {
+    this.#process.start(atMs);
+    this.#dial(0);
+  }
+
+  #export(atMs: number): boolean {
+    const wasAlive = this.#process.isAlive;
+    const batch = this.#process.export(atMs);
+    if (wasAlive && !this.#process.isAlive) this.#processGone();
+    if (batch !== undefined) {
+      const life = this.#agentLife;
+      this.#deliver(this.#telemetry.fate(), () => {
+        if (life === this.#agentLife) this.#step({ kind: 'samples', batch });
+      });
+    }
+    return true;
+  }
+
+  #killProcess(): void {
+    if (!this.#process.isAlive) return;
+    this.#process.die(this.#schedule.nowMs);
+    this.#processGone();
+  }
+
+  #processGone(): void {
+    this.#endSession('the process is gone', 50);
+    const [low, high] = this.#options.scenario.faults.process?.downMs ?? [1, 1];
+    const downMs = this.#options.scenario.restartMs * this.#random.between(low, high);
+    this.#schedule.after(downMs, (atMs) => this.#startProcess(atMs));
+  }
+
+  /** Lets the client do what is due, gives the plant its values, and sends what the client has to say. */
+  #withClient(atMs: number, act: () => void): void {
+    const wasAlive = this.#process.isAlive;
+    this.#process.runTo(atMs);
+    if (wasAlive && !this.#process.isAlive) this.#processGone();
+    if (!this.#process.isAlive) return;
+    act();
+    this.#process.client?.advance(atMs);
+    this.#process.adopt(atMs);
+    this.#speak();
+    this.#wakeClient();
+  }
+
+  /** A pending application or a lease that runs out happens by itself, at its own time. */
+  #wakeClient(): void {
+    const nextMs = this.#process.client?.nextMs ?? Number.POSITIVE_INFINITY;
+    if (nextMs === Number.POSITIVE_INFINITY || nextMs === this.#wakesMs) return;
+    this.#wakesMs = nextMs;
+    this.#schedule.at(nextMs, (atMs) => {
+      if (this.#wakesMs === atMs) this.#withClient(atMs, () => {});
+    });
+  }
+
+  #speak(): void {
+    for (const message of this.#process.client?.takeMessages() ?? []) this.#toAgent(message);
+  }
+
+  // ---- the session
+
+  /** The process dials until an agent answers. */
+  #dial(attempt: number): void {
+    const { incarnation } = this.#process;
+    const backoffMs = this.#random.between(50, Math.min(5_000, 200 * 2 ** attempt));
+    this.#schedule.after(backoffMs, () => {
+      if (!this.#process.isAlive || this.#process.incarnation !== incarnation || this.#session !== 0) return;
+      if (this.#isCut || this.#agent.engine === undefined) {
+        this.#dial(attempt + 1);
+        return;
+      }
+      this.#session = ++this.#sessions;
+      this.#state(this.#session);
+    });
+  }
+
+  /** The process says in full what it holds. */
+  #state(session: number): void {
+    const nowMs = this.#schedule.nowMs;
+    this.#process.runTo(nowMs);
+    const manifest = this.#process.client?.manifest;
+    if (manifest === undefined) return;
+    const [, highMs] = this.#options.scenario.faults.control.delayMs;
+    this.#statementArrivesMs = Math.max(nowMs + highMs, this.#lastArrivalMs);
+    this.#schedule.at(this.#statementArrivesMs, () => {
+      if (session === this.#session) this.#step({ kind: 'session', event: 'opened', manifest });
+    });
+  }
+
+  #toAgent(message: ClientMessage): void {
+    const session = this.#session;
+    if (session === 0) return;
+    const input: Input = { ...message, component: COMPONENT };
+    const fate = this.#control.fate();
+    if (fate.length === 0) this.#noticeGap(session);
+    for (const delayMs of fate) {
+      const arrivesMs = Math.max(this.#schedule.nowMs + delayMs, this.#statementArrivesMs);
+      this.#lastArrivalMs = Math.max(this.#lastArrivalMs, arrivesMs);
+      this.#schedule.at(arrivesMs, () => {
+        if (session === this.#session) this.#step(input);
+      });
+    }
+  }
+
+  #noticeGap(session: number): void {
+    this.#schedule.after(this.#heartbeatMs, () => {
+      if (session !== this.#session) return;
+      if (this.#isCut) this.#noticeGap(session);
+      else this.#state(session);
+    });
+  }
+
+  #endSession(reason: string, noticedAfterMs: number): void {
+    if (this.#session === 0) return;
+    this.#session = 0;
+    const life = this.#agentLife;
+    const opened = this.#sessions;
+    this.#schedule.after(noticedAfterMs, () => {
+      // A session that was opened meanwhile has replaced it.
+      if (life !== this.#agentLife || opened !== this.#sessions) return;
+      this.#step({ kind: 'session', event: 'closed', component: COMPONENT, reason });
+    });
+    if (this.#process.isAlive) this.#dial(0);
+  }
+
+  #cut([low, high]: readonly [number, number]): void {
+    if (this.#isCut) return;
+    const downMs = this.#random.between(low, high);
+    this.#setCut(true);
+    const session = this.#session;
+    // Three heartbeats without a word, and both ends give the session up.
+    if (downMs > 3 * this.#heartbeatMs) {
+      this.#schedule.after(3 * this.#heartbeatMs, () => {
+        if (session !== 0 && session === this.#session) this.#endSession('no heartbeat', 0);
+      });
+    }
+    this.#schedule.after(downMs, () => this.#setCut(false));
+  }
+
+  #setCut(isCut: boolean): void {
+    this.#isCut = isCut;
+    this.#telemetry.isCut = isCut;
+    this.#control.isCut = isCut;
+  }
+
+  // ---- the agent
+
+  #startAgent(): void {
+    this.#agentLife++;
+    this.#agentStarts++;
+    const life = this.#agentLife;
+    this.#process.agentChanged();
+    this.#agent.start();
+    for (const watcher of this.#watchers) watcher.agentStarted?.(this.#schedule.nowMs, this.#agent.epoch);
+    const { tickMs } = this.#options.settings;
+    this.#schedule.every(this.#schedule.nowMs + tickMs, tickMs, (atMs) => {
+      if (life !== this.#agentLife) return false;
+      this.#step({ kind: 'tick' });
+      if (life !== this.#agentLife) return false;
+      if (++this.#ticks % (this.#options.compareEveryTicks ?? 1) !== 0) return true;
+      this.#withClient(atMs, () => {});
+      const belief = this.#agent.engine?.belief(COMPONENT);
+      for (const watcher of this.#watchers) watcher.ticked?.(atMs, belief, this.#process.client?.setting);
+      return true;
+    });
+  }
+
+  #killAgent(): void {
+    if (this.#agent.engine === undefined) return;
+    if (this.#random.chance(0.5)) this.#agent.killAmongEffects();
+    else {
+      this.#agent.kill();
+      this.#agentGone();
+    }
+  }
+
+  #agentGone(): void {
+    this.#agentLife++;
+    for (const watcher of this.#watchers) watcher.agentKilled?.(this.#schedule.nowMs);
+    this.#session = 0;
+    if (this.#process.isAlive) this.#dial(0);
+    const [low, high] = this.#options.scenario.faults.agent?.downMs ?? [1_000, 1_000];
+    this.#schedule.after(this.#random.between(low, high), () => this.#startAgent());
+  }
+
+  #step(input: Input): void {
+    if (this.#agent.engine === undefined) return;
+    const survived = this.#agent.step(Math.floor(EPOCH_MS + this.#schedule.nowMs), input);
+    if (!survived) this.#agentGone();
+  }
+
+  #carryOut(effect: Effect): void {
+    for (const watcher of this.#watchers) watcher.emitted?.(this.#schedule.nowMs, effect);
+    if (effect.kind === 'command') {
+      this.#toClient((nowMs) => this.#process.client?.onCommand(effect.command, nowMs));
+    } else if (effect.kind === 'renewal') {
+      const { epoch, revision, leaseTtlMs } = effect;
+      this.#toClient((nowMs) => this.#process.client?.onRenewal(epoch, revision, leaseTtlMs, nowMs));
+    } else if (effect.kind === 'revoke') {
+      const { epoch, revision, knobs } = effect;
+      this.#toClient((nowMs) => this.#process.client?.onRevoke(epoch, revision, knobs, nowMs));
+    }
+  }
+
+  #toClient(act: (nowMs: number) => void): void {
+    const session = this.#session;
+    if (session === 0) return;
+    this.#deliver(this.#control.fate(), () => {
+      if (session !== this.#session) return;
+      const nowMs = this.#schedule.nowMs;
+      this.#withClient(nowMs, () => act(nowMs));
+      for (const watcher of this.#watchers) watcher.leased?.(nowMs);
+    });
+  }
+
+  // ---- chance and time
+
+  #deliver(fate: Fate, run: () => void): void {
+    for (const delayMs of fate) this.#schedule.after(delayMs, run);
+  }
+
+  #recurring(meanMs: number, happen: () => void): void {
+    this.#schedule.after(this.#random.exponential(meanMs), () => {
+      happen();
+      this.#recurring(meanMs, happen);
+    });
+  }
+}
