@@ -24,7 +24,7 @@ export function engineSettings(config: Config): EngineSettings {
       Object.entries(config.components).map(([name, policy]) => [name, componentPolicy(policy)]),
     ),
     profile: { intervalMs: config.monitoring.interval, windowSize: config.monitoring.windowSize },
-    capacity: config.capacity,
+    capacity: { maxComponents: config.capacity.maxComponents, maxSeries: config.capacity.maxSeries },
   };
 }
 

@@ -45,6 +45,11 @@ export function duration(description: string, range: Range) {
     );
 }
 
+/** Milliseconds of `10s`, `24h`; `undefined` for anything else. */
+export function parseDuration(text: string): number | undefined {
+  return DURATION.test(text) ? scaled(text, DURATION, MS_PER) : undefined;
+}
+
 /** Bytes, or text with a binary unit. Becomes bytes. */
 export function bytes(description: string, range: Range) {
   return z

@@ -199,6 +199,8 @@ const control = section('Where AI processes connect, declare their knobs and rec
   applyDeadline: duration('A process must answer a command within this time.', { min: 100, max: 10 * MINUTE }).prefault(
     formatDuration(ENGINE.lease.applyDeadlineMs),
   ),
+  maxSessions: integer('Most processes connected at once.', { min: 1, max: 10_000 }).default(64),
+  maxKnobs: integer('Most knobs that one process may declare.', { min: 1, max: 10_000 }).default(256),
   maxResends: integer('How often an unanswered command is sent again.', { min: 0, max: 100 }).default(
     ENGINE.lease.maxResends,
   ),
@@ -306,6 +308,10 @@ const tuning = section('How the engine measures, proves and gives up.', {
 
 const capacity = section('What is kept in memory; beyond it, dropped and counted.', {
   maxComponents: integer('Components.', { min: 1, max: 10_000 }).default(ENGINE.capacity.maxComponents),
+  maxQueuedPoints: integer('Data points that wait for the engine; beyond, a sender is asked to come back.', {
+    min: 1_000,
+    max: 10_000_000,
+  }).default(200_000),
   maxSeries: integer('Metric series.', { min: 1, max: 1_000_000 }).default(ENGINE.capacity.maxSeries),
 }).prefault({});
 

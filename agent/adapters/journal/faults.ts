@@ -26,8 +26,14 @@ export function journalError(path: string, what: string, error: unknown): Journa
   return faultError(path, fault, `cannot ${what}: ${error instanceof Error ? error.message : String(error)}`, error);
 }
 
-export function faultError(path: string, fault: JournalFault, problem: string, cause?: unknown): JournalError {
-  return new JournalError(fault, `state file ${path}: ${problem}; ${REMEDIES[fault]}`, cause);
+export function faultError(
+  path: string,
+  fault: JournalFault,
+  problem: string,
+  cause?: unknown,
+  remedy: string = REMEDIES[fault],
+): JournalError {
+  return new JournalError(fault, `state file ${path}: ${problem}; ${remedy}`, cause);
 }
 
 /** `undefined`: not an operating error but a bug. */

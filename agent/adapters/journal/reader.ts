@@ -5,9 +5,11 @@ import type { DecisionQuery, JournalReader } from './journal.ts';
 import { APPLICATION_ID, pragma, SCHEMA_VERSION } from './migrations.ts';
 import { readDecisions, readEpoch, readState } from './queries.ts';
 
+const ELSEWHERE = 'no agent has run with it yet, or its state.path is another';
+
 /** Opens the file to read only, while an agent writes to it or after. Throws `JournalError`. */
 export function openJournalReader(path: string): JournalReader {
-  if (!existsSync(path)) throw faultError(path, 'unusable', 'there is no such file: no agent has run with it yet, or');
+  if (!existsSync(path)) throw faultError(path, 'unusable', 'there is no such file', undefined, ELSEWHERE);
   const attempt = <T>(work: () => T): T => {
     try {
       return work();
@@ -19,11 +21,12 @@ export function openJournalReader(path: string): JournalReader {
   try {
     attempt(() => {
       if (pragma(database, 'application_id') !== APPLICATION_ID) {
-        throw faultError(path, 'unusable', 'it is not a state file of this agent');
+        throw faultError(path, 'unusable', 'it is not a state file of this agent', undefined, ELSEWHERE);
       }
       const version = pragma(database, 'user_version');
       if (version !== SCHEMA_VERSION) {
-        throw faultError(path, 'unusable', `it has version ${version} and this command reads ${SCHEMA_VERSION}`);
+        const versions = `it has version ${version}, and this command reads ${SCHEMA_VERSION}`;
+        throw faultError(path, 'unusable', versions, undefined, 'use the perfopt of the agent that writes it');
       }
     });
   } catch (error) {

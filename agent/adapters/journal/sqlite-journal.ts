@@ -74,7 +74,8 @@ function openChecked(path: string, maxBytes: number): DatabaseSync {
     }
     if (version > SCHEMA_VERSION) {
       const versions = `version ${version}, and this agent knows versions up to ${SCHEMA_VERSION}`;
-      throw faultError(path, 'unusable', `it was made by a newer agent (${versions}): upgrade this one, or`);
+      const remedy = 'upgrade this agent, or give it a file of its own with state.path';
+      throw faultError(path, 'unusable', `it was made by a newer agent (${versions})`, undefined, remedy);
     }
     if (isNew) database.exec(`PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = ${APPLICATION_ID}`);
     // FULL: a commit is on the disk when it returns, also when the power fails.

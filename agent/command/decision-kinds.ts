@@ -1,0 +1,27 @@
+import type { DecisionKind } from '../core/model.ts';
+
+/** What each kind of decision means, in a few words; the compiler holds the list complete. */
+export const KIND_MEANINGS: Readonly<Record<DecisionKind, string>> = {
+  trial_started: 'a change is being tried against the incumbent',
+  promoted: 'the change proved itself and is kept',
+  rolled_back: 'the change was taken back; the recorded values are restored',
+  futile: 'the change could not prove itself in time; the recorded values are restored',
+  shadow_rejected: 'judged without touching anything, and not tried',
+  recommended: 'for a human to do; nothing was changed',
+  proposed: 'waits for approval',
+  approved: 'a human let it go ahead',
+  declined: 'a human said no',
+  restored: 'values were restored after a restart or a lost session',
+  value_rejected: 'the process refused a value; it is not tried again',
+  frozen: 'tuning stopped',
+  unfrozen: 'tuning goes on',
+  pinned: 'a knob is kept where it is',
+  unpinned: 'a knob is free again',
+  mode_changed: 'what the tuner may do was changed',
+};
+
+export const DECISION_KINDS: readonly string[] = Object.keys(KIND_MEANINGS);
+
+export function isDecisionKind(word: string): word is DecisionKind {
+  return Object.hasOwn(KIND_MEANINGS, word);
+}

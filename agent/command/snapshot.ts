@@ -1,0 +1,82 @@
+import { create, toJson } from '@bufbuild/protobuf';
+import type { Client } from '@grpc/grpc-js';
+import {
+  type ComponentState,
+  GetSnapshotRequestSchema,
+  type GetSnapshotResponse,
+  GetSnapshotResponseSchema,
+  type KnobStatus,
+  TuningService,
+} from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
+import { callUnary } from '../rpc/calls.ts';
+import { decodeTimeMs, decodeValue } from '../rpc/knob_codec.ts';
+import { modeWords, tierWords } from '../rpc/words.ts';
+import { CONFIG_OPTION } from './settings.ts';
+import { type Command, EXIT, hasFlag } from './shell.ts';
+import { instant, knobValue, type Paint, paint, printable, table } from './text.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+
+export const snapshotCommand: Command = {
+  name: 'snapshot',
+  synopsis: '[COMPONENT] [--json]',
+  summary: 'show components, knobs and open trials of the running agent',
+  details: [ADDRESS_HELP, '  --json          everything, as the protocol says it'],
+  options: { ...CONFIG_OPTION, ...ADDRESS_OPTION, json: { type: 'boolean' } },
+  arguments: [0, 1],
+  async run(given, shell) {
+    const [component = ''] = given.positionals;
+    const snapshot = await withAgent(given, shell, (client) => snapshotOf(client, component));
+    shell.out(
+      hasFlag(given, 'json')
+        ? JSON.stringify(toJson(GetSnapshotResponseSchema, snapshot), null, 2)
+        : describe(snapshot, paint(shell.hasColours)),
+    );
+    return EXIT.ok;
+  },
+};
+
+/** Everything that the agent believes of a component, or of all where the name is empty. */
+export function snapshotOf(client: Client, component: string): Promise<GetSnapshotResponse> {
+  return callUnary(
+    client,
+    TuningService.method.getSnapshot,
+    create(GetSnapshotRequestSchema, { component }),
+    CALL_DEADLINE_MS,
+  );
+}
+
+function describe(snapshot: GetSnapshotResponse, paint: Paint): string {
+  const head = `epoch ${snapshot.epoch}${snapshot.frozen ? paint.bad(', frozen') : ''}`;
+  if (snapshot.components.length === 0) return `${head}\nno component is known yet`;
+  return [head, ...snapshot.components.map((component) => describeComponent(component, paint))].join('\n\n');
+}
+
+function describeComponent(state: ComponentState, paint: Paint): string {
+  const tier = tierWords.decode(state.tier) ?? 'no tier';
+  const facts = [tier, state.connected ? 'connected' : 'not connected', ...(state.frozen ? ['frozen'] : [])];
+  const rows = state.knobs.map((knob) => [
+    printable(knob.spec?.id ?? ''),
+    shown(knob.desired),
+    shown(knob.effective),
+    modeWords.decode(knob.mode) ?? '',
+    knob.pinned ? 'pinned' : '',
+    printable(knob.lastError),
+  ]);
+  const trial = state.openTrial;
+  return [
+    `${paint.bold(printable(state.component))} ${paint.dim(`(${facts.join(', ')})`)}`,
+    ...(rows.length === 0 ? [] : [table([['knob', 'desired', 'effective', 'mode', '', 'last error'], ...rows], paint)]),
+    ...(trial === undefined
+      ? []
+      : [
+          `trial ${printable(trial.trialId)} (${printable(trial.strategy)}), ${trial.blocks} blocks since ${
+            trial.startTime === undefined ? '?' : instant(decodeTimeMs(trial.startTime))
+          }: ${trial.changes.map(({ knob, from, to }) => `${printable(knob)} ${shown(from)} → ${shown(to)}`).join(', ')}`,
+        ]),
+  ].join('\n');
+}
+
+function shown(value: KnobStatus['desired']): string {
+  const decoded = decodeValue(value);
+  return decoded === undefined ? '?' : knobValue(decoded);
+}

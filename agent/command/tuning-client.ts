@@ -1,0 +1,69 @@
+import { userInfo } from 'node:os';
+import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { DEFAULT_TCP_ADDRESS, grpcTarget, parseAddress } from '../rpc/address.ts';
+import { configOf } from './settings.ts';
+import { CommandError, EXIT, type Given, optionOf, type Shell } from './shell.ts';
+import { printable } from './text.ts';
+
+export const ADDRESS_OPTION = { address: { type: 'string', short: 'a' } } as const;
+export const ADDRESS_HELP =
+  '  -a, --address   of the agent, host:port or unix:/path; else PERFOPT_CONTROL_ADDRESS, else what the configuration says';
+
+/** An agent answers within this time, or is taken for unreachable. */
+export const CALL_DEADLINE_MS = 12_000;
+
+/** Talks to the running agent; grpc's errors become the user's. */
+export async function withAgent<T>(given: Given, shell: Shell, talk: (client: Client) => Promise<T>): Promise<T> {
+  const address = addressOf(given, shell);
+  const client = new Client(grpcTarget(parsed(address)), credentials.createInsecure());
+  try {
+    return await talk(client);
+  } catch (error) {
+    throw isServiceError(error) ? agentError(error, address) : error;
+  } finally {
+    client.close();
+  }
+}
+
+/** Who asks, for the record of the agent. */
+export function operatorName(): string {
+  return userInfo().username.slice(0, 128);
+}
+
+function addressOf(given: Given, shell: Shell): string {
+  const told = optionOf(given, 'address') ?? (shell.environment.PERFOPT_CONTROL_ADDRESS || undefined);
+  if (told !== undefined) return told;
+  const { socket, address } = configOf(given, shell).config.control;
+  return socket === null ? (address ?? DEFAULT_TCP_ADDRESS) : `unix:${absolute(socket)}`;
+}
+
+function absolute(path: string): string {
+  return path.startsWith('/') ? path : `${process.cwd()}/${path}`;
+}
+
+function parsed(address: string) {
+  try {
+    return parseAddress(address);
+  } catch (error) {
+    throw new CommandError(error instanceof Error ? error.message : String(error), EXIT.usage);
+  }
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error && typeof error.code === 'number';
+}
+
+function agentError({ code, details }: ServiceError, address: string): CommandError {
+  switch (code) {
+    case status.UNAVAILABLE:
+      return new CommandError(
+        `no agent answers at ${address}: start one with \`perfopt run\`, or say where with --address`,
+      );
+    case status.DEADLINE_EXCEEDED:
+      return new CommandError(`the agent at ${address} did not answer in time; it may be overloaded: try again`);
+    case status.UNIMPLEMENTED:
+      return new CommandError(`what listens at ${address} is no agent of this version: ${printable(details)}`);
+    default:
+      return new CommandError(printable(details));
+  }
+}

@@ -1,0 +1,144 @@
+import { create } from '@bufbuild/protobuf';
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { runCommandLine } from '../../agent/command/command.ts';
+import type { KnobSpec } from '../../agent/core/model.ts';
+import {
+  GetSnapshotResponseSchema,
+  TuningService,
+} from '../../agent/gen/performance_optimizer/control/v1/tuning_service_pb.ts';
+import { encodeSpec, encodeValue } from '../../agent/rpc/knob_codec.ts';
+import { serviceDefinition } from '../../agent/rpc/service_definition.ts';
+import { modeWords, tierWords } from '../../agent/rpc/words.ts';
+
+const base = {
+  description: '',
+  unit: '',
+  role: 'batch',
+  applyClass: 'hot',
+  settleMs: 0,
+  ceilingAtBoot: false,
+} as const;
+const batchSize: KnobSpec = { ...base, id: 'batch_size', type: 'int', min: 1, max: 64, scale: 'log', baseline: 8 };
+const wait: KnobSpec = { ...base, id: 'wait', type: 'duration', min: 0, max: 1, scale: 'linear', baseline: 0.5 };
+const policy: KnobSpec = { ...base, id: 'policy', type: 'enum', values: ['fifo', 'lifo'], baseline: 'fifo' };
+
+const server = new Server();
+let address = '';
+let asked: { name: string; request: Record<string, unknown> }[] = [];
+beforeEach(() => {
+  asked = [];
+});
+
+/** An agent that writes down what it is asked, and refuses proposal `gone`. */
+beforeAll(async () => {
+  const answer =
+    ({ localName: name, output }: (typeof TuningService.methods)[number]) =>
+    (call: ServerUnaryCall<Record<string, unknown>, unknown>, done: sendUnaryData<unknown>): void => {
+      asked.push({ name, request: call.request });
+      if (name === 'getSnapshot') return done(null, snapshot());
+      if (call.request.proposalId === 'gone') {
+        return done({ code: status.FAILED_PRECONDITION, details: 'proposal gone: unknown; open ones: p1\u001b[2J' });
+      }
+      done(null, Object.assign(create(output), { message: `${name} done\u001b[2J` }));
+    };
+  const handlers = TuningService.methods.map((method) => [method.localName, answer(method)]);
+  server.addService(serviceDefinition(TuningService), Object.fromEntries(handlers));
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+  address = `127.0.0.1:${port}`;
+});
+afterAll(() => server.forceShutdown());
+
+function snapshot() {
+  const status = (spec: KnobSpec) => ({
+    spec: encodeSpec(spec),
+    desired: encodeValue(spec.baseline, spec.type),
+    effective: encodeValue(spec.baseline, spec.type),
+    mode: modeWords.encode('auto'),
+  });
+  return create(GetSnapshotResponseSchema, {
+    epoch: 42n,
+    components: [
+      {
+        component: 'embedder',
+        tier: tierWords.encode('stable'),
+        connected: true,
+        knobs: [batchSize, wait, policy].map(status),
+        openTrial: { trialId: 't1', strategy: 'probing', blocks: 3 },
+      },
+    ],
+  });
+}
+
+async function perfopt(...argv: string[]) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runCommandLine({
+    argv,
+    environment: { PERFOPT_CONTROL_ADDRESS: address },
+    out: (text) => out.push(text),
+    err: (text) => err.push(text),
+    hasColours: false,
+    onSignal: () => () => undefined,
+    exit: () => undefined,
+  });
+  return { code, out: out.join('\n'), err: err.join('\n') };
+}
+
+test.each([
+  [['approve', 'p1'], 'approve', { proposalId: 'p1' }],
+  [['reject', 'p1', '--reason', 'too late'], 'reject', { proposalId: 'p1', reason: 'too late' }],
+  [['mode', 'embedder', 'approve'], 'setMode', { component: 'embedder', knob: '', mode: modeWords.encode('approve') }],
+  [
+    ['mode', 'embedder', 'wait', 'observe'],
+    'setMode',
+    { component: 'embedder', knob: 'wait', mode: modeWords.encode('observe') },
+  ],
+  [['pin', 'embedder', 'wait'], 'pin', { component: 'embedder', knob: 'wait' }],
+  [['pin', 'embedder', 'batch_size', '16'], 'pin', { value: encodeValue(16, 'int') }],
+  [['pin', 'embedder', 'wait', '1'], 'pin', { value: encodeValue(1, 'duration') }],
+  [['pin', 'embedder', 'policy', 'lifo'], 'pin', { value: encodeValue('lifo') }],
+  [['unpin', 'embedder', 'wait'], 'unpin', { component: 'embedder', knob: 'wait' }],
+  [['freeze', '--reason', 'release'], 'freeze', { component: '', reason: 'release' }],
+  [['unfreeze', 'embedder'], 'unfreeze', { component: 'embedder' }],
+])('perfopt %j asks the agent to %s', async (argv, name, request) => {
+  expect(await perfopt(...argv)).toEqual({ code: 0, out: `${name} done [2J`, err: '' });
+  expect(asked.at(-1)).toMatchObject({ name, request });
+  expect(asked.at(-1)?.request.by).toMatch(/./);
+});
+
+test.each([
+  [['approve', 'gone'], 'proposal gone: unknown; open ones: p1 [2J'],
+  [['pin', 'embedder', 'batch_size', '65'], 'knob batch_size: 65 is outside 1 to 64'],
+  [['pin', 'embedder', 'batch_size', 'many'], 'knob batch_size: "many" is not a finite number'],
+  [['pin', 'embedder', 'policy', 'filo'], 'is not one of fifo, lifo'],
+  [['pin', 'embedder', 'size', '1'], 'no knob size; knobs: batch_size, wait, policy'],
+  [['pin', 'ranker', 'size', '1'], 'no component ranker; `perfopt snapshot` lists what there is'],
+])('perfopt %j is refused with what is allowed, and sets nothing', async (argv, expected) => {
+  const { code, out, err } = await perfopt(...argv);
+  expect(err).toContain(expected);
+  expect({ code, out }).toEqual({ code: 1, out: '' });
+  expect(asked.filter(({ name }) => name === 'pin')).toEqual([]);
+});
+
+test('snapshot shows components, knobs and the open trial', async () => {
+  const { code, out } = await perfopt('snapshot');
+  expect(code).toBe(0);
+  expect(out).toContain('epoch 42');
+  expect(out).toContain('embedder (stable, connected)');
+  expect(out).toMatch(/batch_size +8 +8 +auto/);
+  expect(out).toContain('trial t1 (probing), 3 blocks');
+  expect(JSON.parse((await perfopt('snapshot', 'embedder', '--json')).out)).toMatchObject({ epoch: '42' });
+});
+
+test('no agent there: says where it looked and what to do', async () => {
+  const { code, err } = await perfopt('snapshot', '--address', 'unix:/nonexistent/control.sock');
+  expect(code).toBe(1);
+  expect(err).toBe(
+    'no agent answers at unix:/nonexistent/control.sock: start one with `perfopt run`, or say where with --address',
+  );
+});
