@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import type { Engine, View } from './core/engine.ts';
 import type { Acceptance, Decision, Effect, Input, SampleBatch, SampleSink } from './core/model.ts';
+import type { TunerView } from './core/tune/tuner.ts';
 
 /** What keeps decisions; see adapters/journal. */
 export interface DecisionKeeper {
@@ -119,6 +120,10 @@ export class Runtime implements SampleSink {
 
   view(component: string): View | undefined {
     return this.#options.engine.view(component);
+  }
+
+  tuning(component: string): TunerView | undefined {
+    return this.#options.engine.tuning(component);
   }
 
   stats(): RuntimeStats {
@@ -253,7 +258,7 @@ export class Runtime implements SampleSink {
       'the engine has failed: every tuned value is revoked, tuning is off until a restart',
     );
     for (const component of engine.components()) {
-      const knobs = engine.view(component)?.tuning?.knobs.map((knob) => knob.id) ?? [];
+      const knobs = engine.view(component)?.tuning?.knobs.map((knob) => knob.spec.id) ?? [];
       if (knobs.length === 0) continue;
       perform({
         kind: 'revoke',

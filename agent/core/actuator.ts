@@ -31,8 +31,21 @@ export interface Failure {
   readonly detail: string;
 }
 
+/** One knob as it stands: what was asked for, what is in force, and what last went wrong, apart from each other. */
+export interface KnobStanding {
+  readonly spec: KnobSpec;
+  readonly desired: KnobValue;
+  readonly effective: KnobValue;
+  readonly attemptedRevision: number;
+  readonly effectiveRevision: number;
+  readonly lastError?: string;
+}
+
 interface Knob {
   readonly spec: KnobSpec;
+  desired: KnobValue;
+  attemptedRevision: number;
+  lastError: string | undefined;
   effective: KnobValue;
   /** 0: the baseline, or a value set by hand; otherwise the command that set it, which a lease keeps alive. */
   revision: number;
@@ -69,21 +82,20 @@ export class Actuator {
     return this.#state;
   }
 
-  get specs(): readonly KnobSpec[] {
-    return [...this.#knobs.values()].map((knob) => knob.spec);
-  }
-
   /** What the process holds, as far as we know. */
   get effective(): Setting {
     return Object.fromEntries([...this.#knobs].map(([id, knob]) => [id, knob.effective]));
   }
 
-  get revision(): number {
-    return this.#revision;
-  }
-
-  revisionOf(knob: string): number {
-    return this.#knobs.get(knob)?.revision ?? 0;
+  get standing(): readonly KnobStanding[] {
+    return [...this.#knobs.values()].map(({ spec, desired, effective, attemptedRevision, revision, lastError }) => ({
+      spec,
+      desired,
+      effective,
+      attemptedRevision,
+      effectiveRevision: revision,
+      ...(lastError !== undefined && { lastError }),
+    }));
   }
 
   /** Why a value must not be sent again, if the process refused it for good. */
@@ -100,6 +112,9 @@ export class Actuator {
       const tuned = held !== undefined && !held.manual && held.revision > 0;
       this.#knobs.set(spec.id, {
         spec,
+        desired: held?.value ?? spec.baseline,
+        attemptedRevision: tuned ? held.revision : 0,
+        lastError: undefined,
         effective: held?.value ?? spec.baseline,
         revision: tuned ? held.revision : 0,
         manual: held?.manual === true,
@@ -121,6 +136,7 @@ export class Actuator {
   override(knob: string, value: KnobValue): void {
     const known = this.#knobs.get(knob);
     if (known === undefined) return;
+    known.desired = value;
     known.effective = value;
     known.revision = 0;
     known.manual = true;
@@ -174,6 +190,12 @@ export class Actuator {
       rationale,
     };
     this.#awaiting = new Set(changes.map((change) => change.knob));
+    for (const { knob, value } of changes) {
+      const known = this.#knobs.get(knob);
+      if (known === undefined) continue;
+      known.desired = value;
+      known.attemptedRevision = this.#revision;
+    }
     this.#state = { state: 'applying', command, deadlineMs: nowMs + this.#lease.applyDeadlineMs, sends: 1 };
     return [{ kind: 'command', command }];
   }
@@ -274,10 +296,12 @@ export class Actuator {
     }
     if (result.state === 'applied') {
       if (result.effectiveValue === change.value) return;
+      knob.lastError = `reads back ${result.effectiveValue} after ${change.value} was acknowledged`;
       const detail = `${result.knob} was acknowledged as ${change.value} but reads back ${result.effectiveValue}`;
       this.#failure = { cause: 'mismatch', detail };
       return;
     }
+    knob.lastError = `${change.value}: ${result.error ?? result.state}`;
     if (result.state === 'rejected_permanent') this.#remember(result.knob, change.value, result.error ?? 'no reason');
     const cause = result.state === 'expired' || result.state === 'rolled_back' ? 'expired' : 'rejected';
     this.#failure ??= { cause, detail: `${result.knob} = ${change.value}: ${result.error ?? result.state}` };

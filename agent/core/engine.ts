@@ -25,6 +25,8 @@ export interface Engine {
   readonly epoch: number;
   step(nowMs: number, input: Input): readonly Effect[];
   view(component: string): View | undefined;
+  /** The part of the view that is cheap enough for every tick. */
+  tuning(component: string): TunerView | undefined;
   components(): readonly string[];
   save(): SavedState;
   stats(): EngineStats;
@@ -136,7 +138,7 @@ class SteppedEngine implements Engine {
 
   view(component: string): View | undefined {
     const profile = this.#profiles.snapshot(component, this.#nowMs);
-    const tuning = this.#tuners.get(component)?.view();
+    const tuning = this.tuning(component);
     if (profile === undefined && tuning === undefined) return undefined;
     return {
       component,
@@ -145,6 +147,10 @@ class SteppedEngine implements Engine {
       ...(tuning !== undefined && { tuning }),
       ...(this.#frozen !== undefined && { frozen: this.#frozen }),
     };
+  }
+
+  tuning(component: string): TunerView | undefined {
+    return this.#tuners.get(component)?.view();
   }
 
   get frozen(): string | undefined {

@@ -283,6 +283,8 @@ export interface Evidence {
   /** The objective's parts and their weights when the decision was made. */
   readonly objective: Readonly<Record<string, number>>;
   readonly blocks: readonly Block[];
+  /** The setting in force when the trial opened: what is restored unless it is kept. */
+  readonly recorded?: Setting;
   readonly effect?: Effectiveness;
   /** Sum over windows of the objective's excess over the incumbent while exploring, in log units × windows. */
   readonly harmSpent?: number;

@@ -111,6 +111,7 @@ export function evidenceOf(trial: Trial, weights: ObjectiveWeights, reference: R
   return {
     objective: { ...weights },
     blocks: [...trial.blocks],
+    recorded: trial.recorded,
     ...(effect !== undefined && { effect }),
     harmSpent: trial.harmSpent,
     signals: { ...trial.signals, ...reference.signals(), probePairs: trial.pairs },

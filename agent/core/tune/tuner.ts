@@ -1,4 +1,4 @@
-import { Actuator, type ActuatorState } from '../actuator.ts';
+import { Actuator, type ActuatorState, type KnobStanding } from '../actuator.ts';
 import type {
   Block,
   Decision,
@@ -85,27 +85,40 @@ export interface TunerOptions {
 export interface TunerView {
   readonly tier: Tier;
   readonly phase: Phase['state'];
+  /** A session is open. */
+  readonly connected: boolean;
   readonly actuator: ActuatorState['state'];
   /** Nothing is under way: `effective` is what the process holds. */
   readonly settled: boolean;
   readonly incumbent: Setting;
   readonly effective: Setting;
   readonly knobs: readonly KnobView[];
-  readonly openTrial?: { readonly id: string; readonly strategy: string; readonly candidate?: Setting };
+  readonly openTrial?: OpenTrialView;
   readonly proposal?: Proposal;
   readonly frozen?: string;
   readonly walletBalance: number;
+  /** Level of the next proof. */
   readonly alpha: number;
+  /** Of the process, where it has said so. */
+  readonly pid?: number;
 }
 
-export interface KnobView {
+export interface OpenTrialView {
   readonly id: string;
+  readonly strategy: string;
+  readonly startedMs: number;
+  /** What will be restored, whatever happens. */
+  readonly recorded: Setting;
+  /** What the window under way measures. */
+  readonly trying: Setting;
+  readonly blocks: number;
+  readonly candidate?: Setting;
+}
+
+export interface KnobView extends KnobStanding {
   readonly mode: KnobMode;
   readonly pinned: boolean;
-  readonly baseline: KnobValue;
   readonly incumbent: KnobValue;
-  readonly effective: KnobValue;
-  readonly revision: number;
   /** The trial that proved the incumbent's value, `human`, or absent for the baseline. */
   readonly heldBy?: string;
 }
@@ -320,20 +333,19 @@ export class Tuner {
     return {
       tier: this.#tier,
       phase: this.#phase.state,
+      connected: this.#manifest !== undefined,
       actuator: this.#actuator.state.state,
       settled: this.#actuator.state.state === 'settled',
       incumbent,
       effective,
-      knobs: this.#specs.map((spec) => {
-        const heldBy = standing.held[spec.id]?.by;
+      knobs: this.#actuator.standing.map((knob) => {
+        const { id } = knob.spec;
+        const heldBy = standing.held[id]?.by;
         return {
-          id: spec.id,
-          mode: this.#modeOf(spec.id),
-          pinned: standing.pins[spec.id] !== undefined,
-          baseline: spec.baseline,
-          incumbent: incumbent[spec.id],
-          effective: effective[spec.id],
-          revision: this.#actuator.revisionOf(spec.id),
+          ...knob,
+          mode: this.#modeOf(id),
+          pinned: standing.pins[id] !== undefined,
+          incumbent: incumbent[id],
           ...(heldBy !== undefined && { heldBy }),
         };
       }),
@@ -341,6 +353,10 @@ export class Tuner {
         openTrial: {
           id: trial.id,
           strategy: trial.strategy,
+          startedMs: trial.startedMs,
+          recorded: trial.recorded,
+          trying: this.#target,
+          blocks: trial.blocks.length,
           ...(trial.candidate !== undefined && { candidate: trial.candidate }),
         },
       }),
@@ -348,6 +364,7 @@ export class Tuner {
       ...(standing.frozen !== undefined && { frozen: standing.frozen }),
       walletBalance: this.#wallet?.balance ?? 0,
       alpha: this.#errorBudget.alpha,
+      ...(this.#manifest?.pid !== undefined && { pid: this.#manifest.pid }),
     };
   }
 

@@ -1,0 +1,221 @@
+import { performance } from 'node:perf_hooks';
+import type { Logger } from 'pino';
+import { createClock } from './adapters/clock.ts';
+import { createControlServer } from './adapters/control/control_server.ts';
+import { type ControlNotice, DEFAULT_CONTROL_LIMITS } from './adapters/control/ports.ts';
+import { readInventory } from './adapters/host/inventory.ts';
+import { createHostSampler } from './adapters/host/sampler.ts';
+import type { Journal } from './adapters/journal/journal.ts';
+import { openJournal } from './adapters/journal/sqlite-journal.ts';
+import { createOtlpGrpcReceiver } from './adapters/otlp/grpc.ts';
+import { createSchedule } from './adapters/schedule.ts';
+import { createTelemetry, type Readings } from './adapters/telemetry/telemetry.ts';
+import { engineSettings, signalMappings } from './config/engine.ts';
+import type { Config } from './config/schema.ts';
+import { createEngine, type Engine, type SavedState, type View } from './core/engine.ts';
+import type { Effect } from './core/model.ts';
+import { SeriesInterner } from './core/series/interner.ts';
+import { Runtime } from './runtime.ts';
+import { snapshotOf } from './snapshot.ts';
+
+export interface SidecarOptions {
+  readonly log: Logger;
+  readonly version: string;
+  /** Of the engine's randomness; from the clock when absent. The saved state overrules it. */
+  readonly seed?: number;
+}
+
+export interface Sidecar {
+  /** Where it listens, ports filled in. */
+  readonly addresses: { readonly otlpGrpc: string; readonly control: readonly string[] };
+  stop(deadline: AbortSignal): Promise<void>;
+}
+
+const INVENTORY_TIMEOUT_MS = 30_000;
+const SERIES_IDLE_MS = 900_000;
+
+/**
+ * Composition root: builds every part from a frozen configuration and starts consumers before producers: journal, engine,
+ * control channel, receivers, samplers. Stops in reverse, with a deadline: nothing new comes in, what was accepted is
+ * worked off, the state is saved. Whatever fails at the start takes down what was started before it, and says why.
+ */
+export async function startSidecar(config: Config, { log, version, seed }: SidecarOptions): Promise<Sidecar> {
+  const clock = createClock();
+  const started: ((deadline: AbortSignal) => Promise<void>)[] = [];
+  const stopAll = async (deadline: AbortSignal): Promise<void> => {
+    for (const stop of started.splice(0).reverse()) {
+      await stop(deadline).catch((error: unknown) => log.error({ err: error }, 'a part did not stop cleanly'));
+    }
+  };
+
+  const journal = openJournal({ path: config.state.path, maxBytes: config.state.maxBytes, log, nowMs: clock.nowMs() });
+  started.push(async () => journal.close());
+  try {
+    const epoch = journal.raiseEpoch(clock.nowMs());
+    const engine = startEngine(config, journal, epoch, seed ?? epoch, log);
+    const telemetry = createTelemetry({
+      endpoint: config.telemetry.endpoint,
+      intervalMs: config.telemetry.interval,
+      serviceVersion: version,
+      debugMetrics: config.monitoring.debugMetrics,
+      log,
+      readings: () => readings(),
+    });
+    const runtime = new Runtime({
+      engine,
+      journal,
+      clock,
+      tickMs: config.tuning.tick,
+      maxQueuedPoints: config.capacity.maxQueuedPoints,
+      perform: (effect) => perform(effect),
+      log,
+      onStep: (durationMs) => telemetry.recordStep(durationMs),
+    });
+    const views = (): readonly View[] => runtime.components().flatMap((component) => runtime.view(component) ?? []);
+    const control = createControlServer({
+      listen: [
+        config.control.socket === null ? [] : `unix:${config.control.socket}`,
+        config.control.address ?? [],
+      ].flat(),
+      epoch,
+      heartbeatIntervalMs: config.control.heartbeatInterval,
+      limits: {
+        ...DEFAULT_CONTROL_LIMITS,
+        maxSessions: config.control.maxSessions,
+        maxKnobs: config.control.maxKnobs,
+      },
+      ports: {
+        inbox: (input) => runtime.post(input),
+        snapshot: () => snapshotOf(views(), engine.frozen !== undefined, clock.nowMs()),
+        decisions: (query) => journal.decisions(query),
+        explain: (id) => journal.decisions({ id })[0],
+      },
+      observer: (notice) => report(notice, log),
+    });
+    const perform = (effect: Effect): void => {
+      if (effect.kind !== 'decision') control.perform(effect);
+    };
+    const interner = new SeriesInterner({ maxSeries: config.capacity.maxSeries });
+    const receiver = createOtlpGrpcReceiver({
+      address: config.receivers.otlp.grpc.address,
+      maxMessageBytes: config.receivers.otlp.grpc.maxMessageBytes,
+      maxInFlightBytes: config.receivers.otlp.grpc.maxInFlightBytes,
+      maxSeries: config.capacity.maxSeries,
+      sink: runtime,
+      nowMs: () => clock.nowMs(),
+      onDefect: (error) => log.error({ err: error }, 'a request could not be handled: a defect of the agent'),
+    });
+    const sampler = createHostSampler({
+      intervalMs: config.monitoring.interval,
+      sink: runtime,
+      interner,
+      clock: { nowMs: () => clock.nowMs(), monotonicMs: () => performance.now() },
+      targets: () =>
+        runtime.components().flatMap((component) => {
+          const tuning = runtime.tuning(component);
+          return tuning?.connected === true && tuning.pid !== undefined ? [{ component, pid: tuning.pid }] : [];
+        }),
+      onError: (error) => log.warn({ err: error }, 'the host could not be sampled'),
+    });
+    const schedule = createSchedule(
+      [
+        {
+          name: 'journal maintenance',
+          cron: config.state.maintenance,
+          run: () => {
+            runtime.checkpoint();
+            const pruned = journal.prune(clock.nowMs() - config.state.decisionRetention);
+            journal.checkpoint();
+            log.debug({ pruned }, 'journal maintained');
+          },
+        },
+        { name: 'idle series', cron: '* * * * *', run: () => void receiver.evictIdle(SERIES_IDLE_MS) },
+      ],
+      log,
+    );
+
+    function readings(): Readings {
+      const stats = runtime.stats();
+      const { series, unmapped, refusedComponents } = engine.stats();
+      const { counters } = receiver;
+      return {
+        pointsAccepted: stats.pointsAccepted,
+        pointsRejected: { ...counters.pointsRejected, overloaded: stats.pointsRefused },
+        pointsDropped: {
+          unmapped,
+          component_limit: refusedComponents,
+          duplicate: series.duplicates,
+          out_of_order: series.outOfOrder,
+          overlap: series.overlaps,
+          overflow_series: series.overflowSeries,
+          series_limit: series.seriesLimit,
+          invalid: series.invalid,
+          host_sampler: sampler.counts.dropped,
+        },
+        inboxDepth: stats.queuedInputs + stats.queuedPoints,
+        decisions: stats.decisions,
+        sessions: runtime.components().filter((component) => runtime.tuning(component)?.connected === true).length,
+        components: engine.components().length,
+        series: series.live,
+        clockSteps: clock.steps,
+      };
+    }
+
+    runtime.start();
+    started.push(async () => runtime.stop());
+    await telemetry.start();
+    started.push((deadline) => telemetry.stop(deadline));
+    await control.start();
+    started.push((deadline) => control.stop(deadline));
+    await schedule.start();
+    started.push((deadline) => schedule.stop(deadline));
+    if (config.monitoring.enabled) {
+      await receiver.start();
+      started.push((deadline) => receiver.stop(deadline));
+      await sampler.start();
+      started.push((deadline) => sampler.stop(deadline));
+    }
+    log.info(
+      { otlpGrpc: receiver.address, control: control.addresses, state: config.state.path, epoch },
+      'the agent is ready',
+    );
+    void readInventory({ timeoutMs: INVENTORY_TIMEOUT_MS }).then((inventory) => log.info({ inventory }, 'inventory'));
+    return { addresses: { otlpGrpc: receiver.address ?? 'off', control: control.addresses }, stop: stopAll };
+  } catch (error) {
+    await stopAll(AbortSignal.timeout(1_000));
+    throw error;
+  }
+}
+
+/** The engine as it was when the state was last saved; a state that cannot be read is a clean start, said loudly. */
+function startEngine(config: Config, journal: Journal, epoch: number, seed: number, log: Logger): Engine {
+  const options = { settings: engineSettings(config), mappings: signalMappings(config), seed, epoch };
+  const text = journal.readState();
+  if (text === undefined) {
+    log.info('no saved state: a clean start');
+    return createEngine(options);
+  }
+  try {
+    const saved: SavedState = JSON.parse(text);
+    const engine = createEngine({ ...options, saved });
+    for (const [component, { held, openTrial }] of Object.entries(saved.components)) {
+      const proven = Object.fromEntries(Object.entries(held).map(([knob, { value }]) => [knob, value]));
+      const what =
+        openTrial === undefined ? 'proven values resume' : `trial ${openTrial.id} was open: it is rolled back`;
+      log.info({ component, proven, openTrial }, `${what} when the process connects`);
+    }
+    return engine;
+  } catch (error) {
+    log.error(
+      { err: error },
+      'the saved state cannot be used: starting without what was learned; every process returns to its baselines',
+    );
+    return createEngine(options);
+  }
+}
+
+function report(notice: ControlNotice, log: Logger): void {
+  const { kind, ...details } = notice;
+  const level = kind === 'session_opened' || kind === 'session_closed' ? 'info' : 'warn';
+  log[level](details, kind.replaceAll('_', ' '));
+}
