@@ -1,4 +1,6 @@
+import type { Logger } from 'pino';
 import { createLog } from '../adapters/telemetry/log.ts';
+import type { Config } from '../config/schema.ts';
 import { CONFIG_OPTION, configOf } from './settings.ts';
 import { type Command, EXIT, type Shell } from './shell.ts';
 import { packageVersion } from './version.ts';
@@ -23,22 +25,29 @@ export const runCommand: Command = {
     const log = createLog({ level: config.debug ? 'debug' : config.log.level, version });
     for (const note of notes) log.warn(note);
 
-    const asked = askedToStop(shell);
-    try {
-      const { startSidecar } = await import('../sidecar.ts');
-      const sidecar = await startSidecar(config, { log, version });
-      log.info({ signal: await asked.promise }, 'stopping');
-      await sidecar.stop(AbortSignal.timeout(STOP_DEADLINE_MS));
-      log.info('stopped');
-      return EXIT.ok;
-    } catch (error) {
-      log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
-      return EXIT.failed;
-    } finally {
-      asked.stopListening();
-    }
+    const code = await runUntilAsked(config, shell, log, version);
+    // Everything is stopped and written. What may still be under way (an inventory of the host) is not worth waiting for.
+    shell.exit(code);
+    return code;
   },
 };
+
+async function runUntilAsked(config: Config, shell: Shell, log: Logger, version: string): Promise<number> {
+  const asked = askedToStop(shell);
+  try {
+    const { startSidecar } = await import('../sidecar.ts');
+    const sidecar = await startSidecar(config, { log, version });
+    log.info({ signal: await asked.promise }, 'stopping');
+    await sidecar.stop(AbortSignal.timeout(STOP_DEADLINE_MS));
+    log.info('stopped');
+    return EXIT.ok;
+  } catch (error) {
+    log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
+    return EXIT.failed;
+  } finally {
+    asked.stopListening();
+  }
+}
 
 /** Settles with the first signal, also one that comes while the agent still starts. The second ends the process. */
 function askedToStop(shell: Shell) {

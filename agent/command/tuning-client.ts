@@ -34,11 +34,7 @@ function addressOf(given: Given, shell: Shell): string {
   const told = optionOf(given, 'address') ?? (shell.environment.PERFOPT_CONTROL_ADDRESS || undefined);
   if (told !== undefined) return told;
   const { socket, address } = configOf(given, shell).config.control;
-  return socket === null ? (address ?? DEFAULT_TCP_ADDRESS) : `unix:${absolute(socket)}`;
-}
-
-function absolute(path: string): string {
-  return path.startsWith('/') ? path : `${process.cwd()}/${path}`;
+  return socket === null ? (address ?? DEFAULT_TCP_ADDRESS) : `unix:${socket}`;
 }
 
 function parsed(address: string) {

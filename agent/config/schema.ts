@@ -180,9 +180,10 @@ const receivers = section('Where telemetry comes in.', {
 
 const control = section('Where AI processes connect, declare their knobs and receive values.', {
   socket: text(
-    'Unix socket, created with mode 0600. auto: $XDG_RUNTIME_DIR/performance-optimizer/control.sock, or else the same under /tmp/performance-optimizer-UID; clients look there by themselves. null: none.',
-    'auto, a path of at most 100 characters, or null',
-    /^[^\p{Cc}]{1,100}$/u,
+    'Unix socket, created with mode 0600. auto: performance-optimizer/control.sock in $XDG_RUNTIME_DIR, or else ' +
+      '/tmp/performance-optimizer-UID/control.sock, where clients look by themselves. null: none.',
+    'auto, an absolute path of at most 100 characters, or null',
+    /^(?:auto|\/[^\p{Cc}]{1,99})$/u,
   )
     .nullable()
     .default('auto'),

@@ -128,6 +128,7 @@ describe('what is refused', () => {
     ['control: { leaseTtl: 6s }', 'control.leaseTtl: must be at least twice control.heartbeatInterval'],
     ['control: { address: "0.0.0.0:4319" }', 'control.address: must be a loopback address'],
     ['control: { address: "localhost:4317" }', 'is the same as receivers.otlp.grpc.address'],
+    ['control: { socket: here.sock }', 'control.socket: "here.sock" is not allowed; allowed: auto, an absolute path'],
     ['control: { address: null, socket: null }', 'no process could connect'],
     ['tuning: { objective: { responseTimeMean: 0, responseTimeP95: 0, errorRate: 0 } }', 'every weight is 0'],
     ['thresholds: { responseTime: { good: 5 } }', 'thresholds.responseTime: must increase'],
