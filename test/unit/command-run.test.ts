@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { runCommandLine } from '../../agent/command/command.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'agent', 'main.ts');
 let folder = '';
@@ -80,6 +81,35 @@ describe('perfopt run', () => {
     const { closed, text } = start('debgu: true');
     expect(await closed).toBe(1);
     expect(text.join('\n')).toContain('agent.yaml:4: debgu: unknown key; did you mean "debug"?');
+  });
+
+  test('a signal during the start is obeyed, and a second one ends the process at once', async () => {
+    const file = join(folder, 'agent.yaml');
+    writeFileSync(
+      file,
+      [
+        `state: { path: "${folder}/state.db" }`,
+        `control: { address: null, socket: "${folder}/control.sock" }`,
+        'receivers: { otlp: { grpc: { address: "127.0.0.1:0" } } }',
+        'log: { level: silent }',
+      ].join('\n'),
+    );
+    const exits: number[] = [];
+    const ended = runCommandLine({
+      argv: ['run', '--config', file],
+      environment: {},
+      out: () => undefined,
+      err: () => undefined,
+      hasColours: false,
+      onSignal(handler) {
+        handler('SIGTERM');
+        handler('SIGINT');
+        return () => undefined;
+      },
+      exit: (code) => exits.push(code),
+    });
+    expect(await ended).toBe(0);
+    expect(exits).toEqual([128 + 2, 0]);
   });
 
   test('a second agent on the same state file ends with exit code 1, and the first goes on', async () => {

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the texts are about this very syntax.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
@@ -66,6 +66,11 @@ describe('config/agent.yaml', () => {
     expect(found.length).toBeGreaterThan(0);
     for (const example of found) expect(() => configSchema.parse(example)).not.toThrow();
   });
+});
+
+test.each(readdirSync('config/examples'))('config/examples/%s is valid, and every key in it has an effect', (name) => {
+  const loaded = loadConfig(`config/examples/${name}`, {});
+  expect(loaded.ok ? loaded.notes : loaded.message).toEqual([]);
 });
 
 describe('defaults', () => {
