@@ -6,11 +6,13 @@ import { TrafficWindow } from './profile/traffic_window.ts';
 import { Distribution } from './series/distribution.ts';
 import type { GaugeIncrement, HistogramIncrement, Increment } from './series/store.ts';
 import {
+  type LatencyRole,
   type LatencySignal,
   type LevelSignal,
-  type Outcome,
   Precedence,
+  type RequestsRole,
   type Resource,
+  requestsRank,
   type SignalRole,
 } from './signals.ts';
 
@@ -32,9 +34,6 @@ export interface ProfileDrops {
  * exporter's interval but the life of a process that was running before the agent came.
  */
 const SLOWEST_EXPORT_MS = 120_000;
-
-/** A counter of requests counts only where no histogram does: its rank comes after every histogram's. */
-const COUNTER_RANK = 1_000;
 
 /** Name under which the machine's own series are kept: no component can have it. */
 const HOST = '';
@@ -145,7 +144,7 @@ export class ComponentProfile {
     switch (role.signal) {
       case 'responseTime':
         if (increment.kind !== 'histogram') return true;
-        if (!this.#finished(role.rank, role.outcome, increment.count, increment, nowMs)) return false;
+        if (!this.#finished(role, increment.count, increment, nowMs)) return false;
         // Failures are often fast. Counted as response times they would make an outage look like an improvement.
         if (role.outcome === 'error') return true;
         return this.#latency(role.signal, role.rank, role.msPerUnit, increment, nowMs);
@@ -156,7 +155,7 @@ export class ComponentProfile {
         return this.#latency(role.signal, role.rank, role.msPerUnit, increment, nowMs);
       case 'requests':
         if (increment.kind !== 'sum') return true;
-        return this.#finished(role.rank + COUNTER_RANK, role.outcome, increment.delta, increment, nowMs);
+        return this.#finished(role, increment.delta, increment, nowMs);
       case 'queueDepth':
       case 'inFlight':
       case 'cacheUsage':
@@ -164,7 +163,8 @@ export class ComponentProfile {
       case 'tokens': {
         const tokens = increment.kind === 'sum' ? increment.delta : increment.kind === 'histogram' ? increment.sum : 0;
         const window = this.#tokens[role.direction];
-        if (tokens === undefined || !this.#isBest(`tokens ${role.direction}`, role.rank, window, nowMs)) return true;
+        const signal = `tokens ${role.direction}`;
+        if (tokens === undefined || !this.#isBest(signal, role.rank, window, nowMs, tokens > 0)) return true;
         return window.add('ok', tokens * role.scale, increment.startMs, increment.endMs, nowMs);
       }
       case 'resource':
@@ -176,9 +176,9 @@ export class ComponentProfile {
     }
   }
 
-  #finished(rank: number, outcome: Outcome, requests: number, { startMs, endMs }: Increment, nowMs: number): boolean {
-    if (!this.#isBest('requests', rank, this.#traffic, nowMs)) return true;
-    return this.#traffic.add(outcome, requests, startMs, endMs, nowMs);
+  #finished(role: LatencyRole | RequestsRole, count: number, { startMs, endMs }: Increment, nowMs: number): boolean {
+    if (!this.#isBest('requests', requestsRank(role), this.#traffic, nowMs, count > 0)) return true;
+    return this.#traffic.add(role.outcome, count, startMs, endMs, nowMs);
   }
 
   #latency(
@@ -189,18 +189,19 @@ export class ComponentProfile {
     nowMs: number,
   ): boolean {
     const window = entry(this.#latencies, signal, () => new LatencyWindow(...this.#size));
-    return !this.#isBest(signal, rank, window, nowMs) || window.add(increment, msPerUnit, nowMs);
+    const isBest = this.#isBest(signal, rank, window, nowMs, increment.count > 0);
+    return !isBest || window.add(increment, msPerUnit, nowMs);
   }
 
   #level(signal: LevelSignal, rank: number, scale: number, increment: GaugeIncrement, nowMs: number): boolean {
     const window = entry(this.#levels, signal, () => new LevelWindow(...this.#size, 'sum'));
-    if (!this.#isBest(signal, rank, window, nowMs)) return true;
+    if (!this.#isBest(signal, rank, window, nowMs, true)) return true;
     return window.set(increment.series, increment.value * scale, '', increment.endMs, nowMs);
   }
 
   /** Whether a source of this rank counts; when a better one has just come, what the one before it said is dropped. */
-  #isBest(signal: string, rank: number, window: { clear(): void }, nowMs: number): boolean {
-    const offer = entry(this.#precedence, signal, () => new Precedence(this.#windowMs)).offer(rank, nowMs);
+  #isBest(signal: string, rank: number, window: { clear(): void }, nowMs: number, isActive: boolean): boolean {
+    const offer = entry(this.#precedence, signal, () => new Precedence(this.#windowMs)).offer(rank, nowMs, isActive);
     if (offer === 'replaced') window.clear();
     return offer !== 'skip';
   }

@@ -6,9 +6,9 @@
  * `http.server.request.duration` time the same request). Each row has a rank; of the ranks present for a signal only
  * the lowest counts (`Precedence`), so that nothing is counted twice.
  */
-import type { AttributeValue, Series } from './model.ts';
+import type { Series } from './model.ts';
+import { type Outcome, outcomeOf, attributeText as text } from './outcome.ts';
 
-export type Outcome = 'ok' | 'error';
 export const LATENCY_SIGNALS = ['responseTime', 'timeToFirstToken', 'timePerOutputToken', 'queueTime'] as const;
 export type LatencySignal = (typeof LATENCY_SIGNALS)[number];
 export const LEVEL_SIGNALS = ['queueDepth', 'inFlight', 'cacheUsage'] as const;
@@ -157,50 +157,33 @@ export class SignalMapper {
  */
 export class Precedence {
   #rank = Number.POSITIVE_INFINITY;
-  #seenMs = Number.NEGATIVE_INFINITY;
+  #activeMs = Number.NEGATIVE_INFINITY;
   readonly #patienceMs: number;
 
-  /** A source that is silent for `patienceMs` gives way to the next best. */
+  /** A source that counts nothing for `patienceMs` gives way to the next best. */
   constructor(patienceMs: number) {
     this.#patienceMs = patienceMs;
   }
 
-  offer(rank: number, nowMs: number): 'use' | 'replaced' | 'skip' {
-    const stale = nowMs - this.#seenMs > this.#patienceMs;
-    if (rank > this.#rank && !stale) return 'skip';
-    const replaced = rank !== this.#rank && this.#rank !== Number.POSITIVE_INFINITY;
+  /**
+   * `isActive`: something was counted. A source that reports nothing but zeros (a metric used once, while warming up,
+   * and exported ever since) does not hold its place against one that counts.
+   */
+  offer(rank: number, nowMs: number, isActive = true): 'use' | 'replaced' | 'skip' {
+    const isFirst = this.#rank === Number.POSITIVE_INFINITY;
+    const isStale = nowMs - this.#activeMs > this.#patienceMs;
+    if (rank !== this.#rank && !isFirst && (!isActive || (rank > this.#rank && !isStale))) return 'skip';
+    const isReplaced = rank !== this.#rank && !isFirst;
     this.#rank = rank;
-    this.#seenMs = Math.max(this.#seenMs, nowMs);
-    return replaced ? 'replaced' : 'use';
+    if (isActive) this.#activeMs = nowMs;
+    return isReplaced ? 'replaced' : 'use';
   }
 }
 
-/**
- * Did the request fail, seen from the server? Failed: status 5xx, 408, 429 and 499; every gRPC code but OK and those
- * that blame the request. 429 and RESOURCE_EXHAUSTED count because a tuner that may shorten queues must not be able to
- * "improve" latency by turning work away; 499 and CANCELLED because a deadline that passed reaches the server as a
- * cancellation. Other 4xx do not: clients asking for what does not exist say nothing about a setting. Without a status,
- * `error.type` decides, and a good status with an `error.type` is a failure too (a stream that broke half way).
- */
-export function outcomeOf(attributes: Series['attributes']): Outcome {
-  const http = text(attributes.get('http.response.status_code') ?? attributes.get('http.status_code'));
-  const rpc = text(attributes.get('rpc.response.status_code') ?? attributes.get('rpc.grpc.status_code'));
-  const hasErrorType = text(attributes.get('error.type')) !== '';
-  const status = Number(http);
-  if (http !== '' && status >= 400) {
-    return status >= 500 || status === 408 || status === 429 || status === 499 ? 'error' : 'ok';
-  }
-  if (rpc !== '' && rpc !== '0' && rpc.toUpperCase() !== 'OK') {
-    return REQUEST_AT_FAULT.has(rpc.toUpperCase()) ? 'ok' : 'error';
-  }
-  return hasErrorType ? 'error' : 'ok';
+/** A counter of requests counts only where no histogram of their durations does: it ranks after all of them. */
+export function requestsRank(role: LatencyRole | RequestsRole): number {
+  return role.signal === 'requests' ? role.rank + 1_000 : role.rank;
 }
-
-/** gRPC codes, by name and number, that say that the request itself was wrong. */
-const REQUEST_AT_FAULT = new Set([
-  ...['INVALID_ARGUMENT', '3', 'NOT_FOUND', '5', 'ALREADY_EXISTS', '6', 'PERMISSION_DENIED', '7'],
-  ...['FAILED_PRECONDITION', '9', 'OUT_OF_RANGE', '11', 'UNAUTHENTICATED', '16'],
-]);
 
 /** UCUM first, then what exporters write instead. */
 const MS_PER_UNIT: ReadonlyMap<string, number> = new Map(
@@ -280,10 +263,6 @@ function deviceOf(series: Series): string {
 function holds(mapping: SignalMapping, series: Series): boolean {
   if (mapping.where === undefined) return true;
   return Object.entries(mapping.where).every(([key, values]) => values.includes(text(series.attributes.get(key))));
-}
-
-function text(value: AttributeValue | undefined): string {
-  return value === undefined || value === null || typeof value === 'object' ? '' : String(value);
 }
 
 function globPattern(glob: string): RegExp {

@@ -162,6 +162,19 @@ describe('one request counted once', () => {
     }
   });
 
+  it('gives way to the next source when the best one counts nothing any more', () => {
+    const feed = new Feed();
+    feed.durations('gen_ai.server.request.duration', T0, T0 + 5_000, [0.2]);
+    for (let i = 1; i < 20; i++) {
+      const at = T0 + i * 5_000;
+      feed.durations('gen_ai.server.request.duration', at, at + 5_000, []);
+      feed.durations(HTTP, at, at + 5_000, [0.3, 0.3]);
+    }
+    const { metrics } = feed.profile.snapshot(T0 + 100_000);
+    expect(metrics.responseTime!.average).toBeCloseTo(300, 6);
+    expect(metrics.throughput!.average).toBeCloseTo(2 / 5, 6);
+  });
+
   it('adds up the attribute sets of one source', () => {
     const feed = new Feed();
     feed.durations(HTTP, T0, T0 + 5_000, [0.1], { 'http.route': '/a' });

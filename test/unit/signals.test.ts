@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AttributeValue, Series } from '../../agent/core/model.ts';
+import { outcomeOf } from '../../agent/core/outcome.ts';
 import { DEFAULT_MAPPINGS, outcomeOf, Precedence, SignalMapper, type SignalMapping } from '../../agent/core/signals.ts';
 
 let nextId = 0;
@@ -218,5 +219,22 @@ describe('precedence', () => {
     expect(precedence.offer(20, 60_000)).toBe('skip');
     expect(precedence.offer(20, 60_001)).toBe('replaced');
     expect(precedence.offer(20, 61_000)).toBe('use');
+  });
+
+  it('does not let a source that counts nothing stand before one that does', () => {
+    const precedence = new Precedence(60_000);
+    expect(precedence.offer(10, 0, true)).toBe('use');
+    expect(precedence.offer(10, 50_000, false)).toBe('use');
+    expect(precedence.offer(20, 60_001, true)).toBe('replaced');
+    expect(precedence.offer(10, 60_002, false)).toBe('skip');
+    expect(precedence.offer(10, 60_003, true)).toBe('replaced');
+  });
+
+  it('takes zeros while there is nothing else', () => {
+    const precedence = new Precedence(60_000);
+    expect(precedence.offer(20, 0, false)).toBe('use');
+    expect(precedence.offer(20, 1_000, false)).toBe('use');
+    expect(precedence.offer(30, 2_000, false)).toBe('skip');
+    expect(precedence.offer(30, 3_000, true)).toBe('replaced');
   });
 });

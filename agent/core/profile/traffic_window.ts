@@ -1,4 +1,4 @@
-import type { Outcome } from '../signals.ts';
+import type { Outcome } from '../outcome.ts';
 import { IntervalRing } from './interval_ring.ts';
 import { kendallTau } from './trend.ts';
 
