@@ -1,0 +1,65 @@
+import { gunzip, gunzipSync, inflate, inflateSync } from 'node:zlib';
+
+export type Encoding = 'gzip' | 'deflate';
+export type Inflated =
+  | { readonly state: 'done'; readonly bytes: Uint8Array }
+  | { readonly state: 'too_large' }
+  | { readonly state: 'corrupt' };
+
+/** What inflates to this at most is done at once: a millisecond or two, less than handing it to a thread costs others. */
+const SYNC_INPUT_BYTES = 128 * 1024;
+const SYNC_OUTPUT_BYTES = 2 * 1024 * 1024;
+
+/**
+ * Decompresses requests, never beyond `maxBytes`: inflating stops there, so a bomb costs no more than a large request.
+ *
+ * grpc-js can do this too, but inflates every request at the same time, so that a hundred small bombs hold a hundred
+ * times the limit. Here the large ones wait for one another, in a thread; the usual small ones are done at once.
+ */
+export class Inflater {
+  readonly #maxBytes: number;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** A compressed stream is recognised by its first bytes: gRPC lets a sender leave single messages uncompressed. */
+  static isCompressed(bytes: Uint8Array, encoding: Encoding): boolean {
+    const [first = 0, second = 0] = bytes;
+    // Neither start is possible in an OTLP request: 0x1f is a wire type that does not exist, and 0x?8 a field it lacks.
+    if (encoding === 'gzip') return first === 0x1f && second === 0x8b;
+    return (first & 0x0f) === 8 && (first * 256 + second) % 31 === 0;
+  }
+
+  /** The result, or a promise of it where that takes long. */
+  inflate(bytes: Uint8Array, encoding: Encoding): Inflated | Promise<Inflated> {
+    if (bytes.length <= SYNC_INPUT_BYTES) {
+      const limit = Math.min(this.#maxBytes, SYNC_OUTPUT_BYTES);
+      try {
+        const inflateNow = encoding === 'gzip' ? gunzipSync : inflateSync;
+        return { state: 'done', bytes: inflateNow(bytes, { maxOutputLength: limit }) };
+      } catch (error) {
+        const failed = failure(error);
+        if (failed.state === 'corrupt' || limit === this.#maxBytes) return failed;
+      }
+    }
+    const result = this.#last.then(() => this.#inThread(bytes, encoding));
+    this.#last = result;
+    return result;
+  }
+
+  #inThread(bytes: Uint8Array, encoding: Encoding): Promise<Inflated> {
+    return new Promise((resolve) => {
+      const inflateLater = encoding === 'gzip' ? gunzip : inflate;
+      inflateLater(bytes, { maxOutputLength: this.#maxBytes }, (error, inflated) => {
+        resolve(error === null ? { state: 'done', bytes: inflated } : failure(error));
+      });
+    });
+  }
+}
+
+function failure(error: unknown): Inflated {
+  const isTooLarge = error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
+  return { state: isTooLarge ? 'too_large' : 'corrupt' };
+}

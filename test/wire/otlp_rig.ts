@@ -1,0 +1,131 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { createOtlpGrpcReceiver, type OtlpGrpcOptions, type OtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
+import type { Acceptance, SampleBatch, SampleSink } from '../../agent/core/model.ts';
+
+/** Keeps what it is given, and answers what a test wants. */
+export class MemorySink implements SampleSink {
+  readonly batches: SampleBatch[] = [];
+  answer: Acceptance = { state: 'accepted', rejected: 0 };
+
+  accept(batch: SampleBatch): Acceptance {
+    if (this.answer.state === 'accepted') this.batches.push(batch);
+    return this.answer;
+  }
+
+  get points(): number {
+    return this.batches.reduce((sum, batch) => sum + batch.size, 0);
+  }
+}
+
+export interface Rig extends AsyncDisposable {
+  readonly receiver: OtlpGrpcReceiver;
+  readonly sink: MemorySink;
+  readonly defects: unknown[];
+  /** `host:port` or `unix:/path`. */
+  readonly address: string;
+}
+
+export async function startReceiver(change: Partial<OtlpGrpcOptions> = {}): Promise<Rig> {
+  const sink = new MemorySink();
+  const defects: unknown[] = [];
+  const receiver = createOtlpGrpcReceiver({
+    address: '127.0.0.1:0',
+    sink,
+    maxMessageBytes: 1024 * 1024,
+    maxInFlightBytes: 4 * 1024 * 1024,
+    maxSeries: 1_000,
+    nowMs: () => 0,
+    onDefect: (error) => defects.push(error),
+    ...change,
+  });
+  await receiver.start();
+  return {
+    receiver,
+    sink,
+    defects,
+    address: receiver.address ?? '',
+    [Symbol.asyncDispose]: () => receiver.stop(AbortSignal.abort()),
+  };
+}
+
+export const METRICS = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export';
+export const TRACES = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
+export const LOGS = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
+
+export type Answer =
+  | { readonly ok: true; readonly response: Buffer }
+  | { readonly ok: false; readonly error: ServiceError };
+
+export interface RawClient extends Disposable {
+  send(bytes: Uint8Array, path?: string): Promise<Answer>;
+}
+
+/** A gRPC client that sends what it is told, as bytes. */
+export function rawClient(address: string, compression: 'gzip' | 'deflate' | 'none' = 'none'): RawClient {
+  const algorithm = { none: 0, deflate: 1, gzip: 2 }[compression];
+  const client = new Client(address, credentials.createInsecure(), {
+    'grpc.default_compression_algorithm': algorithm,
+    'grpc.max_send_message_length': -1,
+    'grpc.use_local_subchannel_pool': 1,
+  });
+  const same = (bytes: Buffer): Buffer => bytes;
+  return {
+    send: (bytes, path = METRICS) =>
+      new Promise((resolve) => {
+        client.makeUnaryRequest(path, same, same, Buffer.from(bytes), new Metadata(), (error, response) => {
+          resolve(error === null ? { ok: true, response: response ?? Buffer.alloc(0) } : { ok: false, error });
+        });
+      }),
+    [Symbol.dispose]: () => client.close(),
+  };
+}
+
+/** The message of a call as gRPC frames it. */
+export function framed(bytes: Uint8Array, isCompressed = false): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt8(isCompressed ? 1 : 0, 0);
+  head.writeUInt32BE(bytes.length, 1);
+  return Buffer.concat([head, bytes]);
+}
+
+export interface RawSession extends Disposable {
+  readonly session: ClientHttp2Session;
+  /** Opens a call and leaves it open: the caller writes frames, late, wrong or never. */
+  open(encoding?: string): ClientHttp2Stream;
+}
+
+/** HTTP/2 without gRPC's manners. */
+export function rawSession(address: string): RawSession {
+  const session = connect(`http://${address}`);
+  session.on('error', () => {});
+  return {
+    session,
+    open: (encoding) => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': METRICS,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+        ...(encoding !== undefined && { 'grpc-encoding': encoding }),
+      });
+      stream.on('error', () => {});
+      return stream;
+    },
+    [Symbol.dispose]: () => session.destroy(),
+  };
+}
+
+/** What a call on a raw session ends with. */
+export function statusOf(stream: ClientHttp2Stream): Promise<{ readonly code: number; readonly details: string }> {
+  return new Promise((resolve) => {
+    const seen = (headers: Record<string, unknown>): void => {
+      const code = headers['grpc-status'];
+      if (code !== undefined) resolve({ code: Number(code), details: String(headers['grpc-message'] ?? '') });
+    };
+    stream.on('response', seen);
+    stream.on('trailers', seen);
+    stream.on('close', () => resolve({ code: -1, details: 'closed without a status' }));
+    stream.resume();
+  });
+}
