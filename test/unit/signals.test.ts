@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AttributeValue, Series } from '../../agent/core/model.ts';
 import { outcomeOf } from '../../agent/core/outcome.ts';
-import { DEFAULT_MAPPINGS, outcomeOf, Precedence, SignalMapper, type SignalMapping } from '../../agent/core/signals.ts';
+import { DEFAULT_MAPPINGS, Precedence, SignalMapper, type SignalMapping } from '../../agent/core/signals.ts';
 
 let nextId = 0;
 function series(
