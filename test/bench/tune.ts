@@ -1,0 +1,155 @@
+/**
+ * How well, how safely and how cheaply each method tunes a live process: `npm run -s bench:tune -- [FILE...] [options]`.
+ *
+ * FILE: scenarios (`test/sim/scenario.schema.json` describes them), also from elsewhere; none: the smooth and the null plant.
+ */
+import { parseArgs } from 'node:util';
+import { findOracle } from '../sim/plant/oracle.ts';
+import { builtInScenario, readScenario, type Scenario } from '../sim/scenario.ts';
+import { peersOn } from './tune/roster.ts';
+import { runOurs } from './tune/run_ours.ts';
+import { runPeer } from './tune/run_peer.ts';
+import { type Interval, type MethodReport, type RunScore, reportOf } from './tune/score.ts';
+
+const USAGE = `usage: npm run -s bench:tune -- [FILE...] [--seeds 30] [--windows 400] [--first-seed 0] [--methods ours,spsa] [--json]`;
+
+interface ScenarioReport {
+  readonly scenario: string;
+  readonly seeds: number;
+  readonly windows: number;
+  readonly methods: readonly MethodReport[];
+}
+
+function main(): void {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      seeds: { type: 'string', default: '30' },
+      windows: { type: 'string', default: '400' },
+      'first-seed': { type: 'string', default: '0' },
+      methods: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    return;
+  }
+  const seeds = wholeNumber('--seeds', values.seeds, 1);
+  const windows = wholeNumber('--windows', values.windows, 10);
+  const firstSeed = wholeNumber('--first-seed', values['first-seed'], 0);
+  const only = values.methods?.split(',').map((name) => name.trim());
+  const scenarios =
+    positionals.length > 0 ? positionals.map(readScenario) : [builtInScenario('p1-smooth'), builtInScenario('p5-null')];
+  const reports = scenarios.map((scenario) => {
+    const report = race(scenario, seeds, windows, firstSeed, only);
+    if (!values.json) console.log(tableOf(report));
+    return report;
+  });
+  if (values.json) console.log(JSON.stringify({ scenarios: reports }, null, 2));
+}
+
+function race(
+  scenario: Scenario,
+  seeds: number,
+  windows: number,
+  firstSeed: number,
+  only: readonly string[] | undefined,
+): ScenarioReport {
+  const runMs = windows * scenario.windowMs;
+  const oracle = findOracle(scenario, runMs);
+  const runs = new Map<string, (seed: number) => RunScore>([
+    ['ours', (seed) => runOurs(scenario, oracle, seed, runMs)],
+  ]);
+  for (const [name, peer] of peersOn(scenario, oracle)) {
+    if (!canRun(scenario, name)) continue;
+    runs.set(name, (seed) => {
+      return runPeer(scenario, oracle, (context) => peer(context) ?? unreachable(name), seed, runMs);
+    });
+  }
+  const unknown = only?.filter((name) => !runs.has(name)) ?? [];
+  if (unknown.length > 0)
+    fail(`no method ${unknown.join(', ')} on ${scenario.name}; there are ${[...runs.keys()].join(', ')}`);
+  const methods = [...runs]
+    .filter(([name]) => only === undefined || only.includes(name))
+    .map(([name, run]) =>
+      reportOf(
+        name,
+        Array.from({ length: seeds }, (_, i) => run(firstSeed + i)),
+      ),
+    );
+  return { scenario: scenario.name, seeds, windows, methods };
+}
+
+/** Concurrency limits need a knob to limit with. */
+function canRun(scenario: Scenario, name: string): boolean {
+  if (!['aimd', 'vegas', 'gradient2'].includes(name)) return true;
+  return scenario.knobs.some((knob) => knob.role === 'concurrency' && knob.type === 'int');
+}
+
+function tableOf({ scenario, seeds, windows, methods }: ScenarioReport): string {
+  const header = [
+    'method',
+    'regret',
+    'vs default',
+    'extra viol %',
+    'kills',
+    '>25 % worse %',
+    'flaps',
+    'kept',
+    'false',
+    'to opt',
+    're-adapt',
+    'µs/window',
+  ];
+  const rows = methods.map((report) => [
+    report.method,
+    report.regretRatio === undefined ? '-' : withInterval(report.regretRatio, 2),
+    `${(100 * report.againstDefault.mean).toFixed(1)} %`,
+    report.extraViolationPercent.mean.toFixed(2),
+    report.killsPerRun.mean.toFixed(2),
+    report.farWorsePercent.mean.toFixed(2),
+    report.flapsPerRun.toFixed(1),
+    report.promotionsPerRun?.toFixed(1) ?? '-',
+    report.falseAcceptRunsPercent === undefined
+      ? '-'
+      : `${report.falseAccepts} (${report.falseAcceptRunsPercent.toFixed(0)} % of runs)`,
+    arrival(report.windowsToOptimum),
+    arrival(report.readaptWindows),
+    report.cpuUsPerWindow.toFixed(0),
+  ]);
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, i) => cell.padEnd(widths[i]))
+      .join('  ')
+      .trimEnd();
+  return [`\n${scenario}: ${seeds} seeds, ${windows} windows`, line(header), ...rows.map(line)].join('\n');
+}
+
+function withInterval({ mean, low, high }: Interval, digits: number): string {
+  return `${mean.toFixed(digits)} [${low.toFixed(digits)}, ${high.toFixed(digits)}]`;
+}
+
+function arrival({ median, reachedPercent }: MethodReport['windowsToOptimum']): string {
+  return `${median ?? '-'} (${reachedPercent.toFixed(0)} %)`;
+}
+
+function wholeNumber(option: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least)
+    fail(`${option} must be a whole number of at least ${least}, not '${text}'`);
+  return value;
+}
+
+function unreachable(name: string): never {
+  throw new Error(`${name} has no knob to move`);
+}
+
+function fail(message: string): never {
+  console.error(`${message}\n${USAGE}`);
+  process.exit(2);
+}
+
+main();
