@@ -68,17 +68,21 @@ export function reflectionService(files: readonly DescFile[]): Handlers<typeof S
   };
 }
 
+/** In the order in which they can be read: what a file imports comes before it. */
 function addWithImports(file: DescFile, into: Map<string, DescFile>): void {
   if (into.has(file.name)) return;
-  into.set(file.name, file);
   for (const imported of file.dependencies) addWithImports(imported, into);
+  into.set(file.name, file);
 }
 
 function fileAnswer(file: DescFile | undefined, what: string): Answer {
   if (!file) return notFound(what);
   const files = new Map<string, DescFile>();
   addWithImports(file, files);
-  const fileDescriptorProto = [...files.values()].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
+  // The file asked for goes first: some clients take the first for it.
+  const fileDescriptorProto = [...files.values()]
+    .reverse()
+    .map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
   return { case: 'fileDescriptorResponse', value: { fileDescriptorProto } };
 }
 

@@ -206,7 +206,7 @@ export class Holdings {
   async #run(pending: Pending): Promise<void> {
     this.#current = pending;
     const { command } = pending;
-    const results = command.validateOnly ? this.#validate(command) : await this.#apply(pending);
+    const results = causesFirst(command.validateOnly ? this.#validate(command) : await this.#apply(pending));
     this.#current = undefined;
     this.#watchLeases();
     this.#answer(pending, results);
@@ -428,6 +428,12 @@ interface Refusal {
 const SLOW_STATES = { hot: undefined, drain: 'draining', reload: 'applying', restart: undefined } as const;
 
 const SIBLING = 'another change of the same command was refused, and it is all or none';
+
+/** Of an all-or-none command, the refusal that spoilt it is what a reader should meet first. */
+function causesFirst(results: readonly KnobResult[]): readonly KnobResult[] {
+  const isConsequence = ({ state }: KnobResult): boolean => state === 'rolled_back';
+  return [...results.filter((result) => !isConsequence(result)), ...results.filter(isConsequence)];
+}
 
 function isBelow(a: Fence, b: Fence, strictly = false): boolean {
   if (a.epoch !== b.epoch) return a.epoch < b.epoch;
