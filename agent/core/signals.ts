@@ -63,6 +63,12 @@ export interface ResourceRole extends RoleBase {
 export type SignalRole = LatencyRole | RequestsRole | LevelRole | TokensRole | ResourceRole;
 
 /**
+ * Instrumentation scope of the agent's own host sampler. It and the process's SDK may report the same use of the same
+ * process under the same names; the agent's own wins by half a rank, because all components are then measured alike.
+ */
+export const HOST_SAMPLER_SCOPE = 'performance-optimizer/host';
+
+/**
  * Which requests failed. `standard`: by the attributes of the semantic conventions, see `outcomeOf`. A fixed outcome
  * where the metric counts only one kind; or the values of one attribute that mean an error.
  */
@@ -202,7 +208,8 @@ export function msPerUnit(unit: string): number | undefined {
 }
 
 function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined {
-  const base = { source: series.name, rank: mapping.rank };
+  const rank = series.scope === HOST_SAMPLER_SCOPE ? mapping.rank - 0.5 : mapping.rank;
+  const base = { source: series.name, rank };
   const isLevel = series.kind === 'gauge' || (series.kind === 'sum' && !series.monotonic);
   const isCounter = series.kind === 'sum' && series.monotonic;
   switch (mapping.signal) {

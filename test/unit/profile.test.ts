@@ -4,7 +4,7 @@ import type { AttributeValue, Series } from '../../agent/core/model.ts';
 import type { Measured, PerformanceProfile } from '../../agent/core/profile/performance_profile.ts';
 import { kendallTau } from '../../agent/core/profile/trend.ts';
 import { ComponentProfile, ProfileStore } from '../../agent/core/profile.ts';
-import { DEFAULT_MAPPINGS, SignalMapper, type SignalRole } from '../../agent/core/signals.ts';
+import { DEFAULT_MAPPINGS, HOST_SAMPLER_SCOPE, SignalMapper, type SignalRole } from '../../agent/core/signals.ts';
 
 const WINDOW = { intervalMs: 5_000, windowSize: 10 };
 const T0 = 1_700_000_000_000;
@@ -292,6 +292,21 @@ describe('resources', () => {
       feed.gauge('process.memory.usage', 'By', T0 + i * 5_000, 100 * 2 ** 20, { worker: 1 });
     }
     expect(feed.profile.snapshot(T0 + 200_000).resources.memory!.usage).toBe(100);
+  });
+
+  it('does not count a process twice that the agent and the process’s own SDK both report', () => {
+    const feed = new Feed();
+    const own = { ...series('process.memory.usage', 'gauge', 'By'), scope: HOST_SAMPLER_SCOPE };
+    const value = 100 * 2 ** 20;
+    for (const atMs of [T0, T0 + 5_000]) {
+      feed.gauge('process.memory.usage', 'By', atMs, value);
+      feed.profile.observe(
+        mapper.roleOf(own)!,
+        { kind: 'gauge', series: own, startMs: atMs, endMs: atMs, value },
+        atMs,
+      );
+    }
+    expect(feed.profile.snapshot(T0 + 5_000).resources.memory!.usage).toBe(100);
   });
 
   it('never takes the machine’s use for the component’s, but its GPUs and its size', () => {

@@ -1,6 +1,7 @@
 import type { AttributeValue, Series } from '../../core/model.ts';
 import type { SampleBatchBuilder } from '../../core/series/batch.ts';
 import type { SeriesInterner } from '../../core/series/interner.ts';
+import { HOST_SAMPLER_SCOPE } from '../../core/signals.ts';
 
 export type Resource = ReadonlyMap<string, AttributeValue>;
 export type Attributes = Readonly<Record<string, string>>;
@@ -8,7 +9,6 @@ export type Attributes = Readonly<Record<string, string>>;
 /** Instruments of the semantic conventions, as series: an up-down counter is a sum that may fall. */
 export type Instrument = 'gauge' | 'updowncounter' | 'counter';
 
-const SCOPE = 'performance-optimizer/host';
 const NO_ATTRIBUTES: Attributes = {};
 
 /**
@@ -58,7 +58,7 @@ export class Points {
       name,
       unit,
       monotonic: instrument === 'counter',
-      scope: SCOPE,
+      scope: HOST_SAMPLER_SCOPE,
       resource: this.#resource,
       attributes: new Map<string, AttributeValue>(Object.entries(attributes)),
     };
