@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,9 +39,11 @@ export class AgentProcess {
     });
     closeSync(log);
     endWithMe(child);
-    const operator = new Operator(`unix:${join(folder, 'control.sock')}`, component);
+    const socket = join(folder, 'control.sock');
+    const operator = new Operator(`unix:${socket}`, component);
     const deadlineMs = performance.now() + STARTS_WITHIN_MS;
-    while (!(await operator.reachable())) {
+    // Not asked before the socket is there: a gRPC channel that was refused once takes its time to try again.
+    while (!existsSync(socket) || !(await operator.reachable())) {
       if (child.exitCode !== null || performance.now() > deadlineMs) {
         throw new Error(`the agent did not start; its log (${logPath}) ends with:\n${tail(logPath)}`);
       }

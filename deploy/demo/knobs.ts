@@ -50,7 +50,7 @@ export async function openKnobs(
       applies: 'hot',
       default: 0,
       min: 0,
-      max: 20,
+      max: 10,
       settleMs,
     }),
     concurrency: tuner.int('concurrency', {

@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module';
 import { create } from '@bufbuild/protobuf';
-import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import type { Client, ServiceError } from '@grpc/grpc-js';
 import type { Decision, KnobValue, Setting } from '../../agent/core/model.ts';
 import type { Decision as WireDecision } from '../../agent/gen/performance_optimizer/control/v1/decision_pb.ts';
 import {
@@ -15,6 +16,11 @@ import {
 import { callUnary } from '../../agent/rpc/calls.ts';
 import { decodeTimeMs, decodeValue, encodeValue } from '../../agent/rpc/knob_codec.ts';
 
+// The repository's own grpc-js: the exporter brings another copy into this folder, and one does not take the other's objects.
+const grpc: typeof import('@grpc/grpc-js') = createRequire(new URL('../../package.json', import.meta.url))(
+  '@grpc/grpc-js',
+);
+
 const DEADLINE_MS = 5_000;
 const BY = 'demo';
 
@@ -25,7 +31,7 @@ export class Operator {
   readonly #explained = new Map<string, Decision>();
 
   constructor(target: string, component: string) {
-    this.#client = new Client(target, credentials.createInsecure());
+    this.#client = new grpc.Client(target, grpc.credentials.createInsecure());
     this.#component = component;
   }
 
@@ -36,7 +42,7 @@ export class Operator {
       const { components } = await callUnary(this.#client, TuningService.method.getSnapshot, request, DEADLINE_MS);
       return components.find(({ component }) => component === this.#component);
     } catch (error) {
-      if (isServiceError(error) && (error.code === status.UNAVAILABLE || error.code === status.NOT_FOUND))
+      if (isServiceError(error) && (error.code === grpc.status.UNAVAILABLE || error.code === grpc.status.NOT_FOUND))
         return undefined;
       throw error;
     }

@@ -36,13 +36,14 @@ export function trialsOf(decisions: readonly Decision[]): readonly TrialRow[] {
     const ending = all.find(({ kind }) => kind === 'promoted') ?? all.findLast(({ kind }) => ENDINGS.has(kind));
     const told = ending ?? first;
     const isKept = ending?.kind === 'promoted';
+    // What a restoring decision changes is the way back.
+    const isWayBack = ending !== undefined && !isKept;
     return {
       id,
       strategy: first.strategy ?? '',
       outcome: ending === undefined ? 'unfinished' : isKept ? 'kept' : 'restored',
       ending: ending?.kind,
-      // What a restoring decision changes is the way back.
-      changes: isKept ? told.changes : told.changes.map(({ knob, from, to }) => ({ knob, from: to, to: from })),
+      changes: isWayBack ? told.changes.map(({ knob, from, to }) => ({ knob, from: to, to: from })) : told.changes,
       effect: told.evidence?.effect,
       reason: told.reason,
       startedMs: first.atMs,
