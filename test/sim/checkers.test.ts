@@ -26,7 +26,7 @@ function broken(
 function rulesBroken(createEngine: EngineFactory, seeds = 4, runMs = 2 * DAY_MS): Set<string> {
   const rules = new Set<string>();
   for (let seed = 0; seed < seeds; seed++) {
-    const options = caseOptions({ scenario: 'p10-lossy', seed, runMs, eager: true, why: '' });
+    const options = caseOptions({ scenario: 'p10-lossy', seed, runMs, eager: true });
     for (const { rule } of runChecked({ ...options, createEngine }).violations) rules.add(rule);
   }
   return rules;
@@ -115,7 +115,7 @@ describe('checkers catch', () => {
         settings: { ...options.settings, tiers, probe: { perturbation: 0.3, pairsPerProof: 30 } },
       });
     };
-    const options = caseOptions({ scenario: 'p9-carry-over', seed: 1, runMs: 3_000 * 10_000, eager: true, why: '' });
+    const options = caseOptions({ scenario: 'p9-carry-over', seed: 1, runMs: 3_000 * 10_000, eager: true });
     const tiers = {
       ...options.settings!.tiers,
       experimental: { ...options.settings!.tiers.experimental, harmRatio: 0.001 },

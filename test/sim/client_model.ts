@@ -1,12 +1,8 @@
-import type { Command, KnobResult, KnobSpec, KnobValue, Manifest, Setting, Tier } from '../../agent/core/model.ts';
+import type { Command, KnobResult, KnobSpec, KnobValue, Manifest, Setting } from '../../agent/core/model.ts';
+import type { ClientFactory, ClientIdentity, ClientMessage, SimClient } from './client.ts';
 import { allows, valueAt } from './knob_space.ts';
 import type { Random } from './random.ts';
 import type { Faults } from './scenario.ts';
-
-/** What a process sends of its own accord or as an answer. */
-export type ClientMessage =
-  | { readonly kind: 'result'; readonly commandId: string; readonly results: readonly KnobResult[] }
-  | { readonly kind: 'override'; readonly knob: string; readonly value: KnobValue };
 
 interface Held {
   readonly spec: KnobSpec;
@@ -25,13 +21,6 @@ interface Pending {
   readonly atMs: number;
 }
 
-export interface ClientIdentity {
-  readonly component: string;
-  readonly tier: Tier;
-  readonly instanceUid: string;
-  readonly incarnation: number;
-}
-
 const REMEMBERED_COMMANDS = 64;
 
 /**
@@ -41,7 +30,7 @@ const REMEMBERED_COMMANDS = 64;
  *
  * `nextMs` says when it wants `advance` next; what it has to say is collected by `takeMessages`.
  */
-export class ClientModel {
+export class ClientModel implements SimClient {
   readonly identity: ClientIdentity;
   readonly #knobs = new Map<string, Held>();
   readonly #faults: Faults['client'];
@@ -105,6 +94,16 @@ export class ClientModel {
     for (const held of this.#knobs.values()) {
       if (held.expiresAtMs <= nowMs) this.#expire(held);
     }
+  }
+
+  /** It obeys whoever has the highest epoch; a session as such means nothing to it. */
+  onWelcome(): void {}
+
+  onParted(): void {}
+
+  /** Everything happens at once. */
+  takeBusy(): boolean {
+    return false;
   }
 
   onCommand(command: Command, nowMs: number): void {
@@ -275,3 +274,6 @@ export class ClientModel {
 }
 
 const NOTHING: readonly ClientMessage[] = [];
+
+export const modelClient: ClientFactory = (identity, specs, faults, random) =>
+  new ClientModel(identity, specs, faults, random);

@@ -36,7 +36,7 @@ describe('every invariant holds under', () => {
   for (const [name, faults] of Object.entries(FAULTS)) {
     test(name, () => {
       for (let seed = 0; seed < SEEDS; seed++) {
-        const simCase: SimCase = { scenario: 'p10-lossy', seed, runMs: DAY_MS, eager: true, why: '' };
+        const simCase: SimCase = { scenario: 'p10-lossy', seed, runMs: DAY_MS, eager: true };
         const options = caseOptions(simCase);
         const scenario: Scenario = { ...options.scenario, faults: { ...quiet, ...faults } };
         const run = runChecked({ ...options, scenario, createEngine: realEngine });
@@ -70,7 +70,7 @@ describe('determinism', () => {
 });
 
 test('on a quiet network the agent finds what there is to win', () => {
-  const options = caseOptions({ scenario: 'p10-lossy', seed: 3, runMs: 2 * DAY_MS, eager: true, why: '' });
+  const options = caseOptions({ scenario: 'p10-lossy', seed: 3, runMs: 2 * DAY_MS, eager: true });
   const run = runChecked({ ...options, scenario: { ...options.scenario, faults: quiet }, createEngine: realEngine });
   expect(run.promoted).toBeGreaterThan(0);
   expect(run.result.account.regretRatio).toBeLessThan(0.8);

@@ -12,7 +12,7 @@ const RUN_MS = 400 * 10_000;
  * windows with short cooldowns; at most one run in twenty may ever promote anything.
  */
 test('at most 5 % of 200 runs on a null plant ever promote anything', { timeout: 600_000 }, () => {
-  const caseOf = (seed: number): SimCase => ({ scenario: 'p5-null', seed, runMs: RUN_MS, eager: true, why: '' });
+  const caseOf = (seed: number): SimCase => ({ scenario: 'p5-null', seed, runMs: RUN_MS, eager: true });
   const oracle = findOracle(caseOptions(caseOf(0)).scenario, RUN_MS);
   const deceived: number[] = [];
   let trials = 0;

@@ -1,5 +1,5 @@
 import type { KnobSpec, SampleBatch, Setting } from '../../agent/core/model.ts';
-import { ClientModel } from './client_model.ts';
+import type { ClientFactory, SimClient } from './client.ts';
 import { baselineSetting } from './knob_space.ts';
 import type { Ledger } from './ledger.ts';
 import { createRecorder, type Plant, type Recorder, resetRecorder } from './plant/plant.ts';
@@ -17,10 +17,11 @@ export class SimProcess {
   readonly #ledger: Ledger;
   readonly #epochMs: number;
   readonly #random: Random;
+  readonly #newClient: ClientFactory;
   readonly #recorder: Recorder;
   readonly #baseline: Setting;
   readonly #onSetting: (atMs: number, setting: Setting) => void;
-  #client: ClientModel | undefined;
+  #client: SimClient | undefined;
   #exporter: Exporter | undefined;
   #incarnation = 0;
   #seriesIds = 0;
@@ -33,6 +34,7 @@ export class SimProcess {
     scenario: Scenario,
     plant: Plant,
     ledger: Ledger,
+    newClient: ClientFactory,
     seed: number,
     epochMs: number,
     onSetting: (atMs: number, setting: Setting) => void,
@@ -41,6 +43,7 @@ export class SimProcess {
     this.#knobs = knobSpecs(scenario);
     this.#plant = plant;
     this.#ledger = ledger;
+    this.#newClient = newClient;
     this.#epochMs = epochMs;
     this.#random = new Random(seedFor(seed, 'client'));
     this.#recorder = createRecorder(scenario.telemetry.boundsS);
@@ -49,7 +52,7 @@ export class SimProcess {
     this.#onSetting = onSetting;
   }
 
-  get client(): ClientModel | undefined {
+  get client(): SimClient | undefined {
     return this.#client;
   }
 
@@ -68,7 +71,7 @@ export class SimProcess {
     const identity = {
       ...{ component: COMPONENT, tier: this.#scenario.tier, instanceUid: 'sim-1', incarnation: this.#incarnation },
     };
-    this.#client = new ClientModel(identity, this.#knobs, this.#scenario.faults.client, this.#random);
+    this.#client = this.#newClient(identity, this.#knobs, this.#scenario.faults.client, this.#random);
     this.#exporter = this.#newExporter(atMs);
     resetRecorder(this.#recorder);
     this.#plant.restart(atMs);

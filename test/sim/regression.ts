@@ -12,9 +12,11 @@ const caseSchema = z.strictObject({
   seed: z.int(),
   runMs: z.number().positive(),
   eager: z.boolean().default(false).describe('short cooldowns: many more trials in the same time'),
+  client: z.enum(['model', 'real']).default('model').describe('the fast model of the client, or the code that ships'),
   why: z.string().default('').describe('what was wrong when this seed was found'),
 });
-export type SimCase = z.output<typeof caseSchema>;
+export type SimCase = z.input<typeof caseSchema>;
+type CompleteCase = z.output<typeof caseSchema>;
 
 const FOLDER = new URL('../regression/', import.meta.url);
 
@@ -26,7 +28,7 @@ export function caseOptions(simCase: SimCase): Omit<CheckedRunOptions, 'createEn
   return { scenario, seed: simCase.seed, runMs: simCase.runMs, settings: { ...settings, cooldown } };
 }
 
-export function readCases(): readonly (SimCase & { readonly file: string })[] {
+export function readCases(): readonly (CompleteCase & { readonly file: string })[] {
   return readdirSync(FOLDER)
     .filter((file) => file.endsWith('.yaml'))
     .sort()
@@ -35,7 +37,8 @@ export function readCases(): readonly (SimCase & { readonly file: string })[] {
 
 /** Writes a failing seed down, so that it is replayed by every run of the tests from now on. Returns where. */
 export function keepCase(simCase: SimCase, violations: readonly Violation[]): string {
-  const file = `${simCase.scenario}-${simCase.seed}.yaml`;
+  const client = simCase.client === 'real' ? '-real-client' : '';
+  const file = `${simCase.scenario}-${simCase.seed}${client}.yaml`;
   const found = violations.slice(0, 5).map(({ rule, atMs, detail }) => `${rule} at ${Math.round(atMs)} ms: ${detail}`);
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(new URL(file, FOLDER), stringify({ ...simCase, why: found.join('\n') }));

@@ -38,4 +38,18 @@ export class Schedule {
     }
     this.#nowMs = endMs;
   }
+
+  /** As `runUntil`, but after each event that says so waits until all promises are through, at one and the same instant. */
+  async runUntilAsync(endMs: number, isBusy: () => boolean, wake: (atMs: number) => void): Promise<void> {
+    while (this.#events.size > 0 && this.#events.peek().atMs <= endMs) {
+      const event = this.#events.pop();
+      this.#nowMs = event.atMs;
+      event.run(event.atMs);
+      while (isBusy()) {
+        await new Promise((resolve) => setImmediate(resolve));
+        wake(event.atMs);
+      }
+    }
+    this.#nowMs = endMs;
+  }
 }

@@ -10,7 +10,7 @@ const SEEDS = 100;
 const SEEDS_PER_TEST = 10;
 
 const caseOf = (seed: number): SimCase => ({
-  ...{ scenario: 'p10-lossy', seed, runMs: SEVEN_DAYS_MS, eager: true, why: '' },
+  ...{ scenario: 'p10-lossy', seed, runMs: SEVEN_DAYS_MS, eager: true },
 });
 const oracle = findOracle(caseOptions(caseOf(0)).scenario, SEVEN_DAYS_MS);
 

@@ -12,6 +12,7 @@ import {
   type Violation,
   WalletChecker,
 } from './checkers.ts';
+import type { ClientFactory } from './client.ts';
 import type { Oracle } from './plant/oracle.ts';
 import type { Scenario } from './scenario.ts';
 import type { EngineFactory } from './seam.ts';
@@ -38,12 +39,24 @@ export interface CheckedRunOptions {
   readonly runMs: number;
   readonly settings?: EngineSettings;
   readonly oracle?: Oracle;
+  readonly newClient?: ClientFactory;
   readonly compareEveryTicks?: number;
   readonly withDigest?: boolean;
 }
 
 /** One run of a scenario with every checker watching. */
 export function runChecked(options: CheckedRunOptions): CheckedRun {
+  const { world, finish } = prepare(options);
+  return finish(world.run());
+}
+
+/** The same with a client that needs promises. */
+export async function runCheckedAsync(options: CheckedRunOptions): Promise<CheckedRun> {
+  const { world, finish } = prepare(options);
+  return finish(await world.runAsync());
+}
+
+function prepare(options: CheckedRunOptions): { world: World; finish: (result: WorldResult) => CheckedRun } {
   const { scenario, seed, runMs, createEngine } = options;
   const settings = options.settings ?? settingsFor(scenario);
   const patience = patienceFor(scenario, settings);
@@ -58,11 +71,13 @@ export function runChecked(options: CheckedRunOptions): CheckedRun {
     ...[new LeaseChecker(scenario, settings, patience.unprovenMs), new FenceChecker()],
   ];
   const watchers = [...checkers, promotions, ...(options.withDigest ? [digest] : [])];
-  const { oracle, compareEveryTicks = 1 } = options;
-  const base = { scenario, settings, createEngine, seed, runMs, watchers, compareEveryTicks };
-  const world = new World(oracle === undefined ? base : { ...base, oracle });
-  const result = world.run();
-  return {
+  const { oracle, newClient, compareEveryTicks = 1 } = options;
+  const world = new World({
+    ...{ scenario, settings, createEngine, seed, runMs, watchers, compareEveryTicks },
+    ...(oracle !== undefined && { oracle }),
+    ...(newClient !== undefined && { newClient }),
+  });
+  const finish = (result: WorldResult): CheckedRun => ({
     result,
     violations: checkers.flatMap((checker) => checker.violations).sort((a, b) => a.atMs - b.atMs),
     trials: trial.started,
@@ -71,5 +86,6 @@ export function runChecked(options: CheckedRunOptions): CheckedRun {
     settledRatio: belief.settledTicks / Math.max(1, belief.checkedTicks),
     harm: wallet.harm,
     digest: options.withDigest ? digest.value : '',
-  };
+  });
+  return { world, finish };
 }

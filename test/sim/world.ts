@@ -1,7 +1,8 @@
 import type { Decision, Effect, Input, Setting } from '../../agent/core/model.ts';
 import type { EngineSettings } from '../../agent/core/settings.ts';
 import { SimAgent } from './agent.ts';
-import type { ClientMessage } from './client_model.ts';
+import type { ClientFactory, ClientMessage } from './client.ts';
+import { modelClient } from './client_model.ts';
 import { type Account, Ledger } from './ledger.ts';
 import { Channel, type Fate } from './network.ts';
 import { createPlant } from './plant/create.ts';
@@ -22,6 +23,8 @@ export interface WorldOptions {
   readonly seed: number;
   readonly runMs: number;
   readonly oracle?: Oracle;
+  /** The client's model unless said otherwise. */
+  readonly newClient?: ClientFactory;
   readonly watchers?: readonly Watcher[];
   /** Belief is compared with fact at every n-th tick (asking costs the engine more than a tick does). */
   readonly compareEveryTicks?: number;
@@ -97,9 +100,17 @@ export class World {
     this.#control = new Channel(scenario.faults.control, new Random(seedFor(seed, 'control')));
     this.#watchers = options.watchers ?? [];
     this.#heartbeatMs = settings.lease.ttlMs / 3;
-    this.#process = new SimProcess(scenario, plant, this.#ledger, seed, EPOCH_MS, (atMs, setting) => {
-      for (const watcher of this.#watchers) watcher.setting?.(atMs, setting);
-    });
+    this.#process = new SimProcess(
+      scenario,
+      plant,
+      this.#ledger,
+      options.newClient ?? modelClient,
+      seed,
+      EPOCH_MS,
+      (atMs, setting) => {
+        for (const watcher of this.#watchers) watcher.setting?.(atMs, setting);
+      },
+    );
     const port = {
       durable: ({ decision }: Effect & { kind: 'decision' }) => {
         this.#decisions.push(decision);
@@ -118,7 +129,21 @@ export class World {
   }
 
   run(): WorldResult {
-    const { runMs, scenario } = this.#options;
+    this.#begin();
+    this.#schedule.runUntil(this.#options.runMs);
+    return this.#end();
+  }
+
+  /** For clients that need promises: the code that ships. */
+  async runAsync(): Promise<WorldResult> {
+    this.#begin();
+    const isBusy = () => this.#process.client?.takeBusy() ?? false;
+    await this.#schedule.runUntilAsync(this.#options.runMs, isBusy, (atMs) => this.#withClient(atMs, () => {}));
+    return this.#end();
+  }
+
+  #begin(): void {
+    const { scenario } = this.#options;
     const schedule = this.#schedule;
     this.#startProcess(0);
     this.#startAgent();
@@ -128,7 +153,10 @@ export class World {
     if (process) this.#recurring(process.meanTimeBetweenMs, () => this.#killProcess());
     if (agent) this.#recurring(agent.meanTimeBetweenMs, () => this.#killAgent());
     if (partitions) this.#recurring(partitions.meanTimeBetweenMs, () => this.#cut(partitions.downMs));
-    schedule.runUntil(runMs);
+  }
+
+  #end(): WorldResult {
+    const { runMs } = this.#options;
     this.#process.runTo(runMs);
     for (const watcher of this.#watchers) watcher.finished?.(runMs);
     return {
@@ -219,6 +247,9 @@ export class World {
         return;
       }
       this.#session = ++this.#sessions;
+      this.#withClient(this.#schedule.nowMs, () =>
+        this.#process.client?.onWelcome(this.#agent.epoch, this.#schedule.nowMs),
+      );
       this.#state(this.#session);
     });
   }
@@ -262,6 +293,7 @@ export class World {
   #endSession(reason: string, noticedAfterMs: number): void {
     if (this.#session === 0) return;
     this.#session = 0;
+    this.#process.client?.onParted(this.#schedule.nowMs);
     const life = this.#agentLife;
     const opened = this.#sessions;
     this.#schedule.after(noticedAfterMs, () => {
@@ -327,6 +359,7 @@ export class World {
     this.#agentLife++;
     for (const watcher of this.#watchers) watcher.agentKilled?.(this.#schedule.nowMs);
     this.#session = 0;
+    this.#process.client?.onParted(this.#schedule.nowMs);
     if (this.#process.isAlive) this.#dial(0);
     const [low, high] = this.#options.scenario.faults.agent?.downMs ?? [1_000, 1_000];
     this.#schedule.after(this.#random.between(low, high), () => this.#startAgent());

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Decision, Setting } from '../../../agent/core/model.ts';
 import { baselineSetting, positionsOf } from '../../sim/knob_space.ts';
+import { phaseAt } from '../../sim/plant/load.ts';
 import type { Oracle } from '../../sim/plant/oracle.ts';
 import { realEngine } from '../../sim/real_engine.ts';
 import { knobSpecs, type Scenario } from '../../sim/scenario.ts';
@@ -13,30 +14,33 @@ import { type RunScore, zigzags } from './score.ts';
 class KeptWatcher implements Watcher {
   readonly #scenario: Scenario;
   readonly #excess: (setting: Setting, over: Setting, atMs: number) => number;
+  readonly #runMs: number;
   readonly #trace: number[][] = [];
   #kept: Setting;
-  /** The last promotion: what it changed, and the sum of its true effect at the ticks since. */
-  #onTrial: { readonly before: Setting; readonly after: Setting; effect: number } | undefined;
+  /** The last promotion: what it changed, and the sum of its true effect since, in the phase that it was made in. */
+  #onTrial: { readonly before: Setting; readonly after: Setting; readonly phase: number; effect: number } | undefined;
   promotions = 0;
   falseAccepts = 0;
 
-  constructor(scenario: Scenario, excess: (setting: Setting, over: Setting, atMs: number) => number) {
+  constructor(scenario: Scenario, runMs: number, excess: (setting: Setting, over: Setting, atMs: number) => number) {
     this.#scenario = scenario;
+    this.#runMs = runMs;
     this.#excess = excess;
     this.#kept = baselineSetting(knobSpecs(scenario));
   }
 
-  decided(_atMs: number, { kind, changes }: Decision): void {
+  decided(atMs: number, { kind, changes }: Decision): void {
     if (kind !== 'promoted') return;
     this.#close();
     this.promotions++;
     const after = { ...this.#kept, ...Object.fromEntries(changes.map(({ knob, to }) => [knob, to])) };
-    this.#onTrial = { before: this.#kept, after, effect: 0 };
+    const effect = this.#excess(after, this.#kept, atMs);
+    this.#onTrial = { before: this.#kept, after, phase: this.#phaseAt(atMs), effect };
     this.#kept = after;
   }
 
   ticked(atMs: number, belief: Belief | undefined): void {
-    if (this.#onTrial !== undefined) {
+    if (this.#onTrial?.phase === this.#phaseAt(atMs)) {
       this.#onTrial.effect += this.#excess(this.#onTrial.after, this.#onTrial.before, atMs);
     }
     if (belief === undefined) return;
@@ -60,6 +64,10 @@ class KeptWatcher implements Watcher {
     );
   }
 
+  #phaseAt(atMs: number): number {
+    return phaseAt(this.#scenario.phases, atMs / this.#runMs);
+  }
+
   /** False: over the time that it was the last word, the change did not make things better. */
   #close(): void {
     if (this.#onTrial !== undefined && this.#onTrial.effect >= -1e-9) this.falseAccepts++;
@@ -69,7 +77,7 @@ class KeptWatcher implements Watcher {
 
 /** Our engine through its seam, in the world of the simulation, with the scenario's own faults. */
 export function runOurs(scenario: Scenario, oracle: Oracle, seed: number, runMs: number): RunScore {
-  const kept = new KeptWatcher(scenario, (setting, over, atMs) => world.excess(setting, over, atMs));
+  const kept = new KeptWatcher(scenario, runMs, (setting, over, atMs) => world.excess(setting, over, atMs));
   const world = new World({
     ...{ scenario, seed, runMs, oracle, settings: settingsFor(scenario), createEngine: realEngine },
     ...{ watchers: [kept], compareEveryTicks: 2, stepClockMs: () => performance.now() },
