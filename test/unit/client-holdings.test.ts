@@ -195,6 +195,32 @@ describe('listeners that take their time', () => {
     expect([batch.value, queue.value]).toEqual([18, 8]);
   });
 
+  test('a value that is gone by the time its command is answered is not reported as applied', async () => {
+    const { made, batch, queue, holdings } = rig();
+    const { promise, resolve } = deferred();
+    queue.listeners.add(() => promise);
+    await made.obey(clientCommand(1, [to(16), to(20, 'queue')]));
+    expect(batch.value).toBe(16);
+    holdings.override(batch, 12);
+    resolve();
+    await settle();
+    expect(made.answerTo('c/1/1')).toMatchObject([
+      { knob: 'batch', state: 'superseded', effectiveValue: 12, effectiveRevision: 0 },
+      { knob: 'queue', state: 'applied', effectiveValue: 20 },
+    ]);
+  });
+
+  test('all or none: nothing is in force before the last has agreed', async () => {
+    const { made, batch, queue } = rig();
+    const { promise, resolve } = deferred();
+    queue.listeners.add(() => promise);
+    await made.obey(clientCommand(1, [to(16), to(20, 'queue')], { atomicity: 'all' }));
+    expect([batch.value, queue.value]).toEqual([8, 8]);
+    resolve();
+    await settle();
+    expect([batch.value, queue.value]).toEqual([16, 20]);
+  });
+
   test('a knob that drains says so first, has ten deadlines, and its lease begins when it is done', async () => {
     const { made, clock, holdings } = rig();
     const pool = made.declare(intSpec('pool', { applyClass: 'drain' }));

@@ -147,6 +147,8 @@ function decodeCommand(wire: Command): Incoming {
     const expectedCurrent = decodeValue(change.expectedCurrent);
     if (value === undefined || (change.expectedCurrent && expectedCurrent === undefined))
       return { kind: 'unreadable', problem: `command ${JSON.stringify(wire.commandId.slice(0, 80))}: no value` };
+    if (changes.some(({ knob }) => knob === change.knob))
+      return { kind: 'unreadable', problem: `command ${JSON.stringify(wire.commandId.slice(0, 80))}: a knob twice` };
     changes.push({ knob: change.knob, value, ...(expectedCurrent !== undefined && { expectedCurrent }) });
   }
   const command: ClientCommand = {

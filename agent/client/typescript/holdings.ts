@@ -1,25 +1,33 @@
 /**
- * What a process holds on the agent's word, and until when: the client's half of the control contract, without I/O.
+ * What a process does on the agent's word: the client's half of the control contract, without I/O.
  *
  * Fencing: only commands of the epoch that the session was welcomed with are obeyed, and only above the highest
- * (epoch, revision) obeyed so far. Leases: a value whose lease is not renewed in time is given up without being asked.
- * One command is applied at a time; of those that arrive meanwhile only the latest is kept. A command_id that was
- * answered is answered again, and not applied again. A knob set by hand moves only on a command that knows the value
- * set by hand (it names it as `expectedCurrent`).
+ * (epoch, revision) obeyed so far. One command is applied at a time; of those that arrive meanwhile only the latest is
+ * kept. A command_id that was answered is answered again, and not applied again. A knob set by hand moves only on a
+ * command that knows the value set by hand (it names it as `expectedCurrent`).
  *
- * An agent that lost its state counts epochs from 1 again. While anything is held from a higher epoch its commands are
+ * An agent that lost its state counts epochs from 1 again. While anything is leased from a higher epoch its commands are
  * refused; once nothing is (the leases see to that), the fence is lowered to the epoch that the session is in.
  */
-import type { Command, HeldKnob, KnobChange, KnobResult, KnobSpec, KnobValue, Rationale } from '../../core/model.ts';
-import { whyNotAllowed } from '../../rpc/knob_domain.ts';
+import type { Command, HeldKnob, KnobChange, KnobResult, KnobSpec, KnobValue } from '../../core/model.ts';
+import { Answers } from './answers.ts';
 import type { Clock } from './clock.ts';
-import { type KnobRecord, newRecord, type Origin } from './knob.ts';
-import { announce, ask, demand } from './tell.ts';
+import { type Fence, isBelow } from './fence.ts';
+import type { KnobRecord, Origin } from './knob.ts';
+import { KnobTable, type Refusal } from './knob_table.ts';
+import { announce, ask } from './tell.ts';
 
 /** A change that needs a drain or a reload may take this many deadlines, once the agent has been told. */
 const DRAIN_DEADLINES = 10;
-/** Answers remembered for replays. A replay older than that is behind the fence anyway. */
-const MAX_ANSWERS = 64;
+/** What is said of a change that takes its time, before its listeners are asked. */
+const SLOW_STATES = { hot: undefined, drain: 'draining', reload: 'applying', restart: undefined } as const;
+
+const SIBLING: Refusal = {
+  state: 'rolled_back',
+  error: 'another change of the same command was refused, and it is all or none',
+};
+const OVERTAKEN: Refusal = { state: 'superseded', error: 'a hand, a revocation or the end of a lease came first' };
+const NEWER: Refusal = { state: 'superseded', error: 'a newer command came first' };
 
 export type ClientCommand = Omit<Command, 'component'>;
 
@@ -35,6 +43,8 @@ export type Report =
 
 interface Pending {
   readonly command: ClientCommand;
+  /** The one object that all its values share: by it they are reported together. */
+  readonly origin: Origin;
   readonly arrivedMs: number;
   /** Of the last time that it was received. */
   nonce: string;
@@ -44,56 +54,52 @@ interface Pending {
   overtaken: boolean;
 }
 
-interface Fence {
-  readonly epoch: number;
-  readonly revision: number;
+/** What became of one change so far: refused, or agreed to by all listeners. */
+interface Step {
+  readonly change: KnobChange;
+  refusal: Refusal | undefined;
+  /** The knob's generation when this last was the whole truth; a later one means that something else came. */
+  generation: number;
 }
 
 export class Holdings {
   readonly #clock: Clock;
   readonly #report: (report: Report) => void;
-  readonly #knobs = new Map<string, KnobRecord>();
-  readonly #answers = new Map<string, readonly KnobResult[]>();
+  readonly #table: KnobTable;
+  readonly #answers = new Answers();
   #sessionEpoch: number | undefined;
   #fence: Fence = { epoch: 0, revision: 0 };
   #lastSeenRevision = 0;
   #current: Pending | undefined;
   #waiting: Pending | undefined;
-  #callOffExpiry = (): void => {};
 
   constructor(clock: Clock, report: (report: Report) => void) {
     this.#clock = clock;
     this.#report = report;
+    this.#table = new KnobTable(clock, (...news) => this.#tellTakenBack(...news));
   }
 
   declare(spec: KnobSpec, readBack: (() => KnobValue) | undefined): KnobRecord {
-    if (this.#knobs.has(spec.id)) throw new Error(`knob "${spec.id}" is declared already`);
-    const record = newRecord(spec, readBack);
-    this.#knobs.set(spec.id, record);
-    return record;
+    return this.#table.declare(spec, readBack);
   }
 
   get specs(): readonly KnobSpec[] {
-    return [...this.#knobs.values()].map((knob) => knob.spec);
+    return this.#table.specs;
   }
 
+  /** For a Hello. */
+  get held(): readonly HeldKnob[] {
+    return this.#table.held;
+  }
+
+  /** For a Hello. */
   get lastSeenRevision(): number {
     return this.#lastSeenRevision;
-  }
-
-  /** For a Hello: what is held that is not simply the baseline. */
-  get held(): readonly HeldKnob[] {
-    const held: HeldKnob[] = [];
-    for (const { spec, value, origin, manual } of this.#knobs.values())
-      if (origin !== undefined || manual)
-        held.push({ knob: spec.id, value, epoch: origin?.epoch ?? 0, revision: origin?.revision ?? 0, manual });
-    return held;
   }
 
   /** A session began. */
   welcome(epoch: number): void {
     this.#sessionEpoch = epoch;
-    this.#watchLeases();
   }
 
   /** The session is over: nobody stands by what is still being applied. */
@@ -103,27 +109,24 @@ export class Holdings {
 
   /** A command arrived. */
   obey(command: ClientCommand, nonce: string): void {
-    const answer = this.#answers.get(command.commandId);
-    if (answer) {
-      this.#report({ kind: 'result', nonce, commandId: command.commandId, results: answer });
+    const { commandId, epoch, revision } = command;
+    const results = this.#answers.get(commandId);
+    if (results) {
+      this.#report({ kind: 'result', nonce, commandId, results });
       return;
     }
-    for (const open of [this.#current, this.#waiting]) {
-      if (open?.command.commandId !== command.commandId) continue;
+    const open = [this.#current, this.#waiting].find((pending) => pending?.command.commandId === commandId);
+    if (open) {
       open.nonce = nonce;
       return;
     }
-    const now = this.#clock.nowMs();
-    const pending: Pending = {
-      command,
-      arrivedMs: now,
-      nonce,
-      leaseUntilMs: now + command.leaseTtlMs,
-      overtaken: false,
-    };
+    const arrivedMs = this.#clock.nowMs();
+    const leaseUntilMs = arrivedMs + command.leaseTtlMs;
+    const origin: Origin = { commandId, epoch, revision };
+    const pending: Pending = { command, origin, arrivedMs, nonce, leaseUntilMs, overtaken: false };
     const stale = this.#whyStale(command);
     if (stale !== undefined) {
-      this.#answer(pending, this.#refuseAll(command, 'superseded', stale));
+      this.#refuse(pending, { state: 'superseded', error: stale });
       return;
     }
     this.#lastSeenRevision = command.revision;
@@ -133,7 +136,7 @@ export class Holdings {
       return;
     }
     this.#current.overtaken = true;
-    this.#dropWaiting('a newer command came first');
+    this.#dropWaiting(NEWER.error);
     this.#waiting = pending;
   }
 
@@ -141,323 +144,162 @@ export class Holdings {
   renew(epoch: number, revision: number, leaseTtlMs: number): void {
     if (epoch !== this.#sessionEpoch) return;
     const expiresAtMs = this.#clock.nowMs() + leaseTtlMs;
-    for (const knob of this.#knobs.values()) {
-      if (knob.lease === undefined || knob.origin === undefined) continue;
-      if (knob.origin.epoch !== epoch || knob.origin.revision > revision) continue;
-      knob.lease = { ...knob.lease, expiresAtMs, renewed: true };
-    }
+    this.#table.renew({ epoch, revision }, expiresAtMs);
     for (const pending of [this.#current, this.#waiting])
       if (pending && pending.command.revision <= revision) pending.leaseUntilMs = expiresAtMs;
-    this.#watchLeases();
   }
 
   /** The agent takes values back. */
   revoke(epoch: number, revision: number, knobs: readonly string[], reason: string): void {
     if (epoch !== this.#sessionEpoch) return;
-    if (!isBelow({ epoch, revision }, this.#fence)) this.#fence = { epoch, revision };
-    if (this.#current && this.#current.command.revision <= revision) this.#current.overtaken = true;
-    if (this.#waiting && this.#waiting.command.revision <= revision) this.#dropWaiting(reason);
-    const gone: KnobRecord[] = [];
-    for (const id of new Set(knobs)) {
-      const knob = this.#knobs.get(id);
-      if (knob === undefined || knob.manual) continue;
-      if (knob.origin && isBelow({ epoch, revision }, knob.origin, true)) continue;
-      // Also where the baseline is held: a command that is being applied to it right now must not win over this.
-      knob.generation++;
-      if (knob.origin !== undefined) gone.push(knob);
-    }
-    this.#giveUp(gone, 'rolled_back', reason, () => undefined);
-    this.#watchLeases();
+    const upTo: Fence = { epoch, revision };
+    if (isBelow(this.#fence, upTo)) this.#fence = upTo;
+    if (this.#current && !isBelow(upTo, this.#current.command)) this.#current.overtaken = true;
+    if (this.#waiting && !isBelow(upTo, this.#waiting.command)) this.#dropWaiting(reason);
+    this.#table.revoke(upTo, knobs, reason);
   }
 
   /** The host program set a value itself. Throws when it is not allowed or a listener refuses; nothing changed then. */
   override(knob: KnobRecord, value: KnobValue): void {
-    const { id } = knob.spec;
-    const problem = whyNotAllowed(knob.spec, value);
-    if (problem !== undefined) throw new RangeError(`knob "${id}": ${problem}`);
-    if (knob.telling) throw new Error(`knob "${id}": set() from inside its own onChange listener`);
-    demand(knob, value, { strategy: 'manual', reason: 'set by hand in the process' });
-    if (knob.origin) this.#amend(knob.origin, [knob], 'superseded', 'was set by hand');
-    knob.generation++;
-    knob.value = value;
-    knob.manual = true;
-    knob.origin = undefined;
-    knob.lease = undefined;
-    knob.lastGood = undefined;
-    this.#watchLeases();
-    this.#report({ kind: 'override', knob: id, value });
+    this.#table.override(knob, value);
+    this.#report({ kind: 'override', knob: knob.spec.id, value });
   }
 
   /** Gives everything up that is held on the agent's word, as if every lease had run out. For a client that closes. */
   release(): void {
-    this.#callOffExpiry();
-    const tuned = [...this.#knobs.values()].filter((knob) => knob.origin !== undefined);
-    this.#giveUp(tuned, 'expired', 'the client was closed', () => undefined);
+    this.part();
+    this.#table.release('the client was closed');
   }
 
-  #whyStale({ epoch, revision }: ClientCommand): string | undefined {
+  #whyStale(command: ClientCommand): string | undefined {
+    const { epoch, revision } = command;
     if (epoch !== this.#sessionEpoch)
       return `stale: epoch ${epoch} is not this session's (${this.#sessionEpoch ?? 'none yet'})`;
-    if (isBelow({ epoch, revision }, this.#fence))
-      return `stale: (${epoch}, ${revision}) is not above (${this.#fence.epoch}, ${this.#fence.revision})`;
-    return undefined;
+    if (epoch < this.#fence.epoch && !this.#current && !this.#table.leased) this.#fence = { epoch, revision: 0 };
+    if (isBelow(this.#fence, command)) return undefined;
+    return `stale: (${epoch}, ${revision}) is not above (${this.#fence.epoch}, ${this.#fence.revision})`;
   }
 
   async #run(pending: Pending): Promise<void> {
     this.#current = pending;
     const { command } = pending;
-    const results = causesFirst(command.validateOnly ? this.#validate(command) : await this.#apply(pending));
+    const steps = command.changes.map(
+      (change): Step => ({ change, refusal: this.#table.whyRefused(change), generation: -1 }),
+    );
+    const all = command.atomicity === 'all';
+    const blocked = (): boolean => all && steps.some(({ refusal }) => refusal !== undefined);
+    if (!command.validateOnly)
+      for (const step of steps) {
+        if (blocked()) break;
+        if (step.refusal) continue;
+        await this.#ask(pending, step);
+        // All or none are put in force together, when the last has agreed.
+        if (!all && !step.refusal) this.#commit(pending, step);
+      }
+    if (all && !command.validateOnly) this.#commitAll(pending, steps);
+    if (blocked()) for (const step of steps) step.refusal ??= SIBLING;
     this.#current = undefined;
-    this.#watchLeases();
-    this.#answer(pending, results);
+    this.#answer(
+      pending,
+      steps.map((step) => this.#resultOf(pending, step)),
+    );
     const next = this.#waiting;
     this.#waiting = undefined;
     if (next) await this.#run(next);
   }
 
-  #validate(command: ClientCommand): KnobResult[] {
-    const refusals = command.changes.map((change) => this.#whyRefused(change));
-    const blocked = command.atomicity === 'all' && refusals.some((refusal) => refusal !== undefined);
-    return command.changes.map((change, i) => {
-      const refusal = refusals[i];
-      if (refusal) return this.#result(command, change.knob, refusal.state, refusal.error);
-      if (blocked) return this.#result(command, change.knob, 'rolled_back', SIBLING);
-      return this.#result(command, change.knob, 'applied');
-    });
-  }
-
-  async #apply(pending: Pending): Promise<KnobResult[]> {
+  /** Asks the knob's listeners, unless something newer has come; leaves in the step what they said. */
+  async #ask(pending: Pending, step: Step): Promise<void> {
     const { command } = pending;
-    const all = command.atomicity === 'all';
-    if (all && command.changes.some((change) => this.#whyRefused(change))) return this.#validate(command);
-    const results: KnobResult[] = [];
-    const undo: (() => void)[] = [];
-    let refused = false;
-    for (const change of command.changes) {
-      const { knob: id } = change;
-      if (pending.overtaken) {
-        results.push(this.#result(command, id, 'superseded', 'a newer command came first'));
-        refused = true;
-        continue;
-      }
-      if (all && refused) {
-        results.push(this.#result(command, id, 'rolled_back', SIBLING));
-        continue;
-      }
-      const refusal = this.#whyRefused(change) ?? (await this.#change(pending, change, undo));
-      results.push(this.#result(command, id, refusal?.state ?? 'applied', refusal?.error));
-      refused ||= refusal !== undefined;
-    }
-    if (!all || !refused) return results;
-    for (const step of undo.reverse()) step();
-    return results.map((result) =>
-      result.state === 'applied' ? this.#result(command, result.knob, 'rolled_back', SIBLING) : result,
-    );
-  }
-
-  /** Makes one change that nothing speaks against but, perhaps, a listener. */
-  async #change(pending: Pending, change: KnobChange, undo: (() => void)[]): Promise<Refusal | undefined> {
-    const { command } = pending;
-    const knob = this.#knobs.get(change.knob)!; // `#whyRefused` has looked.
-    const { generation } = knob;
+    const { change } = step;
+    // Others may have changed what this rests on while an earlier knob was asked.
+    step.refusal = pending.overtaken ? NEWER : this.#table.whyRefused(change);
+    const knob = this.#table.get(change.knob);
+    if (step.refusal || !knob) return;
     const slow = knob.listeners.size > 0 && SLOW_STATES[knob.spec.applyClass];
-    if (slow) this.#sayWorking(pending, change.knob, slow);
+    if (slow) {
+      const results = [this.#table.result(command.revision, change.knob, slow)];
+      this.#report({ kind: 'result', nonce: pending.nonce, commandId: command.commandId, results });
+    }
+    step.generation = knob.generation;
     const deadlineMs = pending.arrivedMs + command.applyDeadlineMs * (slow ? DRAIN_DEADLINES : 1);
     const verdict = await ask(knob, change.value, command.rationale, deadlineMs, this.#clock);
-    if (knob.generation !== generation) {
-      announce(knob, { strategy: 'client', reason: 'a hand, a revocation or the end of a lease came first' });
-      return { state: 'superseded', error: 'a hand, a revocation or the end of a lease came first' };
-    }
     if (!verdict.ok)
-      return { state: verdict.transient ? 'rejected_transient' : 'rejected_permanent', error: verdict.reason };
-    const before = { ...knob };
-    knob.generation++;
-    knob.value = change.value;
-    knob.manual = false;
-    knob.origin = { commandId: command.commandId, epoch: command.epoch, revision: command.revision };
-    knob.lastGood = before.lease?.renewed && before.origin ? { value: before.value, origin: before.origin } : undefined;
+      step.refusal = { state: verdict.transient ? 'rejected_transient' : 'rejected_permanent', error: verdict.reason };
+    else if (knob.generation !== step.generation) {
+      step.refusal = OVERTAKEN;
+      announce(knob, { strategy: 'client', reason: OVERTAKEN.error });
+    }
+  }
+
+  #commitAll(pending: Pending, steps: readonly Step[]): void {
+    const agreed = steps.filter(({ generation, refusal }) => generation >= 0 && !refusal);
+    for (const step of agreed)
+      if (this.#table.get(step.change.knob)?.generation !== step.generation) step.refusal = OVERTAKEN;
+    if (steps.every(({ refusal }) => !refusal)) {
+      for (const step of agreed) this.#commit(pending, step);
+      return;
+    }
+    // Their listeners have let the new value in: they hear what is in force after all.
+    for (const { change } of agreed) {
+      const knob = this.#table.get(change.knob);
+      if (knob) announce(knob, { strategy: 'client', reason: SIBLING.error });
+    }
+  }
+
+  #commit({ command, origin, leaseUntilMs }: Pending, step: Step): void {
+    const knob = this.#table.get(step.change.knob);
+    if (!knob) return;
+    const { epoch, leaseTtlMs, onExpiry } = command;
     // While the agent is there the lease begins now: draining may have taken longer than a lease lasts.
-    const fromNow = this.#sessionEpoch === command.epoch ? this.#clock.nowMs() + command.leaseTtlMs : 0;
-    knob.lease = { expiresAtMs: Math.max(pending.leaseUntilMs, fromNow), onExpiry: command.onExpiry, renewed: false };
-    const after = knob.generation;
-    undo.push(() => {
-      if (knob.generation !== after) return;
-      const { value, manual, origin, lease, lastGood } = before;
-      Object.assign(knob, { value, manual, origin, lease, lastGood, generation: after + 1 });
-      announce(knob, { strategy: 'client', reason: SIBLING });
-    });
-    return undefined;
+    const fromNowMs = this.#sessionEpoch === epoch ? this.#clock.nowMs() + leaseTtlMs : 0;
+    const lease = { expiresAtMs: Math.max(leaseUntilMs, fromNowMs), onExpiry, renewed: false };
+    this.#table.commit(knob, step.change.value, origin, lease);
+    step.generation = knob.generation;
   }
 
-  #sayWorking({ command, nonce }: Pending, knob: string, state: 'applying' | 'draining'): void {
-    const results = [this.#result(command, knob, state)];
-    this.#report({ kind: 'result', nonce, commandId: command.commandId, results });
+  /** Read last of all: a sibling that took its time must not let a value be reported that is gone by now. */
+  #resultOf({ command }: Pending, { change, refusal, generation }: Step): KnobResult {
+    const isGone = !refusal && !command.validateOnly && this.#table.get(change.knob)?.generation !== generation;
+    const final = isGone ? OVERTAKEN : refusal;
+    return this.#table.result(command.revision, change.knob, final?.state ?? 'applied', final?.error);
   }
 
-  #whyRefused({ knob: id, value, expectedCurrent }: KnobChange): Refusal | undefined {
-    const knob = this.#knobs.get(id);
-    if (knob === undefined) return { state: 'rejected_permanent', error: `there is no knob "${id}"` };
-    if (knob.spec.applyClass === 'restart')
-      return { state: 'rejected_permanent', error: 'only a restart can change this knob' };
-    const problem = whyNotAllowed(knob.spec, value);
-    if (problem !== undefined) return { state: 'rejected_permanent', error: problem };
-    if (knob.manual && expectedCurrent === undefined)
-      return { state: 'rejected_transient', error: `was set by hand to ${knob.value}` };
-    if (expectedCurrent !== undefined && expectedCurrent !== knob.value)
-      return { state: 'rejected_transient', error: `holds ${knob.value}, not ${expectedCurrent} as expected` };
-    return undefined;
-  }
-
-  /** Returns every knob whose lease has run out to what its command said. */
-  #expire(): void {
-    const now = this.#clock.nowMs();
-    const due = [...this.#knobs.values()].filter((knob) => knob.lease && knob.lease.expiresAtMs <= now);
-    const held = due.filter((knob) => knob.lease?.onExpiry === 'hold');
-    for (const knob of held) knob.lease = undefined;
-    this.#send(held, 'expired', 'the lease ran out; the value is held');
-    const gone = due.filter((knob) => !held.includes(knob));
-    this.#giveUp(gone, 'expired', 'the lease ran out', (knob) =>
-      knob.lease?.onExpiry === 'last_good' ? knob.lastGood : undefined,
+  #refuse(pending: Pending, { state, error }: Refusal): void {
+    const { changes, revision } = pending.command;
+    this.#answer(
+      pending,
+      changes.map(({ knob }) => this.#table.result(revision, knob, state, error)),
     );
-    this.#watchLeases();
-  }
-
-  /** Sets knobs to their baselines, or to what `fallback` has for them, and says so. */
-  #giveUp(
-    knobs: readonly KnobRecord[],
-    state: 'expired' | 'rolled_back',
-    reason: string,
-    fallback: (knob: KnobRecord) => { readonly value: KnobValue; readonly origin: Origin } | undefined,
-  ): void {
-    const reports = groupByCommand(knobs);
-    // All values first: whatever listeners do, no read finds a value that is given up.
-    for (const knob of knobs) {
-      const to = fallback(knob);
-      knob.generation++;
-      knob.value = to?.value ?? knob.spec.baseline;
-      knob.origin = to?.origin;
-      knob.lease = undefined;
-      knob.lastGood = undefined;
-    }
-    const rationale: Rationale = { strategy: 'lease', reason };
-    for (const knob of knobs) announce(knob, rationale);
-    for (const [origin, ids] of reports) this.#sendFor(origin, ids, state, reason);
-  }
-
-  #send(knobs: readonly KnobRecord[], state: 'expired', reason: string): void {
-    for (const [origin, group] of groupByCommand(knobs)) this.#sendFor(origin, group, state, reason);
-  }
-
-  #sendFor(origin: Origin, knobs: readonly KnobRecord[], state: 'expired' | 'rolled_back', error: string): void {
-    const results = this.#amend(origin, knobs, state, error);
-    this.#report({ kind: 'result', nonce: '', commandId: origin.commandId, results });
-  }
-
-  /** A replayed command must not be told that it is in force when it no longer is. */
-  #amend(
-    origin: Origin,
-    knobs: readonly KnobRecord[],
-    state: 'expired' | 'rolled_back' | 'superseded',
-    error: string,
-  ): readonly KnobResult[] {
-    const results = knobs.map((knob) => this.#result(origin, knob.spec.id, state, error));
-    const answer = this.#answers.get(origin.commandId);
-    if (answer) {
-      const news = new Map(results.map((result) => [result.knob, result]));
-      const amended = answer.map((old) => news.get(old.knob) ?? old);
-      this.#answers.set(origin.commandId, amended);
-    }
-    return results;
-  }
-
-  #result(command: { readonly revision: number }, id: string, state: KnobResult['state'], error?: string): KnobResult {
-    const knob = this.#knobs.get(id);
-    return {
-      knob: id,
-      state,
-      effectiveValue: knob ? readBack(knob) : '',
-      attemptedRevision: command.revision,
-      effectiveRevision: knob?.origin?.revision ?? 0,
-      ...(error !== undefined && { error }),
-    };
-  }
-
-  #refuseAll(command: ClientCommand, state: 'superseded', error: string): KnobResult[] {
-    return command.changes.map((change) => this.#result(command, change.knob, state, error));
   }
 
   #dropWaiting(reason: string): void {
     const dropped = this.#waiting;
     this.#waiting = undefined;
-    if (dropped) this.#answer(dropped, this.#refuseAll(dropped.command, 'superseded', reason));
+    if (dropped) this.#refuse(dropped, { state: 'superseded', error: reason });
   }
 
-  #answer({ command, nonce }: Pending, results: readonly KnobResult[]): void {
-    this.#answers.set(command.commandId, results);
-    if (this.#answers.size > MAX_ANSWERS) {
-      const [oldest] = this.#answers.keys();
-      if (oldest !== undefined) this.#answers.delete(oldest);
-    }
-    this.#report({ kind: 'result', nonce, commandId: command.commandId, results });
+  #answer({ command: { commandId }, nonce }: Pending, results: readonly KnobResult[]): void {
+    const ordered = causesFirst(results);
+    this.#answers.set(commandId, ordered);
+    this.#report({ kind: 'result', nonce, commandId, results: ordered });
   }
 
-  #lowerFence(): void {
-    if (this.#sessionEpoch === undefined || this.#sessionEpoch >= this.#fence.epoch) return;
-    for (const knob of this.#knobs.values()) if (knob.lease !== undefined) return;
-    if (this.#current === undefined) this.#fence = { epoch: this.#sessionEpoch, revision: 0 };
-  }
-
-  #watchLeases(): void {
-    this.#lowerFence();
-    this.#callOffExpiry();
-    let next = Number.POSITIVE_INFINITY;
-    for (const { lease } of this.#knobs.values()) if (lease) next = Math.min(next, lease.expiresAtMs);
-    this.#callOffExpiry =
-      next === Number.POSITIVE_INFINITY
-        ? () => {}
-        : this.#clock.after(next - this.#clock.nowMs(), () => this.#expire());
+  #tellTakenBack(
+    { commandId, revision }: Origin,
+    knobs: readonly string[],
+    state: 'expired' | 'rolled_back' | 'superseded',
+    error: string,
+  ): void {
+    const results = knobs.map((knob) => this.#table.result(revision, knob, state, error));
+    this.#answers.amend(commandId, results);
+    // A hand is reported as such; the agent needs no second word for it.
+    if (state !== 'superseded') this.#report({ kind: 'result', nonce: '', commandId, results });
   }
 }
-
-interface Refusal {
-  readonly state: 'rejected_permanent' | 'rejected_transient' | 'superseded';
-  readonly error: string;
-}
-
-/** What is said of a change that takes its time, before its listeners are asked. */
-const SLOW_STATES = { hot: undefined, drain: 'draining', reload: 'applying', restart: undefined } as const;
-
-const SIBLING = 'another change of the same command was refused, and it is all or none';
 
 /** Of an all-or-none command, the refusal that spoilt it is what a reader should meet first. */
 function causesFirst(results: readonly KnobResult[]): readonly KnobResult[] {
   const isConsequence = ({ state }: KnobResult): boolean => state === 'rolled_back';
   return [...results.filter((result) => !isConsequence(result)), ...results.filter(isConsequence)];
-}
-
-function isBelow(a: Fence, b: Fence, strictly = false): boolean {
-  if (a.epoch !== b.epoch) return a.epoch < b.epoch;
-  return strictly ? a.revision < b.revision : a.revision <= b.revision;
-}
-
-/** What the process says is in force; what it was told, where it cannot say. */
-function readBack(knob: KnobRecord): KnobValue {
-  try {
-    const value = knob.readBack?.();
-    if (typeof value === typeof knob.value && value !== undefined && !Number.isNaN(value)) return value;
-  } catch {
-    // Reading back is the host's code. It failing says nothing about the value, so the value told stands.
-  }
-  return knob.value;
-}
-
-function groupByCommand(knobs: readonly KnobRecord[]): Map<Origin, KnobRecord[]> {
-  const groups = new Map<string, { origin: Origin; knobs: KnobRecord[] }>();
-  for (const knob of knobs) {
-    if (knob.origin === undefined) continue;
-    const group = groups.get(knob.origin.commandId);
-    if (group) group.knobs.push(knob);
-    else groups.set(knob.origin.commandId, { origin: knob.origin, knobs: [knob] });
-  }
-  return new Map([...groups.values()].map(({ origin, knobs }) => [origin, knobs]));
 }
