@@ -61,11 +61,22 @@ export function trialTable(trials: readonly TrialRow[]): string {
     String(index + 1),
     trial.changes.map(({ knob, from, to }) => `${knob} ${from} → ${to}`).join(', ') ||
       '(ended before it had a candidate)',
-    trial.effect === undefined ? 'none measured' : effectText(trial.effect),
+    trial.effect === undefined ? firstClause(trial.reason) : effectText(trial.effect),
     trial.outcome === 'restored' && trial.ending !== undefined ? `restored (${trial.ending})` : trial.outcome,
     trial.endedMs === undefined ? '' : `${Math.round((trial.endedMs - trial.startedMs) / 1_000)} s`,
   ]);
-  return table(['#', 'change', 'effect on the objective', 'outcome', 'took'], rows, [true, false, false, false, true]);
+  return table(['#', 'change', 'effect on the objective, or why none was measured', 'outcome', 'took'], rows, [
+    true,
+    false,
+    false,
+    false,
+    true,
+  ]);
+}
+
+/** What the agent's sentence says of the cause; what was restored stands in its own column. */
+function firstClause(reason: string): string {
+  return reason.split(';')[0]!;
 }
 
 export function armTable({ baseline, tuned }: Comparison): string {

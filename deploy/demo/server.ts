@@ -159,8 +159,9 @@ const http = createServer({ keepAliveTimeout: 60_000 }, vad.handle);
 http.listen(Number(flags.port), '127.0.0.1', () => {
   const address = http.address();
   const port = typeof address === 'object' && address !== null ? address.port : Number(flags.port);
-  console.error(`vad-server: POST audio to http://127.0.0.1:${port}/v1/vad (pid ${process.pid})`);
-  process.send?.({ listening: port });
+  // Who forked it gets the port as a message, and does the talking.
+  if (process.send !== undefined) process.send({ listening: port });
+  else console.error(`vad-server: POST audio to http://127.0.0.1:${port}/v1/vad (pid ${process.pid})`);
 });
 
 const stop = async (): Promise<void> => {

@@ -21,10 +21,10 @@ export interface Comparison {
 }
 
 export interface Trier {
-  /** Brings the server to a setting and returns once the server itself says that it is in force. */
-  put(setting: Setting): Promise<void>;
-  /** What becomes of the requests that are due from now on, for a window. */
-  measure(): Promise<Measurement>;
+  /** Brings the server to a setting and returns once the server itself says that it is in force: whether that changed anything. */
+  put(setting: Setting): Promise<boolean>;
+  /** What becomes of the requests that are due within a window from now on, or from when the server has settled. */
+  measure(settleFirst: boolean): Promise<Measurement>;
   onBlock(block: number): void;
 }
 
@@ -45,8 +45,7 @@ export async function compare(
     const order = random() < 0.5 ? (['A', 'B', 'B', 'A'] as const) : (['B', 'A', 'A', 'B'] as const);
     const y = { A: 0, B: 0 };
     for (const name of order) {
-      await trier.put(arms[name].setting);
-      const window = await trier.measure();
+      const window = await trier.measure(await trier.put(arms[name].setting));
       arms[name].windows.push(window);
       y[name] += logObjective(summarise(window.latenciesMs), window.errors) / 2;
     }

@@ -59,8 +59,10 @@ describe('default against tuned', () => {
     return {
       puts,
       put: async (setting) => {
+        const before = batch;
         batch = Number(setting.batch);
         puts.push(batch);
+        return batch !== before;
       },
       measure: async () => {
         const typicalMs = 10 * 1.02 ** window++ * (batch === 8 ? factor : 1);
