@@ -100,6 +100,18 @@ describe('the decoder', () => {
     expect(one).toMatchObject({ count: 3, bounds: [1, 2], counts: [1, 1, 1] });
   });
 
+  it('keeps nothing of the request that it has read: its memory may be used for the next', () => {
+    const decoder = newDecoder();
+    const memory = Buffer.alloc(1_000);
+    const route = (stringValue: string) => [{ key: 'route', value: { stringValue } }];
+    const read = (attributes: object[]) => {
+      const bytes = requestOf(sum(point(1, { attributes })));
+      memory.set(bytes);
+      return decoded(memory.subarray(0, bytes.length), decoder).batch.series[0]?.attributes.get('route');
+    };
+    expect([read(route('/a')), read(route('/b')), read(route('/c'))]).toEqual(['/a', '/b', '/c']);
+  });
+
   it('finds series by their bytes whatever order they come in', () => {
     const decoder = newDecoder();
     const points = Array.from({ length: 50 }, (_, i) =>

@@ -104,6 +104,34 @@ describe('the batch builder', () => {
     expect(first.size).toBe(1);
   });
 
+  it('keeps batches apart, small ones and large ones, however often it builds', () => {
+    const builder = new SampleBatchBuilder();
+    const batches = [1, 100, 3, 2_000, 7, 7, 7, 300, 1_000, 5].map((rows, round) => {
+      builder.begin(round % 2 === 0 ? rows : 1);
+      for (let i = 0; i < rows; i++) builder.sum(series, round, i, round + 1, i, round * 10_000 + i, round);
+      return { round, rows, batch: builder.build() };
+    });
+    for (const { round, rows, batch } of batches) {
+      const indexes = Array.from({ length: rows }, (_, i) => i);
+      expect(batch.size).toBe(rows);
+      expect(Array.from(batch.value)).toEqual(indexes.map((i) => round * 10_000 + i));
+      expect(Array.from(batch.startSubMsNs)).toEqual(indexes);
+      expect(Array.from(batch.timeSubMsNs)).toEqual(indexes);
+      expect(Array.from(batch.timeMs)).toEqual(indexes.map(() => round + 1));
+      expect(Array.from(batch.flags)).toEqual(indexes.map(() => round));
+    }
+  });
+
+  it('drops rows that were never built when it begins again', () => {
+    const builder = new SampleBatchBuilder();
+    builder.gaugeAtMs(series, 1, 1);
+    builder.histogramOverMs(series, 1, 2, { count: 0, bounds: [], counts: [] });
+    builder.begin(10);
+    builder.gaugeAtMs(series, 2, 2);
+    const batch = builder.build();
+    expect([batch.size, batch.series.length, batch.value[0], batch.histogram[0]]).toEqual([1, 1, 2, undefined]);
+  });
+
   it('puts histograms in the rows they belong to', () => {
     const builder = new SampleBatchBuilder();
     const point = { count: 1, bounds: [], counts: [] };

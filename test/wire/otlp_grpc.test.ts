@@ -1,11 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { status } from '@grpc/grpc-js';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createOtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
+import { requestArb } from './otlp_requests.ts';
 import { framed, LOGS, MemorySink, rawClient, rawSession, startReceiver, statusOf, TRACES } from './otlp_rig.ts';
 import { decodeResponse, encodeRequest } from './otlp_schema.ts';
 
@@ -252,6 +254,36 @@ describe('limits', () => {
     expect(rig.sink.points).toBe(1);
   });
 
+  it('answers every one of a thousand mutated requests, raw and compressed, and then a good one', async () => {
+    await using rig = await startReceiver();
+    using session = rawSession(rig.address);
+    const mutation = fc.tuple(requestArb, fc.boolean(), fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }));
+    const codes = new Map<number, number>();
+    for (const [request, isZipped, changes] of fc.sample(mutation, { numRuns: 1_000, seed: 4317 })) {
+      const frame = framed(isZipped ? gzipSync(request, { level: 1 }) : request, isZipped);
+      for (const [position, value] of changes) frame[position % frame.length] = value;
+      const stream = session.open(isZipped ? 'gzip' : undefined);
+      stream.end(frame);
+      const { code } = await statusOf(stream);
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+    // A frame that is cut short, or longer than it says, is grpc-js's to answer; the rest is ours.
+    const expected: number[] = [
+      status.OK,
+      status.INVALID_ARGUMENT,
+      status.RESOURCE_EXHAUSTED,
+      status.UNIMPLEMENTED,
+      status.INTERNAL,
+    ];
+    expect([...codes.keys()].filter((code) => !expected.includes(code))).toEqual([]);
+    expect(codes.get(status.OK)).toBeGreaterThan(100);
+    expect(codes.get(status.INVALID_ARGUMENT)).toBeGreaterThan(100);
+    expect(rig.defects).toEqual([]);
+    using client = rawClient(rig.address);
+    expect(await client.send(gauge(1))).toMatchObject({ ok: true });
+    await expect.poll(() => rig.receiver.counters.inFlightBytes).toBe(0);
+  });
+
   it('says partial success beyond the limit of series, and frees the idle ones', async () => {
     let nowMs = 0;
     await using rig = await startReceiver({ maxSeries: 1, nowMs: () => nowMs });
@@ -278,7 +310,6 @@ describe('listening', () => {
     // A socket file whose listener is gone: bound, then moved aside so that closing does not remove it.
     const dead = createServer();
     await new Promise<void>((resolve) => dead.listen(`${place.path}0`, resolve));
-    const { renameSync } = await import('node:fs');
     renameSync(`${place.path}0`, place.path);
     await new Promise((resolve) => dead.close(resolve));
 

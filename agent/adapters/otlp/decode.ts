@@ -108,7 +108,7 @@ export class MetricsDecoder {
     const span = this.#resourceSpan;
     this.#collect(span, end);
     const entry =
-      this.#resources.find(span.bytes, span.view, span.start, span.end, previous) ??
+      this.#resources.find(span.view, span.start, span.end, previous) ??
       this.#resources.add(span.bytes, span.view, span.start, span.end, previous, readResource(span, this.#budget));
     wire.pos = start;
     let previousScope: CacheEntry<ScopeEntry> | undefined;
@@ -130,7 +130,7 @@ export class MetricsDecoder {
     const span = this.#scopeSpan;
     this.#collect(span, end);
     const entry =
-      resource.scopes.find(span.bytes, span.view, span.start, span.end, previous) ??
+      resource.scopes.find(span.view, span.start, span.end, previous) ??
       resource.scopes.add(
         span.bytes,
         span.view,
@@ -192,7 +192,7 @@ export class MetricsDecoder {
       }
     }
     const entry =
-      scope.metrics.find(span.bytes, span.view, span.start, span.end, previous) ??
+      scope.metrics.find(span.view, span.start, span.end, previous) ??
       scope.metrics.add(span.bytes, span.view, span.start, span.end, previous, readMetricHeader(span));
     if (kind !== undefined) this.#points.read(kind, dataStart, dataEnd, resource, scope, entry.value);
     wire.pos = end;

@@ -144,7 +144,7 @@ export class HistogramFields {
     let bounds: readonly number[] | undefined = NO_BOUNDS;
     if (boundCount > 0) {
       const entry =
-        known.find(bytes, view, start, end, undefined) ??
+        known.find(view, start, end, undefined) ??
         known.add(bytes, view, start, end, undefined, readBounds(this.#boundBytes));
       bounds = entry.value;
     }

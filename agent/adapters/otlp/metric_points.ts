@@ -51,7 +51,7 @@ export class PointReader {
   readonly #budget: CacheBudget;
   readonly #numberPoint = new NumberPoint();
   readonly #histogramFields = new HistogramFields();
-  #builder = new SampleBatchBuilder();
+  readonly #builder = new SampleBatchBuilder();
   #rejections = new Rejections();
   #nowMs = 0;
 
@@ -62,7 +62,7 @@ export class PointReader {
   }
 
   begin(expectedPoints: number, nowMs: number): void {
-    this.#builder = new SampleBatchBuilder(expectedPoints);
+    this.#builder.begin(expectedPoints);
     this.#rejections = new Rejections();
     this.#nowMs = nowMs;
   }
@@ -195,7 +195,7 @@ export class PointReader {
     previous: CacheEntry<Series> | undefined,
   ): CacheEntry<Series> | undefined {
     const { bytes, view, start, end } = span;
-    const known = variant.series.find(bytes, view, start, end, previous);
+    const known = variant.series.find(view, start, end, previous);
     if (known !== undefined) {
       this.#interner.touch(known.value, this.#nowMs);
       return known;

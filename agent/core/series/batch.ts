@@ -2,7 +2,7 @@ import type { HistogramPoint, SampleBatch, Series } from '../model.ts';
 
 const NS_PER_MS = 1_000_000;
 
-/** The numeric columns: made together, grown together, handed over together. */
+/** The numeric columns: views of one stretch of memory, made together and handed over together. */
 interface Columns {
   readonly startMs: Float64Array;
   readonly startSubMsNs: Int32Array;
@@ -11,24 +11,38 @@ interface Columns {
   readonly value: Float64Array;
   readonly flags: Uint32Array;
 }
+const BYTES_PER_ROW = 36;
+/** Small batches share memory: an allocation of their own would cost as much as decoding ten points. */
+const SLAB_BYTES = 64 * 1024;
+const NO_COLUMNS = columnsAt(new ArrayBuffer(0), 0, 0);
 
 /**
  * Fills the columns of a `SampleBatch`, one row a point, without an object per point. Columns double when they are
- * full; `build()` hands them over, so a builder that has built starts again with fresh ones.
+ * full; `build()` hands them over, so a builder that has built starts again with fresh ones and can be kept.
  *
  * Instants are whole milliseconds plus the nanoseconds within that millisecond. Callers who have milliseconds only
  * (host sampler, scraper, simulator) use the `…Ms` variants, which keep a fraction of a millisecond to the nanosecond.
  */
 export class SampleBatchBuilder {
-  readonly #expectedSize: number;
+  #expectedSize: number;
   #capacity = 0;
   #size = 0;
   #series: Series[] = [];
-  #columns = columnsOf(0);
+  #columns = NO_COLUMNS;
   #histogram: (HistogramPoint | undefined)[] = [];
+  #slab: ArrayBuffer | undefined = undefined;
+  #slabUsed = 0;
 
   constructor(expectedSize = 64) {
     this.#expectedSize = Math.max(1, expectedSize);
+  }
+
+  /** Drops any rows and expects about so many next: memory for them is taken at once. */
+  begin(expectedSize: number): void {
+    this.#expectedSize = Math.max(1, expectedSize);
+    this.#size = 0;
+    this.#series = [];
+    this.#histogram = [];
   }
 
   get size(): number {
@@ -99,11 +113,10 @@ export class SampleBatchBuilder {
       histogram: this.#histogram,
       flags: flags.subarray(0, size),
     };
-    this.#size = 0;
-    this.#series = [];
-    this.#histogram = [];
+    this.#slab ??= new ArrayBuffer(SLAB_BYTES);
     this.#capacity = 0;
-    this.#columns = columnsOf(0);
+    this.#columns = NO_COLUMNS;
+    this.begin(this.#expectedSize);
     return batch;
   }
 
@@ -131,7 +144,7 @@ export class SampleBatchBuilder {
 
   #grow(): void {
     this.#capacity = Math.max(this.#expectedSize, this.#capacity * 2);
-    const grown = columnsOf(this.#capacity);
+    const grown = this.#take(this.#capacity);
     grown.startMs.set(this.#columns.startMs);
     grown.startSubMsNs.set(this.#columns.startSubMsNs);
     grown.timeMs.set(this.#columns.timeMs);
@@ -140,16 +153,29 @@ export class SampleBatchBuilder {
     grown.flags.set(this.#columns.flags);
     this.#columns = grown;
   }
+
+  #take(capacity: number): Columns {
+    // Eight-byte columns come first and last ones are padded, so that every stretch begins on eight bytes.
+    const bytes = Math.ceil((capacity * BYTES_PER_ROW) / 8) * 8;
+    if (this.#slab === undefined || bytes > SLAB_BYTES / 4) return columnsAt(new ArrayBuffer(bytes), 0, capacity);
+    if (this.#slabUsed + bytes > SLAB_BYTES) {
+      this.#slab = new ArrayBuffer(SLAB_BYTES);
+      this.#slabUsed = 0;
+    }
+    const columns = columnsAt(this.#slab, this.#slabUsed, capacity);
+    this.#slabUsed += bytes;
+    return columns;
+  }
 }
 
-function columnsOf(capacity: number): Columns {
+function columnsAt(memory: ArrayBuffer, offset: number, capacity: number): Columns {
   return {
-    startMs: new Float64Array(capacity),
-    startSubMsNs: new Int32Array(capacity),
-    timeMs: new Float64Array(capacity),
-    timeSubMsNs: new Int32Array(capacity),
-    value: new Float64Array(capacity),
-    flags: new Uint32Array(capacity),
+    startMs: new Float64Array(memory, offset, capacity),
+    timeMs: new Float64Array(memory, offset + 8 * capacity, capacity),
+    value: new Float64Array(memory, offset + 16 * capacity, capacity),
+    startSubMsNs: new Int32Array(memory, offset + 24 * capacity, capacity),
+    timeSubMsNs: new Int32Array(memory, offset + 28 * capacity, capacity),
+    flags: new Uint32Array(memory, offset + 32 * capacity, capacity),
   };
 }
 

@@ -1,0 +1,167 @@
+/**
+ * What receiving costs: `npm run -s bench:ingest -- --json [--seconds 2]`.
+ *
+ * - `decode`: points per CPU-second of our decoder, and of protobufjs decoding the same bytes in the same run, in turns.
+ * - `grpc`: points per CPU-second of the receiver, measured in its own process (decoder, gRPC, HTTP/2, kernel calls),
+ *   under a client in this one that always has a few requests on the way.
+ *
+ * CPU time and not elapsed time: other work on the machine then disturbs little. The clock runs over warm code.
+ */
+import { fork } from 'node:child_process';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { MetricsDecoder } from '../../agent/adapters/otlp/decode.ts';
+import { createOtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
+import { SeriesInterner } from '../../agent/core/series/interner.ts';
+import { rawClient } from '../wire/otlp_rig.ts';
+import { decodeOnly } from '../wire/otlp_schema.ts';
+import { requests } from './otlp_load.ts';
+
+const SIZES = [10, 100, 1_000];
+const ROUNDS = 6;
+const VARIANTS = 16;
+const REQUESTS_ON_THE_WAY = 8;
+const SERVE = 'serve';
+
+const { values, positionals } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '2' } },
+  allowPositionals: true,
+});
+
+function cpuSeconds(since?: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
+}
+
+/** Runs `decode` over the requests for about `seconds` of CPU time. Returns points per CPU-second. */
+function pace(
+  bytes: readonly Uint8Array[],
+  points: number,
+  seconds: number,
+  decode: (bytes: Uint8Array) => unknown,
+): number {
+  const since = process.cpuUsage();
+  let done = 0;
+  do {
+    for (const each of bytes) decode(each);
+    done += bytes.length * points;
+  } while (cpuSeconds(since) < seconds);
+  return done / cpuSeconds(since);
+}
+
+const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
+
+function benchDecode(points: number, seconds: number) {
+  const bytes = requests(points, VARIANTS);
+  const decoder = new MetricsDecoder({ interner: new SeriesInterner({ maxSeries: 10_000 }), maxCachedKeys: 30_000 });
+  const ours = (each: Uint8Array): void => {
+    const decoded = decoder.decode(each, 0);
+    if (!decoded.ok || decoded.batch.size !== points) throw new Error('the decoder lost points');
+  };
+  const paces: { ours: number; protobufjs: number }[] = [];
+  for (let round = 0; round <= ROUNDS; round++) {
+    const ourPace = pace(bytes, points, seconds / ROUNDS, ours);
+    const theirPace = pace(bytes, points, seconds / ROUNDS, decodeOnly);
+    // The first round warms up.
+    if (round > 0) paces.push({ ours: ourPace, protobufjs: theirPace });
+  }
+  const ourPace = median(paces.map((each) => each.ours));
+  const theirPace = median(paces.map((each) => each.protobufjs));
+  return {
+    pointsPerRequest: points,
+    bytesPerPoint: Math.round(bytes[0]!.length / points),
+    pointsPerCpuSecond: Math.round(ourPace),
+    protobufjsPointsPerCpuSecond: Math.round(theirPace),
+    ratio: Number((ourPace / theirPace).toFixed(2)),
+  };
+}
+
+/** The receiver in a process of its own; asked for its CPU time and counters over IPC. */
+async function serve(): Promise<void> {
+  let points = 0;
+  const receiver = createOtlpGrpcReceiver({
+    address: '127.0.0.1:0',
+    sink: {
+      accept(batch) {
+        points += batch.size;
+        return { state: 'accepted', rejected: 0 };
+      },
+    },
+    maxMessageBytes: 64 * 1024 * 1024,
+    maxInFlightBytes: 128 * 1024 * 1024,
+    maxSeries: 10_000,
+    nowMs: () => Date.now(),
+    onDefect: (error) => {
+      throw error;
+    },
+  });
+  await receiver.start();
+  process.on('message', () =>
+    process.send?.({ points, cpuSeconds: cpuSeconds(), rssBytes: process.memoryUsage.rss() }),
+  );
+  process.on('disconnect', () => process.exit());
+  process.send?.({ address: receiver.address });
+}
+
+interface Reading {
+  readonly points: number;
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+}
+
+async function benchGrpc(points: number, compression: 'none' | 'gzip', seconds: number) {
+  const child = fork(import.meta.filename, [SERVE]);
+  // What arrives is what `serve` above sends.
+  const received = <T>() => new Promise<T>((resolve) => child.once('message', (message) => resolve(message as T)));
+  const read = () => {
+    const reading = received<Reading>();
+    child.send('read');
+    return reading;
+  };
+  try {
+    const { address } = await received<{ address: string }>();
+    using client = rawClient(address, compression);
+    const bytes = requests(points, VARIANTS);
+    const drive = async (forSeconds: number): Promise<void> => {
+      const until = performance.now() + forSeconds * 1_000;
+      const lane = async (first: number): Promise<void> => {
+        for (let i = first; performance.now() < until; i++) {
+          const answer = await client.send(bytes[i % VARIANTS]!);
+          if (!answer.ok) throw answer.error;
+        }
+      };
+      await Promise.all(Array.from({ length: REQUESTS_ON_THE_WAY }, (_, lap) => lane(lap)));
+    };
+    await drive(1);
+    const before = await read();
+    await drive(seconds);
+    const after = await read();
+    return {
+      pointsPerRequest: points,
+      compression,
+      pointsPerCpuSecond: Math.round((after.points - before.points) / (after.cpuSeconds - before.cpuSeconds)),
+      requestsPerCpuSecond: Math.round(
+        (after.points - before.points) / points / (after.cpuSeconds - before.cpuSeconds),
+      ),
+      serverRssMiB: Math.round(after.rssBytes / 1024 / 1024),
+    };
+  } finally {
+    child.disconnect();
+  }
+}
+
+if (positionals.includes(SERVE)) await serve();
+else {
+  const seconds = Number(values.seconds);
+  const decode = SIZES.map((points) => benchDecode(points, seconds));
+  const grpc: Awaited<ReturnType<typeof benchGrpc>>[] = [];
+  for (const compression of ['none', 'gzip'] as const) {
+    for (const points of SIZES) grpc.push(await benchGrpc(points, compression, seconds));
+  }
+  const report = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, decode, grpc };
+  if (values.json) console.log(JSON.stringify(report));
+  else {
+    console.table(decode);
+    console.table(grpc);
+  }
+}
