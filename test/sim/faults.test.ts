@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { expectClean } from './expect_clean.ts';
+import { findOracle } from './plant/oracle.ts';
 import { realEngine } from './real_engine.ts';
 import { caseOptions, type SimCase } from './regression.ts';
 import type { Faults, Scenario } from './scenario.ts';
@@ -50,16 +51,12 @@ describe('every invariant holds under', () => {
 describe('determinism', () => {
   for (const scenario of ['p1-smooth', 'p1-queueing', 'p10-lossy']) {
     test(`the same seed gives the same effects twice, another seed others: ${scenario}`, () => {
+      const runMs = scenario === 'p10-lossy' ? DAY_MS : 1_500_000;
+      const options = caseOptions({ scenario, seed: 1, runMs, eager: true });
+      const oracle = findOracle(options.scenario, runMs);
       const digestOf = (seed: number) => {
-        const simCase: SimCase = {
-          scenario,
-          seed,
-          runMs: scenario === 'p10-lossy' ? DAY_MS : 1_500_000,
-          eager: true,
-          why: '',
-        };
-        const run = runChecked({ ...caseOptions(simCase), createEngine: realEngine, withDigest: true });
-        expectClean(simCase, run);
+        const run = runChecked({ ...options, seed, oracle, createEngine: realEngine, withDigest: true });
+        expectClean({ scenario, seed, runMs, eager: true }, run);
         return run.digest;
       };
       const first = digestOf(1);

@@ -3,7 +3,9 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { baselineSetting, positionOf, settingAt, valueAt } from '../sim/knob_space.ts';
+import type { Setting } from '../../agent/core/model.ts';
+import { baselineSetting, positionOf, positionsOf, settingAt, valueAt } from '../sim/knob_space.ts';
+import { createBatchingModel } from '../sim/plant/batching.ts';
 import { createPlant } from '../sim/plant/create.ts';
 import { addLogNormal, binomial, normalCdf, poisson } from '../sim/plant/histogram.ts';
 import { findOracle, oracleAt } from '../sim/plant/oracle.ts';
@@ -211,21 +213,23 @@ describe('plants', () => {
     expect(early).toBeGreaterThan(1.3 * late);
   });
 
-  test('the request-level server and its closed form agree where the closed form holds', () => {
+  test('the request-level server does what its truth says, and its closed form is near where it should hold', () => {
     const scenario = builtInScenario('p1-queueing');
+    const { plant: spec } = scenario;
+    if (spec.kind !== 'queueing') throw new Error('p1-queueing is not simulated by request');
     const knobs = knobSpecs(scenario);
+    const { warmup: _, ...unwarmed } = spec;
     const calm = {
       ...scenario,
-      noise: { latencySd: 0, correlationMs: 0 },
-      phases: [],
-      load: { requestsPerSecond: 100 },
+      ...{ plant: unwarmed, noise: { latencySd: 0, correlationMs: 0 }, phases: [], load: { requestsPerSecond: 100 } },
     };
+    const closedForm = createBatchingModel(spec, knobs, 100);
     for (const values of [
       { max_batch_size: 1, batch_wait_ms: 1, concurrency: 4 },
       { max_batch_size: 2, batch_wait_ms: 10, concurrency: 2 },
       { max_batch_size: 16, batch_wait_ms: 20, concurrency: 3 },
     ]) {
-      const setting = { ...baselineSetting(knobs), ...values };
+      const setting: Setting = { ...baselineSetting(knobs), ...values };
       const plant = createPlant(calm, 1e6, 2);
       const recorder = createRecorder(scenario.telemetry.boundsS);
       plant.apply(setting);
@@ -233,9 +237,32 @@ describe('plants', () => {
       const truth = plant.truth(setting, 0);
       const measuredMs = (recorder.sumS / recorder.count) * 1_000;
       expect(recorder.count / 600).toBeGreaterThan(95);
-      expect(measuredMs / truth.latencyMsMean, JSON.stringify({ values, measuredMs, truth })).toBeGreaterThan(0.7);
-      expect(measuredMs / truth.latencyMsMean, JSON.stringify({ values, measuredMs, truth })).toBeLessThan(1.4);
+      expect(
+        Math.abs(measuredMs / truth.latencyMsMean - 1),
+        JSON.stringify({ values, measuredMs, truth }),
+      ).toBeLessThan(0.04);
+      const natural = knobs.map((knob) => Number(setting[knob.id]));
+      const closed = { ...truth };
+      closedForm.evaluate(positionsOf(knobs, setting), natural, 1, [], 0, closed);
+      expect(closed.latencyMsMean / truth.latencyMsMean, JSON.stringify({ values, closed, truth })).toBeGreaterThan(
+        0.7,
+      );
+      expect(closed.latencyMsMean / truth.latencyMsMean, JSON.stringify({ values, closed, truth })).toBeLessThan(1.4);
     }
+  });
+
+  test('the request-level server fails what waits too long, and an overloaded one most of it', () => {
+    const scenario = builtInScenario('p1-queueing');
+    const knobs = knobSpecs(scenario);
+    const plant = createPlant({ ...scenario, load: { requestsPerSecond: 400 }, phases: [] }, 1e6, 2);
+    const recorder = createRecorder(scenario.telemetry.boundsS);
+    plant.apply({ ...baselineSetting(knobs), max_batch_size: 1, queue_timeout_ms: 100 });
+    plant.advance(120_000, recorder);
+    // One by one two servers answer some 150 a second.
+    expect(recorder.count / 120).toBeGreaterThan(100);
+    expect(recorder.count / 120).toBeLessThan(170);
+    expect(recorder.errorCount / 120).toBeGreaterThan(200);
+    expect(recorder.sumS / recorder.count).toBeLessThan(0.2);
   });
 });
 

@@ -83,10 +83,8 @@ export class AnalyticPlant implements Plant {
     const { u, natural } = this.#coordinates(setting);
     const weather = this.#weather.at(atMs);
     const out = emptyTruth();
-    this.#model.evaluate(u, natural, weather.loadFactor, this.#shiftsOf(weather.phase), out);
-    const factor = Math.exp(weather.trueLatencyShift);
-    out.latencyMsMean *= factor;
-    out.latencyMsP95 *= factor;
+    const shifts = this.#shiftsOf(weather.phase);
+    this.#model.evaluate(u, natural, weather.loadFactor, shifts, weather.trueLatencyShift, out);
     return out;
   }
 
@@ -105,7 +103,9 @@ export class AnalyticPlant implements Plant {
     const weather = this.#weather.at(this.#nowMs);
     this.#follow(spanMs);
     const truth = this.#truth;
-    this.#model.evaluate(this.#felt, this.#natural, weather.loadFactor, this.#shiftsOf(weather.phase), truth);
+    const shifts = this.#shiftsOf(weather.phase);
+    // The shift of the weather, noise included, is added to what is drawn below.
+    this.#model.evaluate(this.#felt, this.#natural, weather.loadFactor, shifts, 0, truth);
 
     // Draws are tied to the instant, not to what was drawn before: every method meets the same luck.
     const index = Math.floor(this.#nowMs / 97) + this.#segment;

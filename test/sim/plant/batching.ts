@@ -31,6 +31,7 @@ export function createBatchingModel(
       natural: ArrayLike<number>,
       loadFactor: number,
       _shifts: ArrayLike<number>,
+      latencyShift: number,
       out: Truth,
     ) {
       const maxBatch = Math.max(1, parts.batch(natural));
@@ -62,10 +63,11 @@ export function createBatchingModel(
       const mean = formingMs + queueMs + serviceMs;
       // Queueing time is about exponential, service and forming are not: the tail is weighed between them.
       const p95 = formingMs * 1.9 + queueMs * 3 + serviceMs * (1 + 1.645 * variation);
-      out.latencyMsMean = mean;
-      out.latencyMsP95 = Math.max(p95, mean * 1.05);
+      const slowdown = Math.exp(latencyShift);
+      out.latencyMsMean = mean * slowdown;
+      out.latencyMsP95 = Math.max(p95, mean * 1.05) * slowdown;
       // Of a log-normal with this mean and p95; the smaller root of s²/2 − 1.645 s + ln(p95 / mean) = 0.
-      const reach = Math.log(out.latencyMsP95 / mean);
+      const reach = Math.log(out.latencyMsP95 / out.latencyMsMean);
       model.spread = 1.6449 - Math.sqrt(Math.max(0.01, 1.6449 ** 2 - 2 * reach));
       out.errorRatio = Math.min(0.95, Math.max(late, overload));
       out.requestsPerSecond = perMs * 1_000 * (1 - out.errorRatio);

@@ -3,7 +3,7 @@ import { knobSpecs, type Scenario } from '../scenario.ts';
 import { AnalyticPlant } from './analytic.ts';
 import { createBatchingModel } from './batching.ts';
 import type { Plant } from './plant.ts';
-import { QueueingPlant } from './queueing.ts';
+import { QueueingPlant, queueingTruth } from './queueing.ts';
 import { createSurfaceModel, type Model } from './surface.ts';
 
 /** The plant that a scenario describes, for a run of `runMs` with this seed. */
@@ -13,10 +13,11 @@ export function createPlant(scenario: Scenario, runMs: number, seed: number): Pl
   return new AnalyticPlant(scenario, knobs, createModel(scenario, knobs), runMs, seed);
 }
 
-/** What settings give in expectation; the request-level plant is judged by its closed form. */
+/** What settings give in expectation. */
 export function createModel(scenario: Scenario, knobs: readonly KnobSpec[]): Model {
   const { plant, load } = scenario;
-  if (plant.kind !== 'surface') return createBatchingModel(plant, knobs, load.requestsPerSecond);
+  if (plant.kind === 'queueing') return queueingTruth(scenario, plant, knobs);
+  if (plant.kind === 'batching') return createBatchingModel(plant, knobs, load.requestsPerSecond);
   return createSurfaceModel(
     plant,
     knobs.map((knob) => knob.id),

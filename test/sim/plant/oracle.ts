@@ -16,13 +16,15 @@ export interface Oracle {
 
 const SAMPLES_PER_PHASE = 12;
 const RANDOM_CANDIDATES = 1_500;
+// Where each truth is a simulation of its own.
+const SIMULATED_CANDIDATES = 250;
 // Crossing a limit costs more than any surface can give back, in proportion to how often, so that the search has a slope.
 const LIMIT_PENALTY = 20;
 
 /**
  * The best that a tuner who knew everything could do without moving inside a phase: the constant with the smallest
  * expected objective over the phase's load that stays within the limits.
- * Random search over the whole space, then coordinate descent on a shrinking grid from the five best.
+ * Random search over the whole space, then coordinate descent on a shrinking grid from the best few.
  */
 export function findOracle(scenario: Scenario, runMs: number): Oracle {
   const starts = [0, ...scenario.phases.map((phase) => phase.atRatio * runMs)].filter((at, i) => i === 0 || at > 0);
@@ -59,7 +61,8 @@ function bestConstant(scenario: Scenario, runMs: number, instants: readonly numb
     const phase = phaseAt(scenario.phases, atMs / runMs);
     const shift = phase < 0 ? undefined : scenario.phases[phase]?.optimumShift;
     const shifts = shift ? Float64Array.from(knobs, ({ id }) => shift[id] ?? 0) : noShift;
-    return { load: baseLoadFactor(scenario, atMs, runMs), shifts };
+    const slowdown = phase < 0 ? 1 : (scenario.phases[phase]?.slowdown ?? 1);
+    return { load: baseLoadFactor(scenario, atMs, runMs), shifts, latencyShift: Math.log(slowdown) };
   });
   // A constant that is killed now and then is not the best: memory keeps 4.5 deviations of its noise to spare, at a load
   // three deviations above the expected one. Latency and errors are judged at the expected load.
@@ -69,11 +72,11 @@ function bestConstant(scenario: Scenario, runMs: number, instants: readonly numb
   const costOf = (setting: Setting): number => {
     writePositions(knobs, setting, u, natural);
     let total = 0;
-    for (const { load, shifts } of conditions) {
-      model.evaluate(u, natural, load, shifts, truth);
+    for (const { load, shifts, latencyShift } of conditions) {
+      model.evaluate(u, natural, load, shifts, latencyShift, truth);
       total += objectiveOf(truth, scenario.objective) + (crosses(truth, scenario.limits) ? LIMIT_PENALTY : 0);
       if (!hasMemoryLimit) continue;
-      model.evaluate(u, natural, load * heavy, shifts, truth);
+      model.evaluate(u, natural, load * heavy, shifts, latencyShift, truth);
       if (truth.memoryBytes * spare > (scenario.limits.memoryBytes ?? 0)) total += LIMIT_PENALTY;
     }
     return total / conditions.length;
@@ -81,7 +84,8 @@ function bestConstant(scenario: Scenario, runMs: number, instants: readonly numb
 
   const random = new Random(seed);
   const candidates = [baselineSetting(knobs)];
-  for (let i = 0; i < RANDOM_CANDIDATES; i++)
+  const isSimulated = scenario.plant.kind === 'queueing';
+  for (let i = 0; i < (isSimulated ? SIMULATED_CANDIDATES : RANDOM_CANDIDATES); i++)
     candidates.push(
       settingAt(
         knobs,
@@ -89,7 +93,7 @@ function bestConstant(scenario: Scenario, runMs: number, instants: readonly numb
       ),
     );
   const ranked = candidates.map((setting) => ({ setting, cost: costOf(setting) })).sort((a, b) => a.cost - b.cost);
-  const refined = ranked.slice(0, 5).map(({ setting }) => {
+  const refined = ranked.slice(0, isSimulated ? 2 : 5).map(({ setting }) => {
     const best = { positions: positionsOf(knobs, setting), cost: costOf(setting) };
     for (let reach = 0.2; reach > 0.002; reach /= 1.6) {
       for (let round = 0; round < 2; round++) {

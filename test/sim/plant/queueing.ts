@@ -3,10 +3,10 @@ import { MinHeap } from '../heap.ts';
 import { Random, seedFor } from '../random.ts';
 import type { QueueingPlantSpec, Scenario } from '../scenario.ts';
 import { emptyTruth, writePositions } from './analytic.ts';
-import { createBatchingModel, partsOf } from './batching.ts';
+import { partsOf } from './batching.ts';
 import { WeatherModel } from './load.ts';
 import type { Plant, Recorder, Truth } from './plant.ts';
-import type { Model } from './surface.ts';
+import { QueueingTruth } from './queueing_truth.ts';
 
 /** Most requests that wait; a real server's listen queue ends too. What is beyond is answered with an error. */
 const MAX_WAITING = 20_000;
@@ -17,7 +17,7 @@ const MAX_WAITING = 20_000;
  * `(batchMs + itemMs · b) · sharing` times log-normal variation; a request that has waited longer than the queue timeout
  * fails when it would be picked. New values hold from the next batch on; servers that are busy finish first (drain).
  *
- * Cost: about half a microsecond a request. The truth is that of `batching.ts`, which is close but not the same.
+ * Cost: about half a microsecond a request. Its truth is simulated as well (`queueing_truth.ts`).
  */
 export class QueueingPlant implements Plant {
   readonly #scenario: Scenario;
@@ -25,7 +25,6 @@ export class QueueingPlant implements Plant {
   readonly #knobs: readonly KnobSpec[];
   readonly #parts: ReturnType<typeof partsOf>;
   readonly #weather: WeatherModel;
-  readonly #model: Model;
   readonly #random: Random;
   readonly #arrivals: Random;
   readonly #u: Float64Array;
@@ -39,6 +38,7 @@ export class QueueingPlant implements Plant {
   #nextArrivalMs = 0;
   #nowMs = 0;
   #coldBatches = 0;
+  #truth: QueueingTruth | undefined;
   #started = false;
 
   constructor(scenario: Scenario, spec: QueueingPlantSpec, knobs: readonly KnobSpec[], runMs: number, seed: number) {
@@ -47,7 +47,6 @@ export class QueueingPlant implements Plant {
     this.#knobs = knobs;
     this.#parts = partsOf(spec, knobs);
     this.#weather = new WeatherModel(scenario, runMs, seed);
-    this.#model = createBatchingModel(spec, knobs, scenario.load.requestsPerSecond);
     this.#random = new Random(seedFor(seed, 'service'));
     this.#arrivals = new Random(seedFor(seed, 'arrivals'));
     this.#u = new Float64Array(knobs.length);
@@ -89,10 +88,8 @@ export class QueueingPlant implements Plant {
     writePositions(this.#knobs, setting, u, natural);
     const weather = this.#weather.at(atMs);
     const out = emptyTruth();
-    this.#model.evaluate(u, natural, weather.loadFactor, u, out);
-    const factor = Math.exp(weather.trueLatencyShift);
-    out.latencyMsMean *= factor;
-    out.latencyMsP95 *= factor;
+    this.#truth ??= queueingTruth(this.#scenario, this.#spec, this.#knobs);
+    this.#truth.evaluate(u, natural, weather.loadFactor, u, weather.trueLatencyShift, out);
     return out;
   }
 
@@ -169,6 +166,19 @@ export class QueueingPlant implements Plant {
     return limit !== undefined && recorder.memoryBytes > limit;
   }
 }
+
+/** One for all plants of a scenario: what is worked out for one seed holds for all. */
+export function queueingTruth(scenario: Scenario, spec: QueueingPlantSpec, knobs: readonly KnobSpec[]): QueueingTruth {
+  const known = TRUTHS.get(spec);
+  if (known !== undefined) return known;
+  const made = new QueueingTruth(scenario, spec, knobs, (calm, calmSpec) => {
+    return new QueueingPlant(calm, calmSpec, knobs, Number.POSITIVE_INFINITY, 7);
+  });
+  TRUTHS.set(spec, made);
+  return made;
+}
+
+const TRUTHS = new WeakMap<QueueingPlantSpec, QueueingTruth>();
 
 function succeed(recorder: Recorder, latencyMs: number): void {
   const latencyS = latencyMs / 1_000;

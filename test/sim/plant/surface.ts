@@ -3,12 +3,16 @@ import type { Truth } from './plant.ts';
 
 /** Maps knob positions, a load and the shifts of the phase to the truth. One implementation per kind of analytic plant. */
 export interface Model {
-  /** Writes into `out`; `u` are positions in the order of the scenario's knobs, `natural` their numeric values. */
+  /**
+   * Writes into `out`; `u` are positions in the order of the scenario's knobs, `natural` their numeric values, `latencyShift`
+   * the log units by which everything is slower than usual.
+   */
   evaluate(
     u: ArrayLike<number>,
     natural: ArrayLike<number>,
     loadFactor: number,
     shifts: ArrayLike<number>,
+    latencyShift: number,
     out: Truth,
   ): void;
   /** Log standard deviation of single requests at the point last evaluated. */
@@ -34,8 +38,8 @@ export function createSurfaceModel(
 
   return {
     spread,
-    evaluate(u, _natural, loadFactor, shifts, out) {
-      let log = 0;
+    evaluate(u, _natural, loadFactor, shifts, latencyShift, out) {
+      let log = latencyShift;
       for (const term of latency) log += term(u, shifts);
       const mean = baseMs * Math.exp(log) * (loadExponent === 0 ? 1 : loadFactor ** loadExponent);
       out.latencyMsMean = mean;
