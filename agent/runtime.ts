@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import type { Engine, View } from './core/engine.ts';
 import type { Acceptance, Decision, Effect, Input, SampleBatch, SampleSink } from './core/model.ts';
-import type { TunerView } from './core/tune/tuner.ts';
+import type { TunerView } from './core/tune/view.ts';
 
 /** What keeps decisions; see adapters/journal. */
 export interface DecisionKeeper {

@@ -1,15 +1,16 @@
 import type { Effect, Input, Manifest, OperatorRequest, SampleBatch } from './model.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
 import { ProfileStore } from './profile.ts';
-import { SeriesStore, type SeriesStoreCounts } from './series/store.ts';
+import { type Increment, SeriesStore, type SeriesStoreCounts } from './series/store.ts';
 import type { EngineSettings } from './settings.ts';
-import { DEFAULT_MAPPINGS, Precedence, SignalMapper, type SignalMapping } from './signals.ts';
+import { DEFAULT_MAPPINGS, Precedence, requestsRank, SignalMapper, type SignalMapping } from './signals.ts';
 import { configurationStrategy } from './tune/configuration.ts';
 import { Random, type RandomState } from './tune/random.ts';
 import { EMPTY_STANDING, type Standing } from './tune/standing.ts';
 import type { Strategy } from './tune/strategy.ts';
 import { timeoutStrategy } from './tune/timeout.ts';
-import { Tuner, type TunerView } from './tune/tuner.ts';
+import { Tuner } from './tune/tuner.ts';
+import type { TunerView } from './tune/view.ts';
 
 /**
  * The whole of the optimizer as one function of its inputs: `step(nowMs, input) → effects`.
@@ -196,8 +197,8 @@ class SteppedEngine implements Engine {
       const tuner = this.#tuners.get(component);
       const source = this.#sources.get(component);
       if (tuner === undefined || source === undefined) continue;
-      // A counter of requests is believed only where no histogram of their durations is.
-      const offer = source.offer(role.signal === 'requests' ? role.rank + 1_000 : role.rank, nowMs);
+      // A source that has nothing to say must not keep one out that has.
+      const offer = source.offer(requestsRank(role), nowMs, isActive(increment));
       if (offer === 'skip') continue;
       if (offer === 'replaced') tuner.restartWindow(nowMs);
       tuner.observe(role, increment);
@@ -315,4 +316,9 @@ class SteppedEngine implements Engine {
       reply(true, text),
     ];
   }
+}
+
+function isActive(increment: Increment): boolean {
+  if (increment.kind === 'histogram') return increment.count > 0;
+  return increment.kind === 'sum' ? increment.delta > 0 : true;
 }

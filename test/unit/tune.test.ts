@@ -167,15 +167,16 @@ describe('the harm wallet', () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: 0, max: 2, noNaN: true }), { maxLength: 500 }), (harms) => {
         const rate = 0.01;
-        const wallet = new Wallet(rate);
+        const wallet = new Wallet(rate, 1, 0);
         const saved = wallet.ceiling;
         let spent = 0;
         let windows = 0;
         for (const harm of harms) {
           windows++;
-          const excess = wallet.canExplore ? harm : 0;
+          const excess = wallet.mayGoOn ? harm : 0;
           spent += excess;
-          wallet.settle(excess);
+          wallet.spend(excess);
+          wallet.earn(windows);
         }
         expect(spent).toBeLessThanOrEqual(saved + rate * windows + 2 + 1e-9);
       }),
@@ -233,13 +234,13 @@ describe('triggers', () => {
 
 describe('burn rate', () => {
   test('alarms when the short and the long window both burn, and clears when the short one recovers', () => {
-    const burn = new BurnRate(0.99);
+    const burn = new BurnRate({ targetRatio: 0.99, responseTimeMs: 100 });
     const minute = 60_000;
-    for (let m = 0; m < 70; m++) burn.observe(m * minute, 100, 0);
+    for (let m = 0; m < 70; m++) burn.add(m * minute, 100, 0);
     expect(burn.alarm(70 * minute)).toBeUndefined();
-    for (let m = 70; m < 90; m++) burn.observe(m * minute, 100, 50);
+    for (let m = 70; m < 90; m++) burn.add(m * minute, 100, 50);
     expect(burn.alarm(90 * minute)).toContain('too fast');
-    for (let m = 90; m < 130; m++) burn.observe(m * minute, 100, 0);
+    for (let m = 90; m < 130; m++) burn.add(m * minute, 100, 0);
     expect(burn.alarm(130 * minute)).toBeUndefined();
   });
 });

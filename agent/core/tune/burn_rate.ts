@@ -1,3 +1,7 @@
+import type { Increment } from '../series/store.ts';
+import type { EngineSettings } from '../settings.ts';
+import type { SignalRole } from '../signals.ts';
+
 /**
  * How fast the error budget of an SLO burns: bad requests / all requests, divided by the share that may be bad.
  *
@@ -17,16 +21,23 @@ const ALARMS = [
 
 export class BurnRate {
   readonly #allowedRatio: number;
+  readonly #goodBelowMs: number;
   readonly #bad = new Float64Array(MINUTES);
   readonly #all = new Float64Array(MINUTES);
   #minute = Number.NEGATIVE_INFINITY;
 
-  /** `targetRatio`: the share of requests that must be good, below 1. */
-  constructor(targetRatio: number) {
+  constructor({ targetRatio, responseTimeMs }: NonNullable<EngineSettings['slo']>) {
     this.#allowedRatio = 1 - targetRatio;
+    this.#goodBelowMs = responseTimeMs;
   }
 
-  observe(atMs: number, requests: number, badRequests: number): void {
+  observe(role: SignalRole, increment: Increment): void {
+    if (role.signal !== 'responseTime' || increment.kind !== 'histogram') return;
+    const { count, endMs } = increment;
+    this.add(endMs, count, role.outcome === 'error' ? count : slower(increment, this.#goodBelowMs / role.msPerUnit));
+  }
+
+  add(atMs: number, requests: number, badRequests: number): void {
     this.#advance(Math.floor(atMs / MINUTE_MS));
     const slot = this.#minute % MINUTES;
     this.#all[slot] += requests;
@@ -66,4 +77,16 @@ export class BurnRate {
     }
     this.#minute = minute;
   }
+}
+
+/** Requests of a histogram above a limit in its own unit; the bucket that contains the limit counts in proportion. */
+function slower({ bounds, counts }: Increment & { kind: 'histogram' }, limit: number): number {
+  let above = 0;
+  for (let i = 0; i < counts.length; i++) {
+    const low = i === 0 ? 0 : bounds[i - 1];
+    const high = i < bounds.length ? bounds[i] : Number.POSITIVE_INFINITY;
+    if (low >= limit) above += counts[i];
+    else if (high > limit) above += Number.isFinite(high) ? (counts[i] * (high - limit)) / (high - low) : 0;
+  }
+  return above;
 }

@@ -1,6 +1,6 @@
 import type { DecisionKind, KnobSpec, OperatorAction, Setting } from '../model.ts';
 import { isAllowed } from './space.ts';
-import type { Standing } from './standing.ts';
+import type { Proposal, Standing } from './standing.ts';
 
 export type OperatorOutcome =
   | { readonly ok: false; readonly message: string }
@@ -9,6 +9,8 @@ export type OperatorOutcome =
       readonly message: string;
       readonly standing: Standing;
       readonly kind: DecisionKind;
+      /** What was asked for and is not wanted. */
+      readonly declined?: Proposal;
       /** The open trial cannot go on under the new rules. */
       readonly endsTrial: boolean;
     };
@@ -103,6 +105,7 @@ export function obey(
         ok: true,
         message: `proposal ${proposal.id} declined: ${action.reason}`,
         kind: 'declined',
+        declined: proposal,
         standing: rest,
         endsTrial: false,
       };

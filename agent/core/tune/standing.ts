@@ -108,3 +108,87 @@ export function isActive(spec: KnobSpec, setting: Setting): boolean {
   const value = setting[condition.knob];
   return value !== undefined && condition.values.includes(value);
 }
+
+/** Two restarts of the process within this time under tuned values: the values are suspect. */
+const CRASH_MEMORY_MS = 1_800_000;
+const SUSPICIOUS_RESTARTS = 2;
+
+/**
+ * The process is there in this incarnation. A new one under tuned values may be a crash that they caused; the second soon
+ * after is taken for it, and `suspect` is how many there were: then everything held is given up.
+ */
+export function withIncarnation(
+  standing: Standing,
+  incarnation: number,
+  nowMs: number,
+): { readonly standing: Standing; readonly suspect: number } {
+  const hasRestarted = standing.incarnation !== undefined && standing.incarnation !== incarnation;
+  const recent = standing.crashesMs.filter((atMs) => nowMs - atMs < CRASH_MEMORY_MS);
+  const crashesMs = hasRestarted && Object.keys(standing.held).length > 0 ? [...recent, nowMs] : recent;
+  if (crashesMs.length < SUSPICIOUS_RESTARTS) return { standing: { ...standing, incarnation, crashesMs }, suspect: 0 };
+  return { standing: { ...standing, incarnation, crashesMs: [], held: {} }, suspect: crashesMs.length };
+}
+
+const SAY_AGAIN_MS = 86_400_000;
+
+/** A strategy was tried, and may be again from `retryAtMs` on. */
+export function withTry(standing: Standing, strategy: string, nowMs: number, retryAtMs = nowMs): Standing {
+  const failures = standing.strategies[strategy]?.failures ?? 0;
+  return withRecord(standing, strategy, { failures, retryAtMs, triedAtMs: nowMs });
+}
+
+/** A strategy failed: it waits twice as long after each failure in a row. */
+export function withFailure(
+  standing: Standing,
+  strategy: string,
+  nowMs: number,
+  cooldown: EngineSettings['cooldown'],
+  windowMs: number,
+): Standing {
+  const failures = (standing.strategies[strategy]?.failures ?? 0) + 1;
+  const pauseMs = Math.min(cooldown.windows * 2 ** (failures - 1), cooldown.maxWindows) * windowMs;
+  return withRecord(standing, strategy, { failures, retryAtMs: nowMs + pauseMs, triedAtMs: nowMs });
+}
+
+/** What was proven is held from now on, and its strategy may try again at once. */
+export function withProven(
+  standing: Standing,
+  trial: { readonly id: string; readonly strategy: string },
+  values: Setting,
+  nowMs: number,
+): Standing {
+  const proven = Object.entries(values).map(([knob, value]) => [knob, { value, by: trial.id }] as const);
+  const held = { ...standing.held, ...Object.fromEntries(proven) };
+  const record = { failures: 0, retryAtMs: nowMs, triedAtMs: nowMs };
+  return withRecord({ ...withoutTrial(standing), held }, trial.strategy, record);
+}
+
+export function withPin(standing: Standing, knob: string, value: KnobValue, by: string): Standing {
+  return { ...standing, pins: { ...standing.pins, [knob]: { value, by } } };
+}
+
+export function withoutHeld(standing: Standing, knob: string): Standing {
+  const { [knob]: _, ...held } = standing.held;
+  return { ...standing, held };
+}
+
+export function withoutTrial(standing: Standing): Standing {
+  const { openTrial: _, ...rest } = standing;
+  return rest;
+}
+
+export function withoutProposal(standing: Standing): Standing {
+  const { proposal: _, ...rest } = standing;
+  return rest;
+}
+
+/** The standing after saying something, or undefined when the same was said within a day. */
+export function sayingOnce(standing: Standing, topic: string, what: string, nowMs: number): Standing | undefined {
+  const last = standing.told[topic];
+  if (last !== undefined && last.what === what && nowMs - last.atMs < SAY_AGAIN_MS) return undefined;
+  return { ...standing, told: { ...standing.told, [topic]: { atMs: nowMs, what } } };
+}
+
+function withRecord(standing: Standing, strategy: string, record: StrategyRecord): Standing {
+  return { ...standing, strategies: { ...standing.strategies, [strategy]: record } };
+}

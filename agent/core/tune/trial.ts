@@ -1,87 +1,226 @@
 import type { Block, Decision, Effectiveness, Evidence, KnobValue, Setting } from '../model.ts';
 import type { ObjectiveWeights } from './objective.ts';
-import type { Probe } from './probe.ts';
-import { median, type Proof } from './proof.ts';
-import type { Measurement } from './window.ts';
+import { Probe, type ProbePair, type ProbeRule } from './probe.ts';
+import { blockOf, judge, type Proof, type ProofRule, prove } from './proof.ts';
+import type { Random } from './random.ts';
+import { between, distance } from './reach.ts';
+import type { Reference } from './reference.ts';
+import type { Axis } from './space.ts';
+import type { Plan } from './strategy.ts';
 
 /**
- * One attempt at something better, from the first value sent to the verdict. It records the incumbent's exact values
- * when it opens; whatever happens, that is what is restored.
+ * One attempt at something better, from the first value sent to the verdict: what to measure next, and what it comes to.
+ *
+ *   plan explore   → probing (pairs of windows around a moving centre) → the centre is the candidate ─┐
+ *   plan candidate → walking there in steps of the tier, one window each ─────────────────────────────┴→ proving in blocks
+ *
+ * It records the incumbent's exact values when it opens; whatever happens, that is what is restored. It knows nothing of
+ * sessions, commands or time: the tuner brings the process to `target`, measures a window there and hands the result in.
  */
-export interface Trial {
+export interface TrialOptions {
+  readonly id: string;
+  readonly strategy: string;
+  readonly plan: Exclude<Plan, { kind: 'shadow_rejected' }>;
+  readonly startedMs: number;
+  /** The whole setting in force: restored value by value, never computed. */
+  readonly recorded: Setting;
+  /** Where the plan leads, as far as the tier lets it go at once; absent when it must be found by probing. */
+  readonly candidate?: Setting;
+  /** The objective's signals; a window with others cannot be compared. */
+  readonly objectiveSignals: string;
+  /** The alarm of the SLO that was firing already, which is then no reason to stop. */
+  readonly alarmAtStart: string | undefined;
+  readonly axes: readonly Axis[];
+  readonly probe: ProbeRule & { readonly noise: number; readonly pairs: number };
+  readonly proof: Omit<ProofRule, 'alpha'>;
+  /** The level that a proof is held to, asked when the proof begins. */
+  readonly alpha: () => number;
+  readonly random: Random;
+}
+
+export type Progress =
+  /** Another window, at `target`. */
+  | { readonly state: 'measure' }
+  | { readonly state: 'proven' }
+  | { readonly state: 'ended'; readonly as: 'futile' | 'rolled_back'; readonly why: string };
+
+type Stage =
+  | { readonly state: 'probing'; readonly pair: ProbePair; readonly first?: number }
+  | { readonly state: 'walking'; readonly step: number; readonly steps: number }
+  | {
+      readonly state: 'proving';
+      readonly order: Block['order'];
+      readonly y: readonly number[];
+      readonly fromMs: number;
+    };
+
+const MEASURE: Progress = { state: 'measure' };
+
+export class Trial {
   readonly id: string;
   readonly strategy: string;
   readonly reason: string;
   readonly startedMs: number;
-  /** The whole setting in force before: restored value by value, never computed. */
   readonly recorded: Setting;
-  readonly signals: Readonly<Record<string, number>>;
-  /** The objective's signals at the start; a window with others cannot be compared. */
   readonly objectiveSignals: string;
-  /** The alarm of the SLO that was firing already, which is then no reason to stop. */
   readonly alarmAtStart: string | undefined;
-  readonly probe?: Probe;
-  candidate?: Setting;
-  blocks: Block[];
-  proof?: Proof;
-  /** The level that the proof is held to; set when the proof begins. */
-  alpha?: number;
-  pairs: number;
-  thinWindows: number;
-  harmSpent: number;
-}
+  readonly #options: TrialOptions;
+  readonly #probe: Probe | undefined;
+  #stage: Stage;
+  #candidate: Setting | undefined;
+  #blocks: readonly Block[] = [];
+  #proof: Proof | undefined;
+  #alpha: number | undefined;
+  #pairs = 0;
+  harmSpent = 0;
+  thinWindows = 0;
 
-/** Measurements of the incumbent, the yardstick of everything tried: the last few windows only, since load moves. */
-export class Reference {
-  readonly #capacity: number;
-  #windows: { readonly y: number; readonly measurement: Measurement }[] = [];
-
-  constructor(capacity = 8) {
-    this.#capacity = capacity;
+  constructor(options: TrialOptions) {
+    this.#options = options;
+    this.id = options.id;
+    this.strategy = options.strategy;
+    this.reason = options.plan.reason;
+    this.startedMs = options.startedMs;
+    this.recorded = options.recorded;
+    this.objectiveSignals = options.objectiveSignals;
+    this.alarmAtStart = options.alarmAtStart;
+    this.#candidate = options.candidate;
+    if (options.plan.kind === 'explore') {
+      const { noise } = options.probe;
+      this.#probe = new Probe(options.plan.axes, options.recorded, noise, options.probe);
+      this.#stage = { state: 'probing', pair: this.#probe.next(options.random) };
+      return;
+    }
+    const apart = distance(options.axes, options.recorded, this.candidate);
+    const steps = Math.ceil(apart / options.probe.maxStepRatio);
+    this.#stage = steps > 1 ? { state: 'walking', step: 1, steps } : this.#newBlock(options.startedMs);
   }
 
-  push(y: number, measurement: Measurement): void {
-    this.#windows.push({ y, measurement });
-    if (this.#windows.length > this.#capacity) this.#windows.shift();
+  /** Where it leads, as far as it is known. */
+  get candidate(): Setting {
+    return this.#candidate ?? this.recorded;
   }
 
-  clear(): void {
-    this.#windows = [];
+  get hasCandidate(): boolean {
+    return this.#candidate !== undefined;
   }
 
-  get size(): number {
-    return this.#windows.length;
+  /** The setting of the next window. */
+  get target(): Setting {
+    const stage = this.#stage;
+    if (stage.state === 'probing') {
+      const isPlus = (stage.first === undefined) === stage.pair.plusFirst;
+      return { ...this.recorded, ...(isPlus ? stage.pair.plus : stage.pair.minus) };
+    }
+    if (stage.state === 'walking') {
+      return between(this.#options.axes, this.recorded, this.candidate, stage.step / stage.steps);
+    }
+    return stage.order[stage.y.length] === 'B' ? this.candidate : this.recorded;
   }
 
-  /** Median log objective. */
-  get y(): number {
-    return median(this.#windows.map((window) => window.y));
+  /** Whether the next window is at another setting than the incumbent's. */
+  get isTrying(): boolean {
+    return changesBetween(this.recorded, this.target).length > 0;
   }
 
-  /** Standard deviation of one window's log objective, robust (1.4826 MAD). */
-  get noise(): number {
-    const center = this.y;
-    return 1.4826 * median(this.#windows.map((window) => Math.abs(window.y - center)));
+  /** A proof has begun: its level is spent, however it ends. */
+  get isProving(): boolean {
+    return this.#alpha !== undefined;
   }
 
-  get errorRatio(): number {
-    return median(this.#windows.map(({ measurement }) => measurement.errorRatio ?? 0));
+  get blocks(): number {
+    return this.#blocks.length;
   }
 
-  get latencyMsP95(): number | undefined {
-    const known = this.#windows.flatMap(({ measurement: { latencyMsP95 } }) => latencyMsP95 ?? []);
-    return known.length === 0 ? undefined : median(known);
+  /** A window at `target` has shown the log objective `y`. */
+  onWindow(y: number, nowMs: number): Progress {
+    const stage = this.#stage;
+    switch (stage.state) {
+      case 'probing':
+        return this.#onProbe(stage, y, nowMs);
+      case 'walking':
+        this.#stage = stage.step < stage.steps ? { ...stage, step: stage.step + 1 } : this.#newBlock(nowMs);
+        return MEASURE;
+      case 'proving':
+        return this.#onProof(stage, y, nowMs);
+    }
   }
 
-  signals(): Readonly<Record<string, number>> {
-    const last = this.#windows.at(-1)?.measurement;
-    if (last === undefined) return {};
-    const { latencyMsMean, latencyMsP95, requestsPerSecond, errorRatio } = last;
+  #onProbe(stage: Stage & { state: 'probing' }, y: number, nowMs: number): Progress {
+    const { probe: rule, proof, random } = this.#options;
+    if (this.#probe === undefined) throw new Error(`trial ${this.id} probes without a probe`);
+    if (stage.first === undefined) {
+      this.#stage = { ...stage, first: y };
+      return MEASURE;
+    }
+    const [plus, minus] = stage.pair.plusFirst ? [stage.first, y] : [y, stage.first];
+    this.#probe.observe(plus, minus);
+    this.#pairs++;
+    if (this.#pairs < rule.pairs) {
+      this.#stage = { state: 'probing', pair: this.#probe.next(random) };
+      return MEASURE;
+    }
+    const candidate = { ...this.recorded, ...this.#probe.candidate() };
+    const isWorthwhile = this.#probe.predictedGain <= Math.log(1 - proof.minimumEffect);
+    if (!isWorthwhile || changesBetween(this.recorded, candidate).length === 0) {
+      return { state: 'ended', as: 'futile', why: `${this.#pairs} probe pairs show no slope worth following` };
+    }
+    this.#candidate = candidate;
+    this.#stage = this.#newBlock(nowMs);
+    return MEASURE;
+  }
+
+  #newBlock(nowMs: number): Stage {
+    this.#alpha ??= this.#options.alpha();
+    const order = this.#options.random.sign() === 1 ? 'ABBA' : 'BAAB';
+    return { state: 'proving', order, y: [], fromMs: nowMs };
+  }
+
+  #onProof(stage: Stage & { state: 'proving' }, value: number, nowMs: number): Progress {
+    const y = [...stage.y, value];
+    if (y.length < stage.order.length) {
+      this.#stage = { ...stage, y };
+      return MEASURE;
+    }
+    const alpha = this.#alpha ?? this.#options.alpha();
+    this.#blocks = [...this.#blocks, blockOf(stage.order, y, stage.fromMs, nowMs)];
+    this.#proof = prove(this.#blocks, alpha);
+    switch (judge(this.#proof, this.#blocks.length, { ...this.#options.proof, alpha })) {
+      case 'better':
+        return { state: 'proven' };
+      case 'worse':
+        return { state: 'ended', as: 'rolled_back', why: 'proven worse' };
+      case 'futile':
+        return { state: 'ended', as: 'futile', why: 'not proven to help' };
+      case 'undecided':
+        this.#stage = this.#newBlock(nowMs);
+        return MEASURE;
+    }
+  }
+
+  /** What the blocks say of the candidate; absent while they exclude nothing yet. */
+  get effect(): Effectiveness | undefined {
+    const proof = this.#proof;
+    if (proof === undefined || this.#alpha === undefined || !Number.isFinite(proof.low + proof.high)) return undefined;
     return {
-      ...(latencyMsMean !== undefined && { incumbentLatencyMsMean: latencyMsMean }),
-      ...(latencyMsP95 !== undefined && { incumbentLatencyMsP95: latencyMsP95 }),
-      ...(requestsPerSecond !== undefined && { requestsPerSecond }),
-      ...(errorRatio !== undefined && { incumbentErrorRatio: errorRatio }),
+      estimate: Math.expm1(proof.estimate),
+      low: Math.expm1(proof.low),
+      high: Math.expm1(proof.high),
+      confidence: 1 - 2 * this.#alpha,
+      blocks: this.#blocks.length,
+    };
+  }
+
+  evidence(weights: ObjectiveWeights, reference: Reference): Evidence {
+    const { effect } = this;
+    return {
+      objective: { ...weights },
+      blocks: [...this.#blocks],
+      recorded: this.recorded,
+      ...(effect !== undefined && { effect }),
+      harmSpent: this.harmSpent,
+      signals: { ...this.#options.plan.signals, ...reference.signals(), probePairs: this.#pairs },
+      alternatives: this.#probe === undefined ? [] : [describe(this.#probe.candidate())],
     };
   }
 }
@@ -91,32 +230,6 @@ export function changesBetween(from: Setting, to: Setting): Decision['changes'] 
     const before = from[knob];
     return before === undefined || before === value ? [] : [{ knob, from: before, to: value }];
   });
-}
-
-export function effectOf(trial: Trial): Effectiveness | undefined {
-  const { proof, alpha, blocks } = trial;
-  // With few blocks nothing can be excluded yet: an interval without ends says nothing.
-  if (proof === undefined || alpha === undefined || !Number.isFinite(proof.low + proof.high)) return undefined;
-  return {
-    estimate: Math.expm1(proof.estimate),
-    low: Math.expm1(proof.low),
-    high: Math.expm1(proof.high),
-    confidence: 1 - 2 * alpha,
-    blocks: blocks.length,
-  };
-}
-
-export function evidenceOf(trial: Trial, weights: ObjectiveWeights, reference: Reference): Evidence {
-  const effect = effectOf(trial);
-  return {
-    objective: { ...weights },
-    blocks: [...trial.blocks],
-    recorded: trial.recorded,
-    ...(effect !== undefined && { effect }),
-    harmSpent: trial.harmSpent,
-    signals: { ...trial.signals, ...reference.signals(), probePairs: trial.pairs },
-    alternatives: trial.probe === undefined ? [] : [describe(trial.probe.candidate())],
-  };
 }
 
 export function describe(setting: Setting): string {

@@ -1,21 +1,29 @@
 /**
  * The harm wallet: what exploring may cost.
  *
- * Every window earns `harmRatio` log units of credit (stable: .25 % of the objective), up to a hundred windows' worth; every window spent
- * at another setting than the incumbent costs what it was worse than the incumbent. Exploration needs a positive balance, so over any
- * long run the mean objective given up stays below `harmRatio`, plus at most one window beyond zero and the credit
- * saved before. Proven gains are not counted as credit: what was won is not put at stake.
+ * Every window earns `harmRatio` log units of credit (stable: .25 % of the objective), up to a hundred windows' worth; every
+ * window spent at another setting than the incumbent costs what it was worse than the incumbent. Exploration needs a positive
+ * balance, so over any long run the mean objective given up stays below `harmRatio`, plus at most one window beyond zero
+ * and the credit saved before. Proven gains are not counted as credit: what was won is not put at stake.
  *
- * Units: log objective × windows. Source: conservative bandits (Wu et al., arXiv 1611.06426), with the incumbent as the baseline.
+ * Units: log objective × windows. Source: conservative bandits (Wu et al., arXiv 1611.06426), with the incumbent as the
+ * baseline.
  */
 const SAVED_WINDOWS = 100;
+/** A trial opens with at least this share of the full wallet, so that it is not cut short by an empty one. */
+const SHARE_TO_START = 0.25;
 
 export class Wallet {
   readonly #harmRatio: number;
+  readonly #windowMs: number;
   #balance: number;
+  #earnedMs: number;
 
-  constructor(harmRatio: number, balance?: number) {
+  /** `balance`: as saved; a new wallet is full. */
+  constructor(harmRatio: number, windowMs: number, nowMs: number, balance?: number) {
     this.#harmRatio = harmRatio;
+    this.#windowMs = windowMs;
+    this.#earnedMs = nowMs;
     this.#balance = Math.min(balance ?? this.ceiling, this.ceiling);
   }
 
@@ -28,12 +36,24 @@ export class Wallet {
     return this.#balance;
   }
 
-  get canExplore(): boolean {
+  get mayGoOn(): boolean {
     return this.#balance > 0;
   }
 
-  /** A window has passed. `excess` is what it was worse than the incumbent (0 at the incumbent itself). */
-  settle(excess: number): void {
-    this.#balance = Math.min(this.#balance + this.#harmRatio - Math.max(0, excess), this.ceiling);
+  get mayStart(): boolean {
+    return this.#balance > 0 && this.#balance >= this.ceiling * SHARE_TO_START;
+  }
+
+  /** Credit for the whole windows that have passed. After a step back of the clock it starts anew. */
+  earn(nowMs: number): void {
+    if (nowMs < this.#earnedMs) this.#earnedMs = nowMs;
+    const windows = Math.floor((nowMs - this.#earnedMs) / this.#windowMs);
+    this.#earnedMs += windows * this.#windowMs;
+    this.#balance = Math.min(this.#balance + windows * this.#harmRatio, this.ceiling);
+  }
+
+  /** `excess`: log units × windows that were worse than the incumbent. */
+  spend(excess: number): void {
+    this.#balance -= Math.max(0, excess);
   }
 }

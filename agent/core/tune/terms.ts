@@ -1,0 +1,68 @@
+import type { KnobMode, KnobSpec, Manifest, Setting, Tier } from '../model.ts';
+import type { ComponentPolicy, EngineSettings, TierPolicy } from '../settings.ts';
+import type { ObjectiveWeights } from './objective.ts';
+import { type Axis, axisOf } from './space.ts';
+import { incumbentOf, isActive, modeOf, type Standing } from './standing.ts';
+import type { TunableKnob } from './strategy.ts';
+
+/** The terms on which a component may be tuned: configuration, tier and manifest put together. */
+export class Terms {
+  readonly weights: ObjectiveWeights;
+  readonly limits: EngineSettings['limits'];
+  readonly #settings: EngineSettings;
+  readonly #policy: ComponentPolicy;
+  /** What the process says of itself; undefined while no session is open. */
+  manifest: Manifest | undefined;
+
+  constructor(settings: EngineSettings, component: string) {
+    this.#settings = settings;
+    this.#policy = settings.components[component] ?? {};
+    this.weights = { ...settings.objective, ...this.#policy.objective };
+    this.limits = { ...settings.limits, ...this.#policy.limits };
+  }
+
+  get specs(): readonly KnobSpec[] {
+    return this.manifest?.knobs ?? [];
+  }
+
+  /** The configuration's word before the process's own. */
+  get tier(): Tier {
+    return this.#policy.tier ?? this.manifest?.tier ?? 'stable';
+  }
+
+  /** Largest step of a knob as a share of its range. `aggressiveness` 0.5 is the tier's own figure; 1 doubles it. */
+  get maxStepRatio(): number {
+    return Math.min(1, this.#tierPolicy.maxStepRatio * 2 * this.#settings.optimization.aggressiveness);
+  }
+
+  get harmRatio(): number {
+    return this.#tierPolicy.harmRatio * 2 * this.#settings.optimization.aggressiveness;
+  }
+
+  get axes(): readonly Axis[] {
+    return this.specs.flatMap((spec) => axisOf(spec, this.#policy.knobs?.[spec.id]) ?? []);
+  }
+
+  incumbent(standing: Standing): Setting {
+    return incumbentOf(this.specs, standing, this.#policy);
+  }
+
+  modeOf(spec: KnobSpec, standing: Standing): KnobMode {
+    return modeOf(spec, standing, this.#policy, this.#tierPolicy, this.#settings.optimization);
+  }
+
+  /** Knobs that a strategy may look at: not pinned, not switched off by a condition, at least in mode `recommend`. */
+  tunable(standing: Standing): readonly TunableKnob[] {
+    const incumbent = this.incumbent(standing);
+    return this.specs.flatMap((spec) => {
+      const mode = this.modeOf(spec, standing);
+      if (mode === 'observe' || standing.pins[spec.id] !== undefined || !isActive(spec, incumbent)) return [];
+      const axis = axisOf(spec, this.#policy.knobs?.[spec.id]);
+      return [{ spec, mode, ...(axis !== undefined && { axis }) }];
+    });
+  }
+
+  get #tierPolicy(): TierPolicy {
+    return this.#settings.tiers[this.tier];
+  }
+}

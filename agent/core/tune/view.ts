@@ -1,0 +1,93 @@
+import type { Actuator, ActuatorState, KnobStanding } from '../actuator.ts';
+import type { KnobMode, KnobValue, Setting, Tier } from '../model.ts';
+import type { Proposal, Standing } from './standing.ts';
+import type { Terms } from './terms.ts';
+import type { Trial } from './trial.ts';
+
+/** What a component's tuner believes and does, as data. */
+export interface TunerView {
+  readonly tier: Tier;
+  readonly phase: 'absent' | 'restoring' | 'waiting' | 'reference' | 'trying' | 'promoting';
+  /** A session is open. */
+  readonly connected: boolean;
+  readonly actuator: ActuatorState['state'];
+  /** Nothing is under way: `effective` is what the process holds. */
+  readonly settled: boolean;
+  readonly incumbent: Setting;
+  readonly effective: Setting;
+  readonly knobs: readonly KnobView[];
+  readonly openTrial?: OpenTrialView;
+  readonly proposal?: Proposal;
+  readonly frozen?: string;
+  readonly walletBalance: number;
+  /** Level of the next proof. */
+  readonly alpha: number;
+  /** Of the process, where it has said so. */
+  readonly pid?: number;
+}
+
+export interface OpenTrialView {
+  readonly id: string;
+  readonly strategy: string;
+  readonly startedMs: number;
+  /** What will be restored, whatever happens. */
+  readonly recorded: Setting;
+  /** What the window under way measures. */
+  readonly trying: Setting;
+  readonly blocks: number;
+  readonly candidate?: Setting;
+}
+
+export interface KnobView extends KnobStanding {
+  readonly mode: KnobMode;
+  readonly pinned: boolean;
+  readonly incumbent: KnobValue;
+  /** The trial that proved the incumbent's value, `human`, or absent for the baseline. */
+  readonly heldBy?: string;
+}
+
+export interface TunerParts {
+  readonly phase: TunerView['phase'];
+  readonly terms: Terms;
+  readonly standing: Standing;
+  readonly actuator: Actuator;
+  readonly trial: Trial | undefined;
+  readonly walletBalance: number;
+  readonly alpha: number;
+}
+
+export function viewOf({ phase, terms, standing, actuator, trial, walletBalance, alpha }: TunerParts): TunerView {
+  const { proposal, frozen, held, pins } = standing;
+  const incumbent = terms.incumbent(standing);
+  const pid = terms.manifest?.pid;
+  return {
+    tier: terms.tier,
+    phase,
+    connected: terms.manifest !== undefined,
+    actuator: actuator.state.state,
+    settled: actuator.state.state === 'settled',
+    incumbent,
+    effective: actuator.effective,
+    knobs: actuator.standing.map((knob) => {
+      const heldBy = held[knob.spec.id]?.by;
+      return {
+        ...knob,
+        mode: terms.modeOf(knob.spec, standing),
+        pinned: pins[knob.spec.id] !== undefined,
+        incumbent: incumbent[knob.spec.id],
+        ...(heldBy !== undefined && { heldBy }),
+      };
+    }),
+    ...(trial !== undefined && { openTrial: openTrialOf(trial) }),
+    ...(proposal !== undefined && { proposal }),
+    ...(frozen !== undefined && { frozen }),
+    walletBalance,
+    alpha,
+    ...(pid !== undefined && { pid }),
+  };
+}
+
+function openTrialOf(trial: Trial): OpenTrialView {
+  const { id, strategy, startedMs, recorded, target, blocks, candidate, hasCandidate } = trial;
+  return { id, strategy, startedMs, recorded, trying: target, blocks, ...(hasCandidate && { candidate }) };
+}
