@@ -24,6 +24,8 @@ const FAULTS: Readonly<Record<string, Partial<Faults>>> = {
   'commands doubled and overtaken': { control: { delayMs: [1, 10_000], loss: 0, duplicate: 0.3, reorder: 0.2 } },
   partitions: { partitions: { meanTimeBetweenMs: 7_200_000, downMs: [1_000, 1_800_000] } },
   'a dying process': { process: { meanTimeBetweenMs: 7_200_000, downMs: [0.1, 10] } },
+  'a clock that is set': { clock: { meanTimeBetweenMs: 3_600_000, jumpMs: [-3_600_000, 3_600_000] } },
+  'a clock that is corrected': { clock: { meanTimeBetweenMs: 600_000, jumpMs: [-2_000, 2_000] } },
   'a killed agent': { agent: { meanTimeBetweenMs: 7_200_000, downMs: [1_000, 1_800_000] } },
   'refusals for now': { client: { ...quiet.client, rejectTransient: 0.2 } },
   'refusals for good': { client: { ...quiet.client, rejectPermanent: 0.1 } },

@@ -15,7 +15,7 @@ export class SimProcess {
   readonly #knobs: readonly KnobSpec[];
   readonly #plant: Plant;
   readonly #ledger: Ledger;
-  readonly #epochMs: number;
+  readonly #wallMs: (atMs: number) => number;
   readonly #random: Random;
   readonly #newClient: ClientFactory;
   readonly #recorder: Recorder;
@@ -36,7 +36,7 @@ export class SimProcess {
     ledger: Ledger,
     newClient: ClientFactory,
     seed: number,
-    epochMs: number,
+    wallMs: (atMs: number) => number,
     onSetting: (atMs: number, setting: Setting) => void,
   ) {
     this.#scenario = scenario;
@@ -44,7 +44,7 @@ export class SimProcess {
     this.#plant = plant;
     this.#ledger = ledger;
     this.#newClient = newClient;
-    this.#epochMs = epochMs;
+    this.#wallMs = wallMs;
     this.#random = new Random(seedFor(seed, 'client'));
     this.#recorder = createRecorder(scenario.telemetry.boundsS);
     this.#baseline = baselineSetting(this.#knobs);
@@ -116,7 +116,7 @@ export class SimProcess {
 
   export(atMs: number): SampleBatch | undefined {
     this.runTo(atMs);
-    return this.#exporter?.collect(this.#recorder, this.#epochMs + atMs);
+    return this.#exporter?.collect(this.#recorder, this.#wallMs(atMs));
   }
 
   #runPlant(toMs: number): void {
@@ -136,7 +136,7 @@ export class SimProcess {
 
   #newExporter(atMs: number): Exporter {
     const { temporality } = this.#scenario.telemetry;
-    const startMs = this.#epochMs + atMs;
+    const startMs = this.#wallMs(atMs);
     return new Exporter(COMPONENT, 'sim-1', this.#incarnation, temporality, startMs, () => this.#seriesIds++);
   }
 }

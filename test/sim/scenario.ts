@@ -187,6 +187,10 @@ const faults = z
     partitions: renewalProcess.optional().describe('both channels are cut'),
     process: renewalProcess.optional().describe('the AI process dies and is started again'),
     agent: renewalProcess.optional().describe('the agent is killed with -9 and started again'),
+    clock: z
+      .strictObject({ meanTimeBetweenMs: positive, jumpMs: bounds })
+      .optional()
+      .describe('the wall clock of the machine is set, forward or back'),
     client: z
       .strictObject({
         rejectTransient: ratio.default(0),

@@ -89,6 +89,7 @@ export class World {
   #isCut = false;
   #agentStarts = 0;
   #ticks = 0;
+  #clockOffsetMs = 0;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -100,13 +101,15 @@ export class World {
     this.#control = new Channel(scenario.faults.control, new Random(seedFor(seed, 'control')));
     this.#watchers = options.watchers ?? [];
     this.#heartbeatMs = settings.lease.ttlMs / 3;
+    // One machine, one wall clock: process and agent read the same.
+    const wallMs = (atMs: number) => EPOCH_MS + atMs + this.#clockOffsetMs;
     this.#process = new SimProcess(
       scenario,
       plant,
       this.#ledger,
       options.newClient ?? modelClient,
       seed,
-      EPOCH_MS,
+      wallMs,
       (atMs, setting) => {
         for (const watcher of this.#watchers) watcher.setting?.(atMs, setting);
       },
@@ -149,10 +152,15 @@ export class World {
     this.#startAgent();
     const { intervalMs } = scenario.telemetry;
     schedule.every(intervalMs * this.#random.between(0.5, 1.5), intervalMs, (atMs) => this.#export(atMs));
-    const { process, agent, partitions } = scenario.faults;
+    const { process, agent, partitions, clock } = scenario.faults;
     if (process) this.#recurring(process.meanTimeBetweenMs, () => this.#killProcess());
     if (agent) this.#recurring(agent.meanTimeBetweenMs, () => this.#killAgent());
     if (partitions) this.#recurring(partitions.meanTimeBetweenMs, () => this.#cut(partitions.downMs));
+    if (clock) {
+      this.#recurring(clock.meanTimeBetweenMs, () => {
+        this.#clockOffsetMs += this.#random.between(clock.jumpMs[0], clock.jumpMs[1]);
+      });
+    }
   }
 
   #end(): WorldResult {
@@ -367,7 +375,7 @@ export class World {
 
   #step(input: Input): void {
     if (this.#agent.engine === undefined) return;
-    const survived = this.#agent.step(Math.floor(EPOCH_MS + this.#schedule.nowMs), input);
+    const survived = this.#agent.step(Math.floor(EPOCH_MS + this.#schedule.nowMs + this.#clockOffsetMs), input);
     if (!survived) this.#agentGone();
   }
 
