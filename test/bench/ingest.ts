@@ -13,9 +13,9 @@ import { parseArgs } from 'node:util';
 import { MetricsDecoder } from '../../agent/adapters/otlp/decode.ts';
 import { createOtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
 import { SeriesInterner } from '../../agent/core/series/interner.ts';
+import { requests } from '../wire/otlp_load.ts';
 import { rawClient } from '../wire/otlp_rig.ts';
 import { decodeOnly } from '../wire/otlp_schema.ts';
-import { requests } from './otlp_load.ts';
 
 const SIZES = [10, 100, 1_000];
 const ROUNDS = 6;

@@ -1,4 +1,4 @@
-import { encodeRequest } from '../wire/otlp_schema.ts';
+import { encodeRequest } from './otlp_schema.ts';
 
 /**
  * Metric requests as a busy service sends them: per ten points 5 sums, 4 gauges and 1 histogram of 15 buckets, each with
