@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { findOracle } from '../sim/plant/oracle.ts';
 import { builtInScenario, readScenario, type Scenario } from '../sim/scenario.ts';
+import { type Expectation, expectationsOf } from './tune/expectations.ts';
 import { peersOn } from './tune/roster.ts';
 import { runOurs } from './tune/run_ours.ts';
 import { runPeer } from './tune/run_peer.ts';
@@ -18,6 +19,8 @@ interface ScenarioReport {
   readonly seeds: number;
   readonly windows: number;
   readonly methods: readonly MethodReport[];
+  /** What the scenario expects of a tuner, held against ours. */
+  readonly expectations: readonly Expectation[];
 }
 
 function main(): void {
@@ -79,7 +82,9 @@ function race(
         Array.from({ length: seeds }, (_, i) => run(firstSeed + i)),
       ),
     );
-  return { scenario: scenario.name, seeds, windows, methods };
+  const ours = methods.find(({ method }) => method === 'ours');
+  const expectations = ours === undefined ? [] : expectationsOf(scenario, ours);
+  return { scenario: scenario.name, seeds, windows, methods, expectations };
 }
 
 /** Concurrency limits need a knob to limit with. */
@@ -88,7 +93,7 @@ function canRun(scenario: Scenario, name: string): boolean {
   return scenario.knobs.some((knob) => knob.role === 'concurrency' && knob.type === 'int');
 }
 
-function tableOf({ scenario, seeds, windows, methods }: ScenarioReport): string {
+function tableOf({ scenario, seeds, windows, methods, expectations }: ScenarioReport): string {
   const header = [
     'method',
     'regret',
@@ -125,7 +130,11 @@ function tableOf({ scenario, seeds, windows, methods }: ScenarioReport): string 
       .map((cell, i) => cell.padEnd(widths[i]))
       .join('  ')
       .trimEnd();
-  return [`\n${scenario}: ${seeds} seeds, ${windows} windows`, line(header), ...rows.map(line)].join('\n');
+  const expected = expectations.map(
+    ({ what, bounds: [low, high], value, isMet }) =>
+      `  ${isMet ? 'as expected' : 'NOT as expected'}: ${what} ${value.toPrecision(3)} in [${low}, ${high}]`,
+  );
+  return [`\n${scenario}: ${seeds} seeds, ${windows} windows`, line(header), ...rows.map(line), ...expected].join('\n');
 }
 
 function withInterval({ mean, low, high }: Interval, digits: number): string {
