@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
-import type { Violation } from './checkers.ts';
+import type { Violation } from './checkers/rule.ts';
 import { builtInScenario } from './scenario.ts';
 import { settingsFor } from './settings.ts';
 import type { CheckedRunOptions } from './trial_run.ts';

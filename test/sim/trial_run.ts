@@ -1,17 +1,13 @@
 import type { EngineSettings } from '../../agent/core/settings.ts';
-import {
-  BeliefChecker,
-  type Checker,
-  EffectDigest,
-  FenceChecker,
-  LeaseChecker,
-  PromotionCounter,
-  patienceFor,
-  RestoreChecker,
-  TrialChecker,
-  type Violation,
-  WalletChecker,
-} from './checkers.ts';
+import { BeliefChecker } from './checkers/belief.ts';
+import { EffectDigest, PromotionCounter } from './checkers/counters.ts';
+import { FenceChecker } from './checkers/fence.ts';
+import { LeaseChecker } from './checkers/lease.ts';
+import { patienceFor } from './checkers/patience.ts';
+import { RestoreChecker } from './checkers/restore.ts';
+import type { Checker, Violation } from './checkers/rule.ts';
+import { TrialChecker } from './checkers/trial.ts';
+import { WalletChecker } from './checkers/wallet.ts';
 import type { ClientFactory } from './client.ts';
 import type { Oracle } from './plant/oracle.ts';
 import type { Scenario } from './scenario.ts';
