@@ -224,11 +224,24 @@ describe('triggers', () => {
 
   test('two windows in a row far worse stop, one with a recovery between does not', () => {
     const window = { startMs: 0, endMs: 1, requests: 1, errors: 0 };
+    const calm = { y: 0, noise: 0.02 };
     const bad = new BadWindows();
-    expect(bad.observe(0.3, 0, window, undefined, undefined)).toBeUndefined();
-    expect(bad.observe(0.1, 0, window, undefined, undefined)).toBeUndefined();
-    expect(bad.observe(0.3, 0, window, undefined, undefined)).toBeUndefined();
-    expect(bad.observe(0.3, 0, window, undefined, undefined)).toContain('28 %');
+    expect(bad.observe(0.3, calm, window, undefined, undefined)).toBeUndefined();
+    expect(bad.observe(0.1, calm, window, undefined, undefined)).toBeUndefined();
+    expect(bad.observe(0.3, calm, window, undefined, undefined)).toBeUndefined();
+    expect(bad.observe(0.3, calm, window, undefined, undefined)).toContain('28 %');
+  });
+
+  test('what the incumbent does by itself is no reason to stop', () => {
+    const window = { startMs: 0, endMs: 1, requests: 1, errors: 0 };
+    const noisy = { y: 0, noise: 0.3 };
+    const bad = new BadWindows();
+    expect([0.5, 0.6, 0.5].map((y) => bad.observe(y, noisy, window, undefined, undefined))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect([1.2, 1.2].map((y) => bad.observe(y, noisy, window, undefined, undefined))[1]).toContain('worse');
   });
 });
 

@@ -41,6 +41,8 @@ export interface ProbePair {
   readonly plusFirst: boolean;
 }
 
+/** Where windows are noisy, points farther apart tell more: the noise of a slope falls with the distance. */
+const REACH_PER_NOISE = 0.8;
 /** Of the log objective per squared range: a valley a third of the range wide. */
 const CURVATURE = 3;
 /** Load drifts even while the centre stands still. */
@@ -56,6 +58,7 @@ export class Probe {
   readonly #slope: number[];
   readonly #covariance: number[][];
   #noiseVariance: number;
+  readonly #reach: number;
   #predictedGain = 0;
   #open: { readonly plus: readonly number[]; readonly minus: readonly number[] } | undefined;
 
@@ -66,6 +69,7 @@ export class Probe {
     this.#center = axes.map((axis) => encode(axis, Number(start[axis.id])));
     this.#slope = axes.map(() => 0);
     this.#covariance = axes.map((_, i) => axes.map((_, j) => (i === j ? PRIOR_VARIANCE : 0)));
+    this.#reach = Math.min(Math.max(rule.perturbation, noise * REACH_PER_NOISE), rule.maxStepRatio);
     this.#noiseVariance = 2 * Math.max(noise, NOISE_FLOOR) ** 2;
   }
 
@@ -134,7 +138,7 @@ export class Probe {
 
   /** Two different values around a centre, moved inwards at an edge, at least one grid step apart. */
   #around(axis: Axis, u: number): readonly [number, number] {
-    const c = Math.min(this.#rule.perturbation, this.#rule.maxStepRatio);
+    const c = this.#reach;
     const center = Math.max(c, Math.min(1 - c, u));
     const low = decode(axis, center - c);
     const high = decode(axis, center + c);

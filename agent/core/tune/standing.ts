@@ -129,7 +129,9 @@ export function withIncarnation(
   return { standing: { ...standing, incarnation, crashesMs: [], held: {} }, suspect: crashesMs.length };
 }
 
+/** The same again after a day; something else on the same topic after an hour, since estimates wander. */
 const SAY_AGAIN_MS = 86_400_000;
+const SAY_MORE_MS = 3_600_000;
 
 /** A strategy was tried, and may be again from `retryAtMs` on. */
 export function withTry(standing: Standing, strategy: string, nowMs: number, retryAtMs = nowMs): Standing {
@@ -182,10 +184,10 @@ export function withoutProposal(standing: Standing): Standing {
   return rest;
 }
 
-/** The standing after saying something, or undefined when the same was said within a day. */
+/** The standing after saying something; undefined when it was said not long ago. */
 export function sayingOnce(standing: Standing, topic: string, what: string, nowMs: number): Standing | undefined {
   const last = standing.told[topic];
-  if (last !== undefined && last.what === what && nowMs - last.atMs < SAY_AGAIN_MS) return undefined;
+  if (last !== undefined && nowMs - last.atMs < (last.what === what ? SAY_AGAIN_MS : SAY_MORE_MS)) return undefined;
   return { ...standing, told: { ...standing.told, [topic]: { atMs: nowMs, what } } };
 }
 

@@ -54,6 +54,8 @@ type Stage =
       readonly fromMs: number;
     };
 
+/** A search that keeps gaining ends after this many times `pairs` at the latest, so that what it has found gets proven. */
+const MAX_PAIRS_FACTOR = 3;
 const MEASURE: Progress = { state: 'measure' };
 
 export class Trial {
@@ -72,6 +74,8 @@ export class Trial {
   #proof: Proof | undefined;
   #alpha: number | undefined;
   #pairs = 0;
+  /** Predicted gain after each pair. */
+  readonly #gains: number[] = [];
   harmSpent = 0;
   thinWindows = 0;
 
@@ -156,7 +160,8 @@ export class Trial {
     const [plus, minus] = stage.pair.plusFirst ? [stage.first, y] : [y, stage.first];
     this.#probe.observe(plus, minus);
     this.#pairs++;
-    if (this.#pairs < rule.pairs) {
+    this.#gains.push(this.#probe.predictedGain);
+    if (this.#pairs < rule.pairs || this.#isGaining) {
       this.#stage = { state: 'probing', pair: this.#probe.next(random) };
       return MEASURE;
     }
@@ -168,6 +173,18 @@ export class Trial {
     this.#candidate = candidate;
     this.#stage = this.#newBlock(nowMs);
     return MEASURE;
+  }
+
+  /**
+   * A proof halves the pace: half of its windows are at the incumbent. While the last few steps promise more than the smallest gain
+   * worth having, going on costs less than proving what has been found so far.
+   */
+  get #isGaining(): boolean {
+    const { probe, proof } = this.#options;
+    const lookBack = Math.ceil(probe.pairs / 2);
+    if (this.#pairs >= MAX_PAIRS_FACTOR * probe.pairs) return false;
+    const gained = (this.#gains.at(-1) ?? 0) - (this.#gains.at(-1 - lookBack) ?? 0);
+    return gained <= Math.log(1 - proof.minimumEffect);
   }
 
   #newBlock(nowMs: number): Stage {

@@ -9,6 +9,8 @@ import type { Measurement } from './window.ts';
 
 /** Two windows in a row more than 28 % worse than the incumbent (ln 1.28 in log units). */
 const FAR_WORSE = Math.log(1.28);
+/** Where single windows of the incumbent vary by more than that, as many of their standard deviations: 1 in 1,000 by chance. */
+const FAR_WORSE_DEVIATIONS = 3;
 /** So few errors are chance, whatever ratio they make. */
 const MIN_ERRORS = 5;
 
@@ -32,14 +34,17 @@ export class BadWindows {
 
   observe(
     y: number,
-    incumbentY: number,
+    incumbent: { readonly y: number; readonly noise: number },
     measurement: Measurement,
     limitMsP95: number | undefined,
     incumbentMsP95: number | undefined,
   ): string | undefined {
-    this.#farWorse = y - incumbentY > FAR_WORSE ? this.#farWorse + 1 : 0;
+    const excess = y - incumbent.y;
+    const bearable = Math.max(FAR_WORSE, FAR_WORSE_DEVIATIONS * incumbent.noise);
+    this.#farWorse = excess > bearable ? this.#farWorse + 1 : 0;
     if (this.#farWorse >= 2) {
-      return `two windows in a row more than 28 % worse than before (the last ${percent(Math.expm1(y - incumbentY))})`;
+      const [limit, last] = [percent(Math.expm1(bearable)), percent(Math.expm1(excess))];
+      return `two windows in a row more than ${limit} worse than before (the last ${last})`;
     }
     const { latencyMsP95 } = measurement;
     if (limitMsP95 === undefined || latencyMsP95 === undefined) return undefined;

@@ -322,7 +322,7 @@ export class Tuner {
       const trouble =
         this.#badWindows.observe(
           y,
-          this.#reference.y,
+          this.#reference,
           measurement,
           this.#terms.limits.responseTimeMsP95,
           this.#reference.latencyMsP95,
