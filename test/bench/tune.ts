@@ -104,6 +104,7 @@ function tableOf({ scenario, seeds, windows, methods, expectations }: ScenarioRe
     'flaps',
     'kept',
     'false',
+    'regretted',
     'to opt',
     're-adapt',
     'µs/window',
@@ -120,6 +121,7 @@ function tableOf({ scenario, seeds, windows, methods, expectations }: ScenarioRe
     report.falseAcceptRunsPercent === undefined
       ? '-'
       : `${report.falseAccepts} (${report.falseAcceptRunsPercent.toFixed(0)} % of runs)`,
+    report.regrettedAccepts?.toString() ?? '-',
     arrival(report.windowsToOptimum),
     arrival(report.readaptWindows),
     report.cpuUsPerWindow.toFixed(0),

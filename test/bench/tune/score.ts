@@ -5,9 +5,10 @@ export interface RunScore {
   readonly account: Account;
   /** Zigzags of what the method keeps: a knob that went a tenth of its range one way and came back as far. */
   readonly flaps: number;
-  /** Promotions, and those of them that made nothing better; undefined for methods that prove nothing. */
+  /** Undefined for methods that prove nothing: promotions; those that did not help in the blocks that proved them; and later. */
   readonly promotions?: number;
   readonly falseAccepts?: number;
+  readonly regretted?: number;
   readonly cpuUsPerWindow: number;
 }
 
@@ -33,6 +34,8 @@ export interface MethodReport {
   readonly falseAccepts?: number;
   /** Share of runs with at least one false accept, in percent. */
   readonly falseAcceptRunsPercent?: number;
+  /** Promotions that helped when they were proven, or not, but did not help over the time that followed in the same phase. */
+  readonly regrettedAccepts?: number;
   /** Median over runs, and the share of runs that got there. */
   readonly windowsToOptimum: { readonly median?: number; readonly reachedPercent: number };
   readonly readaptWindows: { readonly median?: number; readonly reachedPercent: number };
@@ -57,6 +60,7 @@ export function reportOf(method: string, scores: readonly RunScore[]): MethodRep
     ...(promotions.length > 0 && { promotionsPerRun: meanOf(promotions) }),
     ...(falseAccepts.length > 0 && {
       falseAccepts: falseAccepts.reduce((sum, count) => sum + count, 0),
+      regrettedAccepts: scores.reduce((sum, { regretted }) => sum + (regretted ?? 0), 0),
       falseAcceptRunsPercent: (100 * falseAccepts.filter((count) => count > 0).length) / falseAccepts.length,
     }),
     // On a flat plant everyone is at the optimum from the start, which says nothing.
