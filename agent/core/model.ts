@@ -286,7 +286,7 @@ export interface Evidence {
   /** The setting in force when the trial opened: what is restored unless it is kept. */
   readonly recorded?: Setting;
   readonly effect?: Effectiveness;
-  /** Sum over windows of the objective's excess over the incumbent while exploring, in log units × windows. */
+  /** What the trial cost: sum over windows of the objective's excess over the incumbent, in log units × windows; negative: a gain. */
   readonly harmSpent?: number;
   /** Signals that the decision rests on, by name with unit last (`latencyMsP95`, `errorRatio`). */
   readonly signals: Readonly<Record<string, number>>;

@@ -217,7 +217,10 @@ describe('the objective', () => {
 describe('triggers', () => {
   test('errors above the limit stop at once, a handful of them does not', () => {
     expect(errorTrigger({ requests: 100, errors: 4 }, 0.02, 0)).toBeUndefined();
-    expect(errorTrigger({ requests: 100, errors: 6 }, 0.02, 0)).toContain('6.0 %');
+    expect(errorTrigger({ requests: 100, errors: 12 }, 0.02, 0)).toContain('12 %');
+    // Above the limit, but by no more than chance does.
+    expect(errorTrigger({ requests: 755, errors: 17 }, 0.02, 0)).toBeUndefined();
+    expect(errorTrigger({ requests: 7550, errors: 190 }, 0.02, 0)).toContain('2.5 %');
     // An incumbent that fails 10 % of its requests must not stop every attempt to repair it.
     expect(errorTrigger({ requests: 100, errors: 12 }, 0.02, 0.1)).toBeUndefined();
   });

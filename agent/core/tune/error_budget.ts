@@ -5,17 +5,17 @@
  * collects them. Here α is a wealth: each trial spends some of it, each proven change earns some back. On a process whose
  * knobs do nothing the chance of *ever* keeping a change stays below `q`; where much is found, much may be tried.
  *
- * Formula (LORD++): with γⱼ ∝ j^−1.6 summing to 1, W₀ = 0.6 q, and τ₁ < τ₂ < … the trials that were kept,
+ * Formula (LORD++): with γⱼ ∝ j^−1.6 summing to 1, W₀ = 0.7 q, and τ₁ < τ₂ < … the trials that were kept,
  *   αₜ = γₜ W₀ + (q − W₀) γ_{t−τ₁} + q Σ_{j≥2} γ_{t−τⱼ}
  * Controls the false discovery rate at q for independent trials (ours share no window, and the proof's error bound holds conditionally
  * on the past). Source: Ramdas, Yang, Wainwright and Jordan, "Online control of the false discovery rate with decaying memory" (2017).
  *
  * Fails softly: after a long run of failures αₜ is small and a proof takes more blocks (about one more per halving of αₜ).
- * Example: q = .05 → α₁ = .013; after ten failures .0003; right after a success at least .009.
+ * Example: q = .05 → α₁ = .015; after ten failures .0003; right after the first success at least .007.
  */
 const DECAY = 1.6;
 const ZETA_AT_DECAY = 2.2857656656801297; // Σ j^−1.6
-const INITIAL_SHARE = 0.6;
+const INITIAL_SHARE = 0.7;
 /** Discoveries older than this contribute less than q/1,000 each. */
 const REMEMBERED = 64;
 

@@ -81,7 +81,9 @@ export function judge(proof: Proof, blocks: number, rule: ProofRule): Verdict {
   if (proof.logBetter >= Math.log(1 / rule.alpha)) return 'better';
   if (proof.logWorse >= Math.log(1 / HARM_ALPHA)) return 'worse';
   if (proof.low > worthwhile) return 'futile';
-  if (blocks >= rule.maxBlocks) return 'futile';
+  // Half way to a proof when the blocks run out: as many again cost less than beginning anew.
+  const isPromising = proof.logBetter >= Math.log(1 / rule.alpha) / 2;
+  if (blocks >= (isPromising ? 2 : 1) * rule.maxBlocks) return 'futile';
   if (blocks >= FUTILITY_FROM_BLOCK && proof.estimate > worthwhile / 2) return 'futile';
   return 'undecided';
 }

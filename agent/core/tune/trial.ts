@@ -105,6 +105,11 @@ export class Trial {
     return this.#candidate ?? this.recorded;
   }
 
+  /** The candidate is looked for, not given. */
+  get isSearch(): boolean {
+    return this.#probe !== undefined;
+  }
+
   get hasCandidate(): boolean {
     return this.#candidate !== undefined;
   }

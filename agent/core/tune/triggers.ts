@@ -11,6 +11,8 @@ import type { Measurement } from './window.ts';
 const FAR_WORSE = Math.log(1.28);
 /** Where single windows of the incumbent vary by more than that, as many of their standard deviations: 1 in 1,000 by chance. */
 const FAR_WORSE_DEVIATIONS = 3;
+/** One-sided 99 % in standard deviations: a ratio counts as above the limit when chance alone would rarely put it there. */
+const CERTAIN = 2.326;
 /** So few errors are chance, whatever ratio they make. */
 const MIN_ERRORS = 5;
 
@@ -23,8 +25,16 @@ export function errorTrigger(
   const ratio = counts.errors / counts.requests;
   // Repair mode: where the incumbent itself is over the limit, "as bad as now, and half as much again" is the limit.
   const allowed = Math.max(limitRatio, incumbentRatio * 1.5);
-  if (ratio <= allowed) return undefined;
+  if (wilsonLow(ratio, counts.requests) <= allowed) return undefined;
   return `error ratio ${percent(ratio)} over ${counts.requests} requests is above ${percent(allowed)}`;
+}
+
+/** Lower end of Wilson's interval for a share of `n` (Wilson 1927): holds for small counts, where ± z·σ does not. */
+function wilsonLow(ratio: number, n: number): number {
+  const z2 = CERTAIN ** 2;
+  const center = ratio + z2 / (2 * n);
+  const half = CERTAIN * Math.sqrt((ratio * (1 - ratio)) / n + z2 / (4 * n * n));
+  return (center - half) / (1 + z2 / n);
 }
 
 /** Counts windows beyond what is bearable; each rule fires on its second window in a row, since one may be a spike. */

@@ -433,6 +433,9 @@ export class Tuner {
     if (trial.isProving) this.#errorBudget.spend(false);
     this.#standing = withoutTrial(this.#standing);
     this.#fail(trial.strategy, nowMs);
+    // A plan made from what is known anyway would be the same again: it made no difference, so it need not come back soon.
+    if (as === 'futile' && !trial.isSearch)
+      this.#standing = withTry(this.#standing, trial.strategy, nowMs, nowMs + this.#longPauseMs);
     const { effect, strategy, id: trialId } = trial;
     const changes = changesBetween({ ...this.#actuator.effective, ...trial.candidate }, trial.recorded);
     const told = effect === undefined ? '' : `; ${describeEffect(effect)}`;
@@ -533,14 +536,12 @@ export class Tuner {
   }
 
   #charge(trial: Trial, worseBy: number): void {
-    const excess = Math.max(0, worseBy);
-    trial.harmSpent += excess;
-    this.#wallet?.spend(excess);
+    trial.harmSpent += worseBy;
+    this.#wallet?.spend(worseBy);
   }
 
   #scar(trial: Trial, nowMs: number): void {
-    const untilMs = nowMs + this.#settings.cooldown.maxWindows * this.#settings.window.minMs;
-    const scar = { from: trial.recorded, at: trial.target, untilMs };
+    const scar = { from: trial.recorded, at: trial.target, untilMs: nowMs + this.#longPauseMs };
     this.#standing = { ...this.#standing, scars: withScar(this.#standing.scars, scar, nowMs) };
   }
 
@@ -551,6 +552,10 @@ export class Tuner {
 
   get #trial(): Trial | undefined {
     return this.#phase.state === 'trying' || this.#phase.state === 'promoting' ? this.#phase.trial : undefined;
+  }
+
+  get #longPauseMs(): number {
+    return this.#settings.cooldown.maxWindows * this.#settings.window.minMs;
   }
 
   get #isOpen(): boolean {

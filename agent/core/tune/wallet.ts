@@ -2,9 +2,10 @@
  * The harm wallet: what exploring may cost.
  *
  * Every window earns `harmRatio` log units of credit (stable: .25 % of the objective), up to a hundred windows' worth; every
- * window spent at another setting than the incumbent costs what it was worse than the incumbent. Exploration needs a positive
- * balance, so over any long run the mean objective given up stays below `harmRatio`, plus at most one window beyond zero
- * and the credit saved before. Proven gains are not counted as credit: what was won is not put at stake.
+ * window spent at another setting than the incumbent costs what it was worse than the incumbent, and gains what it was better:
+ * signed, because of noise alone half of all windows look worse. Exploration needs a positive balance, so over any long run the
+ * mean objective given up stays below `harmRatio`, plus at most one window beyond zero and the credit saved before. What
+ * proven settings gain later is not counted: what was won is not put at stake.
  *
  * Units: log objective × windows. Source: conservative bandits (Wu et al., arXiv 1611.06426), with the incumbent as the
  * baseline.
@@ -52,8 +53,8 @@ export class Wallet {
     this.#balance = Math.min(this.#balance + windows * this.#harmRatio, this.ceiling);
   }
 
-  /** `excess`: log units × windows that were worse than the incumbent. */
+  /** `excess`: log units × windows that were worse than the incumbent; negative where they were better. */
   spend(excess: number): void {
-    this.#balance -= Math.max(0, excess);
+    this.#balance = Math.min(this.#balance - excess, this.ceiling);
   }
 }
