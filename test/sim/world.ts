@@ -1,9 +1,10 @@
 import type { Decision, Effect, Input, Setting } from '../../agent/core/model.ts';
 import type { EngineSettings } from '../../agent/core/settings.ts';
 import { SimAgent } from './agent.ts';
-import type { ClientFactory, ClientMessage } from './client.ts';
+import type { ClientFactory } from './client.ts';
 import { modelClient } from './client_model.ts';
 import { type Account, Ledger } from './ledger.ts';
+import { ControlLink } from './link.ts';
 import { Channel, type Fate } from './network.ts';
 import { createPlant } from './plant/create.ts';
 import { findOracle, type Oracle } from './plant/oracle.ts';
@@ -60,12 +61,8 @@ export interface WorldResult {
 }
 
 /**
- * One component, its agent and what lies between, as discrete events in virtual time.
- *
- * The control channel is a session: opened by a manifest, closed when either end notices that the other is gone. Messages in
- * it are delayed, lost, doubled and overtaken as the scenario says, which is harsher than the ordered stream it stands
- * for. A lost answer is noticed one heartbeat later by its gap in the sequence, and the process states in full what it
- * holds (CONTROL.md, resume); such a statement is never overtaken by what was said before or after it.
+ * One component, its agent and what lies between, as discrete events in virtual time: the process with its plant, client and
+ * exporter; the agent with its engine and disk; telemetry one way, the control link both ways; and whatever goes wrong.
  */
 export class World {
   readonly #options: WorldOptions;
@@ -78,13 +75,8 @@ export class World {
   readonly #random: Random;
   readonly #watchers: readonly Watcher[];
   readonly #decisions: Decision[] = [];
-  readonly #heartbeatMs: number;
-  /** Number of the session that both ends are in; 0: none. */
-  #session = 0;
-  #sessions = 0;
+  readonly #link: ControlLink;
   #agentLife = 0;
-  #statementArrivesMs = 0;
-  #lastArrivalMs = 0;
   #wakesMs = Number.NaN;
   #isCut = false;
   #agentStarts = 0;
@@ -100,7 +92,6 @@ export class World {
     this.#telemetry = new Channel(scenario.faults.telemetry, new Random(seedFor(seed, 'telemetry')));
     this.#control = new Channel(scenario.faults.control, new Random(seedFor(seed, 'control')));
     this.#watchers = options.watchers ?? [];
-    this.#heartbeatMs = settings.lease.ttlMs / 3;
     // One machine, one wall clock: process and agent read the same.
     const wallMs = (atMs: number) => EPOCH_MS + atMs + this.#clockOffsetMs;
     this.#process = new SimProcess(
@@ -114,6 +105,14 @@ export class World {
         for (const watcher of this.#watchers) watcher.setting?.(atMs, setting);
       },
     );
+    const ends = {
+      process: this.#process,
+      agentEpoch: () => (this.#agent.engine === undefined ? undefined : this.#agent.epoch),
+      toEngine: (input: Input) => this.#step(input),
+      withClient: (atMs: number, act: () => void) => this.#withClient(atMs, act),
+    };
+    const times = { heartbeatMs: settings.lease.ttlMs / 3, delayMs: scenario.faults.control.delayMs[1] };
+    this.#link = new ControlLink(this.#schedule, this.#control, new Random(seedFor(seed, 'link')), ends, times);
     const port = {
       durable: ({ decision }: Effect & { kind: 'decision' }) => {
         this.#decisions.push(decision);
@@ -186,7 +185,7 @@ export class World {
 
   #startProcess(atMs: number): void {
     this.#process.start(atMs);
-    this.#dial(0);
+    this.#link.dial();
   }
 
   #export(atMs: number): boolean {
@@ -209,7 +208,7 @@ export class World {
   }
 
   #processGone(): void {
-    this.#endSession('the process is gone', 50);
+    this.#link.processGone();
     const [low, high] = this.#options.scenario.faults.process?.downMs ?? [1, 1];
     const downMs = this.#options.scenario.restartMs * this.#random.between(low, high);
     this.#schedule.after(downMs, (atMs) => this.#startProcess(atMs));
@@ -239,90 +238,14 @@ export class World {
   }
 
   #speak(): void {
-    for (const message of this.#process.client?.takeMessages() ?? []) this.#toAgent(message);
-  }
-
-  // ---- the session
-
-  /** The process dials until an agent answers. */
-  #dial(attempt: number): void {
-    const { incarnation } = this.#process;
-    const backoffMs = this.#random.between(50, Math.min(5_000, 200 * 2 ** attempt));
-    this.#schedule.after(backoffMs, () => {
-      if (!this.#process.isAlive || this.#process.incarnation !== incarnation || this.#session !== 0) return;
-      if (this.#isCut || this.#agent.engine === undefined) {
-        this.#dial(attempt + 1);
-        return;
-      }
-      this.#session = ++this.#sessions;
-      this.#withClient(this.#schedule.nowMs, () =>
-        this.#process.client?.onWelcome(this.#agent.epoch, this.#schedule.nowMs),
-      );
-      this.#state(this.#session);
-    });
-  }
-
-  /** The process says in full what it holds. */
-  #state(session: number): void {
-    const nowMs = this.#schedule.nowMs;
-    this.#process.runTo(nowMs);
-    const manifest = this.#process.client?.manifest;
-    if (manifest === undefined) return;
-    const [, highMs] = this.#options.scenario.faults.control.delayMs;
-    this.#statementArrivesMs = Math.max(nowMs + highMs, this.#lastArrivalMs);
-    this.#schedule.at(this.#statementArrivesMs, () => {
-      if (session === this.#session) this.#step({ kind: 'session', event: 'opened', manifest });
-    });
-  }
-
-  #toAgent(message: ClientMessage): void {
-    const session = this.#session;
-    if (session === 0) return;
-    const input: Input = { ...message, component: COMPONENT };
-    const fate = this.#control.fate();
-    if (fate.length === 0) this.#noticeGap(session);
-    for (const delayMs of fate) {
-      const arrivesMs = Math.max(this.#schedule.nowMs + delayMs, this.#statementArrivesMs);
-      this.#lastArrivalMs = Math.max(this.#lastArrivalMs, arrivesMs);
-      this.#schedule.at(arrivesMs, () => {
-        if (session === this.#session) this.#step(input);
-      });
-    }
-  }
-
-  #noticeGap(session: number): void {
-    this.#schedule.after(this.#heartbeatMs, () => {
-      if (session !== this.#session) return;
-      if (this.#isCut) this.#noticeGap(session);
-      else this.#state(session);
-    });
-  }
-
-  #endSession(reason: string, noticedAfterMs: number): void {
-    if (this.#session === 0) return;
-    this.#session = 0;
-    this.#process.client?.onParted(this.#schedule.nowMs);
-    const life = this.#agentLife;
-    const opened = this.#sessions;
-    this.#schedule.after(noticedAfterMs, () => {
-      // A session that was opened meanwhile has replaced it.
-      if (life !== this.#agentLife || opened !== this.#sessions) return;
-      this.#step({ kind: 'session', event: 'closed', component: COMPONENT, reason });
-    });
-    if (this.#process.isAlive) this.#dial(0);
+    for (const message of this.#process.client?.takeMessages() ?? []) this.#link.toAgent(message);
   }
 
   #cut([low, high]: readonly [number, number]): void {
     if (this.#isCut) return;
     const downMs = this.#random.between(low, high);
     this.#setCut(true);
-    const session = this.#session;
-    // Three heartbeats without a word, and both ends give the session up.
-    if (downMs > 3 * this.#heartbeatMs) {
-      this.#schedule.after(3 * this.#heartbeatMs, () => {
-        if (session !== 0 && session === this.#session) this.#endSession('no heartbeat', 0);
-      });
-    }
+    this.#link.cutFor(downMs);
     this.#schedule.after(downMs, () => this.#setCut(false));
   }
 
@@ -366,9 +289,7 @@ export class World {
   #agentGone(): void {
     this.#agentLife++;
     for (const watcher of this.#watchers) watcher.agentKilled?.(this.#schedule.nowMs);
-    this.#session = 0;
-    this.#process.client?.onParted(this.#schedule.nowMs);
-    if (this.#process.isAlive) this.#dial(0);
+    this.#link.agentGone();
     const [low, high] = this.#options.scenario.faults.agent?.downMs ?? [1_000, 1_000];
     this.#schedule.after(this.#random.between(low, high), () => this.#startAgent());
   }
@@ -393,11 +314,7 @@ export class World {
   }
 
   #toClient(act: (nowMs: number) => void): void {
-    const session = this.#session;
-    if (session === 0) return;
-    this.#deliver(this.#control.fate(), () => {
-      if (session !== this.#session) return;
-      const nowMs = this.#schedule.nowMs;
+    this.#link.toClient((nowMs) => {
       this.#withClient(nowMs, () => act(nowMs));
       for (const watcher of this.#watchers) watcher.leased?.(nowMs);
     });
