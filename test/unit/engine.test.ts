@@ -1,0 +1,324 @@
+import { describe, expect, test } from 'vitest';
+import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
+import { applied, intKnob, Loop, type LoopOptions } from './engine_loop.ts';
+
+/** Larger batches help, with an optimum around 16. */
+const helped: LoopOptions = { latencyS: ({ batch }) => 0.05 * Math.exp(0.3 * (Math.log2(batch) - 4) ** 2 * 0.2) };
+const timeout = intKnob('timeout_ms', { role: 'timeout', unit: 'ms', min: 10, max: 60_000, baseline: 10_000 });
+
+function optimization(more: Partial<typeof DEFAULT_ENGINE_SETTINGS.optimization>) {
+  return { settings: { optimization: { ...DEFAULT_ENGINE_SETTINGS.optimization, ...more } } };
+}
+
+describe('the loop', () => {
+  test('finds, proves and keeps a better setting, and says on which evidence', () => {
+    const loop = new Loop(helped).open();
+    const promoted = loop.run(3_000, ({ kind }) => kind === 'promoted');
+    expect(promoted?.evidence?.effect?.high).toBeLessThan(0);
+    expect(promoted?.evidence?.recorded).toEqual({ batch: 1 });
+    expect(loop.setting.batch).toBe(promoted?.changes[0]?.to);
+    const applied = loop.events.find(({ type }) => type === 'optimization_applied');
+    expect(applied?.data).toMatchObject({ strategy: 'Configuration Optimization', result: { applied: true } });
+    expect(loop.engine.view('c')?.profile?.optimization.lastOptimized).toBe(promoted?.atMs);
+  });
+
+  test('is deterministic: the same inputs and seed give the same effects', () => {
+    const [one, two] = [new Loop(helped).open(), new Loop(helped).open()];
+    one.run(2_000);
+    two.run(2_000);
+    expect(one.effects.length).toBeGreaterThan(100);
+    expect(JSON.stringify(two.effects)).toBe(JSON.stringify(one.effects));
+  });
+
+  test('goes on after saving and loading exactly as it would have without', () => {
+    const loop = new Loop(helped).open();
+    loop.run(1_500, ({ kind }) => kind === 'promoted');
+    const saved = JSON.parse(JSON.stringify(loop.engine.save()));
+    loop.restart(saved);
+    expect(JSON.parse(JSON.stringify(loop.engine.save()))).toEqual(saved);
+  });
+
+  test('every trial ends, and a rollback restores the recorded values exactly', () => {
+    const loop = new Loop({
+      latencyS: ({ batch }) => 0.05 * batch ** 0.3,
+      knobs: [intKnob('batch', { baseline: 3 })],
+    }).open();
+    loop.run(6_000);
+    const started = loop.decisions.filter(({ kind }) => kind === 'trial_started');
+    expect(started.length).toBeGreaterThan(0);
+    for (const { trialId } of started.slice(0, -1)) {
+      const ends = loop.decisions.filter((end) => end.trialId === trialId && end.kind !== 'trial_started');
+      expect(ends.length).toBe(1);
+    }
+    loop.operator({ action: 'freeze', reason: 'audit' });
+    loop.run(5);
+    expect(loop.setting.batch).toBe(loop.engine.view('c')?.tuning?.incumbent.batch);
+  });
+
+  test('renews the leases of what it holds, and of nothing else', () => {
+    const loop = new Loop(helped).open();
+    expect(loop.effects.filter(({ kind }) => kind === 'renewal')).toEqual([]);
+    loop.run(3_000, ({ kind }) => kind === 'promoted');
+    const before = loop.effects.length;
+    loop.run(60);
+    const renewals = loop.effects.slice(before).filter(({ kind }) => kind === 'renewal');
+    // Three per time to live of 15 s.
+    expect(renewals.length).toBeGreaterThanOrEqual(11);
+  });
+});
+
+describe('what may be touched', () => {
+  test('observe: nothing at all', () => {
+    const loop = new Loop({ ...helped, ...optimization({ enabled: false }) }).open();
+    loop.run(1_000);
+    expect(loop.commands).toEqual([]);
+    expect(loop.decisions).toEqual([]);
+  });
+
+  test('critical: recommendations only, judged from the latency distribution, each once', () => {
+    const loop = new Loop({ tier: 'critical', knobs: [timeout] }).open();
+    loop.run(2_000);
+    expect(loop.commands).toEqual([]);
+    expect(loop.kinds()).toEqual(['recommended']);
+    expect(loop.decisions[0]?.changes[0]?.to).toBeLessThan(10_000);
+    // The tier keeps its strategies (the document's table), so it is told; it is never applied.
+    expect(loop.events.filter(({ type }) => type === 'recommendation').length).toBe(1);
+  });
+
+  test('approve: nothing before a human has said yes, the proven value after', () => {
+    const settings = { components: { c: { mode: 'approve' as const } } };
+    const loop = new Loop({ ...helped, settings }).open();
+    const proposed = loop.run(200, ({ kind }) => kind === 'proposed');
+    expect(loop.commands).toEqual([]);
+    expect(loop.operator({ action: 'approve', proposalId: 'p9-9' })).toMatchObject({ ok: false });
+    expect(loop.operator({ action: 'approve', proposalId: proposed?.proposalId ?? '' })).toMatchObject({ ok: true });
+    expect(loop.run(2_000, ({ kind }) => kind === 'promoted')).toBeDefined();
+    expect(loop.kinds()).toContain('approved');
+  });
+
+  test('declined: the strategy waits before it asks again', () => {
+    const settings = { components: { c: { mode: 'approve' as const } } };
+    const loop = new Loop({ ...helped, settings }).open();
+    const proposed = loop.run(200, ({ kind }) => kind === 'proposed');
+    loop.operator({ action: 'reject', proposalId: proposed?.proposalId ?? '', reason: 'not today' });
+    expect(loop.run(60, ({ kind }) => kind === 'proposed')).toBeUndefined();
+    expect(loop.run(600, ({ kind }) => kind === 'proposed')).toBeDefined();
+  });
+
+  test('without rollback nothing is tried unattended: auto asks', () => {
+    const loop = new Loop({ ...helped, ...optimization({ rollbackEnabled: false }) }).open();
+    loop.run(300);
+    expect(loop.commands).toEqual([]);
+    expect(loop.kinds()).toEqual(['proposed']);
+  });
+
+  test('aggressiveness 0 moves nothing; a knob that needs a restart is never moved', () => {
+    const still = new Loop({ ...helped, ...optimization({ aggressiveness: 0 }) }).open();
+    still.run(500);
+    expect(still.commands).toEqual([]);
+    const restart = new Loop({ ...helped, knobs: [intKnob('batch', { applyClass: 'restart' })] }).open();
+    restart.run(500);
+    expect(restart.commands).toEqual([]);
+  });
+
+  test('a policy and a ceiling at boot bound every value ever sent', () => {
+    const settings = { components: { c: { knobs: { batch: { max: 8 } } } } };
+    const bounded = new Loop({ ...helped, settings }).open();
+    bounded.run(3_000);
+    const ceiling = new Loop({ ...helped, knobs: [intKnob('batch', { baseline: 4, ceilingAtBoot: true })] }).open();
+    ceiling.run(1_000);
+    const sent = (loop: Loop) => loop.commands.flatMap(({ changes }) => changes.map(({ value }) => Number(value)));
+    expect(Math.max(...sent(bounded))).toBeLessThanOrEqual(8);
+    expect(Math.max(...sent(ceiling))).toBeLessThanOrEqual(4);
+  });
+});
+
+describe('a human wins', () => {
+  test('a pin holds a value until it is unpinned; what it left behind stays', () => {
+    const loop = new Loop(helped).open();
+    loop.run(300);
+    expect(loop.operator({ action: 'pin', component: 'c', knob: 'batch', value: 5 })).toMatchObject({ ok: true });
+    loop.run(1_000);
+    expect(loop.setting.batch).toBe(5);
+    expect(loop.operator({ action: 'pin', component: 'c', knob: 'batch', value: 1_000 }).message).toContain('1 to 64');
+    expect(loop.operator({ action: 'pin', component: 'c', knob: 'size' }).message).toContain('known: batch');
+    expect(loop.operator({ action: 'unpin', component: 'c', knob: 'batch' })).toMatchObject({ ok: true });
+    expect(loop.engine.tuning('c')?.incumbent.batch).toBe(5);
+    expect(loop.run(3_000, ({ kind }) => kind === 'trial_started')).toBeDefined();
+  });
+
+  test('a value set by hand at the process ends the trial and is left alone', () => {
+    const loop = new Loop(helped).open();
+    loop.run(300, ({ kind }) => kind === 'trial_started');
+    loop.setting.batch = 7;
+    loop.perform(loop.engine.step(loop.nowMs, { kind: 'override', component: 'c', knob: 'batch', value: 7 }));
+    expect(loop.kinds()).toEqual(expect.arrayContaining(['rolled_back', 'pinned']));
+    loop.run(500);
+    expect(loop.setting.batch).toBe(7);
+  });
+
+  test('freeze restores at once and stops everything; unfreeze goes on', () => {
+    const loop = new Loop(helped).open();
+    loop.run(300, ({ kind }) => kind === 'trial_started');
+    loop.run(15);
+    expect(loop.operator({ action: 'freeze', reason: 'incident' })).toMatchObject({ ok: true });
+    expect(loop.setting.batch).toBe(1);
+    const before = loop.commands.length;
+    loop.run(1_000);
+    expect(loop.commands.length).toBe(before);
+    expect(loop.operator({ action: 'unfreeze' })).toMatchObject({ ok: true });
+    expect(loop.operator({ action: 'unfreeze' })).toMatchObject({ ok: false });
+    expect(loop.run(2_000, ({ kind }) => kind === 'trial_started')).toBeDefined();
+  });
+
+  test('a mode set by an operator outlives the agent', () => {
+    const loop = new Loop(helped).open();
+    loop.operator({ action: 'set_mode', component: 'c', knob: 'batch', mode: 'observe' });
+    loop.restart(loop.engine.save());
+    loop.open();
+    loop.run(1_000);
+    expect(loop.commands).toEqual([]);
+    expect(loop.operator({ action: 'set_mode', component: 'nobody', mode: 'auto' }).message).toContain('known: c');
+  });
+});
+
+describe('when things go wrong', () => {
+  test('killed in a trial: the next engine restores the recorded values and says so', () => {
+    const loop = new Loop(helped).open();
+    loop.run(300, ({ kind }) => kind === 'trial_started');
+    // The journal holds what was saved with the last decision, however long ago.
+    const saved = loop.engine.save();
+    loop.run(60);
+    const value = loop.setting.batch;
+    const { revision = 1 } = loop.commands.at(-1) ?? {};
+    loop.restart(saved);
+    loop.open([{ knob: 'batch', value: value === 1 ? 2 : value, epoch: 1, revision, manual: false }]);
+    expect(loop.decisions.at(-1)).toMatchObject({ kind: 'rolled_back', trialId: expect.stringMatching(/^t/) });
+    expect(loop.decisions.at(-1)?.reason).toContain('interrupted by a restart of the agent');
+    loop.run(2);
+    expect(loop.setting.batch).toBe(1);
+  });
+
+  test('a proven value held under the word of an earlier agent is commanded anew, so that its lease lives', () => {
+    const loop = new Loop(helped).open();
+    const promoted = loop.run(3_000, ({ kind }) => kind === 'promoted');
+    const value = Number(promoted?.changes[0]?.to);
+    const { revision = 1 } = loop.commands.at(-1) ?? {};
+    loop.restart(loop.engine.save());
+    const before = loop.commands.length;
+    loop.open([{ knob: 'batch', value, epoch: 1, revision, manual: false }]);
+    expect(loop.commands.slice(before).flatMap(({ changes }) => changes)).toMatchObject([{ knob: 'batch', value }]);
+  });
+
+  test('a process that crashes twice under tuned values gets its baselines back', () => {
+    const loop = new Loop(helped).open();
+    loop.run(3_000, ({ kind }) => kind === 'promoted');
+    for (const incarnation of [2, 3]) {
+      loop.perform(loop.engine.step(loop.nowMs, { kind: 'session', event: 'closed', component: 'c', reason: 'gone' }));
+      loop.setting.batch = 1;
+      loop.run(5);
+      loop.open([], incarnation);
+    }
+    loop.run(5);
+    expect(loop.decisions.some(({ reason }) => reason.includes('restarted 2 times'))).toBe(true);
+    expect(loop.engine.tuning('c')?.incumbent.batch).toBe(1);
+  });
+
+  test('telemetry that falls silent in a trial restores within two windows', () => {
+    const loop = new Loop(helped).open();
+    loop.run(300, ({ kind }) => kind === 'trial_started');
+    loop.silent = true;
+    expect(loop.run(45, ({ kind }) => kind === 'rolled_back')?.reason).toContain('telemetry is missing');
+    expect(loop.setting.batch).toBe(1);
+  });
+
+  test('too little traffic is no reason to believe anything', () => {
+    const settings = { window: { ...DEFAULT_ENGINE_SETTINGS.window, minRequests: 100_000 } };
+    const loop = new Loop({ ...helped, settings }).open();
+    loop.run(2_000);
+    expect(loop.commands).toEqual([]);
+  });
+
+  test('errors above the limit restore before the window has ended', () => {
+    const loop = new Loop({ ...helped, errorRatio: ({ batch }) => (batch > 1 ? 0.5 : 0) }).open();
+    const rolledBack = loop.run(300, ({ kind }) => kind === 'rolled_back');
+    expect(rolledBack?.reason).toContain('error ratio');
+    expect(loop.setting.batch).toBe(1);
+  });
+
+  test('a command that is never answered is sent again, then revoked; the baseline is believed once the lease is over', () => {
+    const loop = new Loop({
+      ...helped,
+      answer: () => undefined,
+    }).open();
+    const rolledBack = loop.run(300, ({ kind }) => kind === 'rolled_back');
+    expect(rolledBack?.reason).toContain('does not answer');
+    const ids = loop.commands.map(({ commandId }) => commandId);
+    expect(ids.filter((id) => id === ids[0]).length).toBe(1 + DEFAULT_ENGINE_SETTINGS.lease.maxResends);
+    expect(loop.effects.some(({ kind }) => kind === 'revoke')).toBe(true);
+    loop.run(40);
+    expect(loop.engine.tuning('c')).toMatchObject({ settled: true, effective: { batch: 1 } });
+  });
+
+  test('a rejected value is remembered and never sent again', () => {
+    const loop = new Loop({
+      ...helped,
+      answer: (command) =>
+        applied(command).map((result) =>
+          result.effectiveValue === 1
+            ? result
+            : { ...result, state: 'rejected_permanent', effectiveValue: 1, effectiveRevision: 0, error: 'too large' },
+        ),
+    }).open();
+    loop.run(3_000);
+    const refused = loop.commands.flatMap(({ changes }) => changes.filter(({ value }) => value !== 1));
+    expect(new Set(refused.map(({ value }) => value)).size).toBe(refused.length);
+    expect(loop.decisions.some(({ reason }) => reason.includes('too large'))).toBe(true);
+  });
+
+  test('a late acknowledgement of an apply is never taken for that of its rollback', () => {
+    let held: { commandId: string; results: ReturnType<typeof applied> } | undefined;
+    const loop: Loop = new Loop({
+      ...helped,
+      answer: (command) => {
+        if (command.rationale.trialId === undefined || held !== undefined) return applied(command);
+        held = { commandId: command.commandId, results: applied(command) };
+        return undefined;
+      },
+    }).open();
+    loop.run(300, () => held !== undefined);
+    loop.operator({ action: 'freeze', reason: 'now' });
+    const late = held;
+    if (late === undefined) throw new Error('no command was held back');
+    loop.perform(loop.engine.step(loop.nowMs, { kind: 'result', component: 'c', ...late }));
+    expect(loop.engine.tuning('c')).toMatchObject({ settled: true, effective: { batch: 1 } });
+  });
+
+  test('a stalled agent or a stepped clock believes nothing it believed before', () => {
+    const loop = new Loop(helped).open();
+    loop.run(300, ({ kind }) => kind === 'trial_started');
+    loop.run(12);
+    loop.nowMs += 3_600_000;
+    loop.second();
+    expect(loop.decisions.at(-1)?.reason).toContain('stalled for 3601 s');
+    loop.nowMs -= 7_200_000;
+    loop.second();
+    expect(loop.engine.stats().disturbances).toBe(2);
+    loop.run(40);
+    expect(loop.setting.batch).toBe(1);
+    expect(loop.engine.tuning('c')?.effective).toEqual({ batch: 1 });
+  });
+
+  test('components beyond the capacity are refused and counted, the others live', () => {
+    const settings = { capacity: { maxComponents: 1, maxSeries: 100 } };
+    const loop = new Loop({ ...helped, settings }).open();
+    loop.engine.step(loop.nowMs, {
+      kind: 'session',
+      event: 'opened',
+      manifest: { ...loop.manifest(), component: 'other' },
+    });
+    expect(loop.engine.tuning('other')).toBeUndefined();
+    expect(loop.engine.stats().refusedComponents).toBeGreaterThan(0);
+    expect(loop.run(2_000, ({ kind }) => kind === 'promoted')).toBeDefined();
+  });
+});
