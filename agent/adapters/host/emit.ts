@@ -5,7 +5,7 @@
  * Rates and utilisations need two readings: the first emits none.
  */
 import type { SampleBatchBuilder } from '../../core/series/batch.ts';
-import type { Instrument, Points } from './points.ts';
+import type { Instrument, Points } from '../../core/series/points.ts';
 import type { CpuTimes } from './proc_parse.ts';
 import type { ContainerReading, HostReading, Pressures, ProcessReading } from './reading.ts';
 

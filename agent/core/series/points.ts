@@ -1,7 +1,7 @@
-import type { AttributeValue, Series } from '../../core/model.ts';
-import type { SampleBatchBuilder } from '../../core/series/batch.ts';
-import type { SeriesInterner } from '../../core/series/interner.ts';
-import { HOST_SAMPLER_SCOPE } from '../../core/signals.ts';
+import type { AttributeValue, Series } from '../model.ts';
+import { HOST_SAMPLER_SCOPE } from '../signals.ts';
+import type { SampleBatchBuilder } from './batch.ts';
+import type { SeriesInterner } from './interner.ts';
 
 export type Resource = ReadonlyMap<string, AttributeValue>;
 export type Attributes = Readonly<Record<string, string>>;
