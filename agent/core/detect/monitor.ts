@@ -1,0 +1,208 @@
+import { type AlertPolicy, AlertStage, type AlertState, DEFAULT_ALERT_POLICY } from './alert.ts';
+import { type Anomaly, explain, severityOf } from './anomaly.ts';
+import { DEFAULT_MINIMUM_EFFECT, type MinimumEffect, matters } from './effect.ts';
+import { LevelShift } from './level-shift.ts';
+import { MissingData } from './missing-data.ts';
+import { describeQuiet, extendQuiet, type QuietReason, type QuietTime, SETTLE_MS } from './quiet-time.ts';
+import { STANDING_SET } from './standing-set.ts';
+import { SurpriseDetector, type SurpriseState } from './surprise.ts';
+
+export interface MonitorSettings {
+  readonly policy: AlertPolicy;
+  readonly minimumEffect: MinimumEffect;
+}
+
+export const DEFAULT_MONITOR_SETTINGS: MonitorSettings = {
+  policy: DEFAULT_ALERT_POLICY,
+  minimumEffect: DEFAULT_MINIMUM_EFFECT,
+};
+
+/** What a monitor has to say about a metric. */
+export type Finding =
+  | { readonly kind: 'anomaly'; readonly anomaly: Anomaly }
+  /** An anomaly ended: the metric is ordinary again, or its new level was accepted. */
+  | { readonly kind: 'resolved'; readonly metric: string; readonly atMs: number; readonly reason: string }
+  /** It would have been an anomaly, but its cause is known. */
+  | { readonly kind: 'annotation'; readonly metric: string; readonly atMs: number; readonly text: string };
+
+/** What `SeriesMonitor.save` returns: plain data, restored with identical scores. */
+export interface MonitorState {
+  readonly detector: SurpriseState;
+  readonly alert: AlertState;
+  readonly shift: readonly number[];
+  readonly missing: readonly number[];
+  readonly ordinaryMs: number;
+  readonly openedMs: number;
+  readonly overdue: boolean;
+  readonly silencedUntilMs: number;
+  readonly quiet?: QuietTime;
+}
+
+/** Below this a surprise is no part of an anomaly: one in ten. */
+const ORDINARY_DECADES = 1;
+const NEVER_MS = Number.MIN_SAFE_INTEGER;
+
+/** Watches one metric of one component: detector, alert budget, effects, silence and known causes. */
+export class SeriesMonitor {
+  readonly metric: string;
+  readonly #settings: MonitorSettings;
+  readonly #detector = new SurpriseDetector(STANDING_SET);
+  readonly #alert: AlertStage;
+  readonly #shift = new LevelShift();
+  readonly #missing = new MissingData();
+  /** The last time the metric was ordinary: where an anomaly began. */
+  #ordinaryMs = NEVER_MS;
+  /** When the open anomaly was reported; `NEVER_MS` when none is. */
+  #openedMs = NEVER_MS;
+  #overdue = false;
+  #silencedUntilMs = NEVER_MS;
+  #quiet: QuietTime | undefined;
+
+  constructor(metric: string, settings: MonitorSettings = DEFAULT_MONITOR_SETTINGS) {
+    this.metric = metric;
+    this.#settings = settings;
+    this.#alert = new AlertStage(settings.policy);
+  }
+
+  /** Bytes of state a series, beyond the objects that hold it. */
+  get stateBytes(): number {
+    const own = 3 * Float64Array.BYTES_PER_ELEMENT;
+    return this.#detector.stateBytes + AlertStage.stateBytes + LevelShift.stateBytes + MissingData.stateBytes + own;
+  }
+
+  /** True while only gross anomalies are reported, for want of history. */
+  get warmingUp(): boolean {
+    return this.#alert.warmingUp;
+  }
+
+  /** Takes the next value. Values that are no number say nothing; values from the past are too late to judge. */
+  observe(value: number, atMs: number): readonly Finding[] {
+    if (!Number.isFinite(value) || atMs < this.#missing.lastMs) return [];
+    const findings: Finding[] = [];
+    if (this.#overdue) {
+      this.#overdue = false;
+      findings.push({ kind: 'resolved', metric: this.metric, atMs, reason: 'data arrives again' });
+    }
+    this.#missing.learn(atMs);
+    this.#judge(value, atMs, findings);
+    return findings;
+  }
+
+  /** Looks whether a value is overdue. Call it now and then; a metric that goes silent cannot call itself. */
+  tick(nowMs: number): readonly Finding[] {
+    const sinceMs = this.#missing.overdueSinceMs(nowMs);
+    if (sinceMs === undefined || this.#overdue) return [];
+    this.#overdue = true;
+    if (this.#quietAt(nowMs) !== undefined || nowMs < this.#silencedUntilMs) return [];
+    return [{ kind: 'anomaly', anomaly: this.#missingSince(sinceMs, nowMs) }];
+  }
+
+  /** Says that what this metric does until `untilMs` has a known cause. */
+  excuse(reason: QuietReason, fromMs: number, untilMs: number = fromMs + SETTLE_MS): void {
+    this.#quiet = extendQuiet(this.#quiet, { reason, fromMs, untilMs });
+  }
+
+  /** A human has seen enough: nothing is reported before `untilMs`. An acknowledged anomaly is silenced until it ends. */
+  silence(untilMs: number): void {
+    this.#silencedUntilMs = Math.max(this.#silencedUntilMs, untilMs);
+  }
+
+  save(): MonitorState {
+    return {
+      detector: this.#detector.save(),
+      alert: this.#alert.save(),
+      shift: this.#shift.save(),
+      missing: this.#missing.save(),
+      ordinaryMs: this.#ordinaryMs,
+      openedMs: this.#openedMs,
+      overdue: this.#overdue,
+      silencedUntilMs: this.#silencedUntilMs,
+      ...(this.#quiet === undefined ? {} : { quiet: this.#quiet }),
+    };
+  }
+
+  restore(saved: MonitorState): void {
+    this.#detector.restore(saved.detector);
+    this.#alert.restore(saved.alert);
+    this.#shift.restore(saved.shift);
+    this.#missing.restore(saved.missing);
+    this.#ordinaryMs = saved.ordinaryMs;
+    this.#openedMs = saved.openedMs;
+    this.#overdue = saved.overdue;
+    this.#silencedUntilMs = saved.silencedUntilMs;
+    this.#quiet = saved.quiet;
+  }
+
+  #judge(value: number, atMs: number, findings: Finding[]): void {
+    const { surprise, channel } = this.#detector.score(value, atMs);
+    if (surprise < ORDINARY_DECADES) this.#ordinaryMs = atMs;
+    const { level, usualDistance } = this.#detector.level;
+    const quiet = this.#quietAt(atMs);
+    const open = this.#openedMs !== NEVER_MS;
+    const worthIt = matters(value, level, usualDistance, this.#settings.minimumEffect);
+    // Known causes still reach the stage: they must not be alerted later because they were not counted now.
+    const verdict = this.#alert.judge(surprise, atMs, worthIt);
+    if (verdict.state === 'opened') {
+      if (quiet !== undefined) {
+        const text = `${this.metric} moved to ${value}, which is explained: ${describeQuiet(quiet.reason)}`;
+        findings.push({ kind: 'annotation', metric: this.metric, atMs, text });
+      } else if (atMs >= this.#silencedUntilMs) {
+        const expectedRange = this.#detector.expected(value, atMs);
+        const sinceMs = this.#ordinaryMs === NEVER_MS ? atMs : this.#ordinaryMs;
+        const points = this.#alert.intervalMs > 0 ? (atMs - sinceMs) / this.#alert.intervalMs : 0;
+        const severity = severityOf(surprise - verdict.bar, points);
+        const explanation = explain(this.metric, value, expectedRange, channel, surprise);
+        const { bar } = verdict;
+        const { metric } = this;
+        findings.push({
+          kind: 'anomaly',
+          anomaly: {
+            metric,
+            kind: 'value',
+            value,
+            expectedRange,
+            severity,
+            sinceMs,
+            atMs,
+            surprise,
+            bar,
+            channel,
+            explanation,
+          },
+        });
+        this.#openedMs = atMs;
+      }
+    } else if (verdict.state === 'quiet' && open) {
+      this.#openedMs = NEVER_MS;
+      findings.push({ kind: 'resolved', metric: this.metric, atMs, reason: 'back to ordinary' });
+    }
+    const shiftedTo = this.#shift.learn(value, level, usualDistance);
+    this.#detector.learn(value, atMs);
+    if (shiftedTo !== undefined) this.#detector.rebaseline(shiftedTo);
+  }
+
+  #quietAt(atMs: number): QuietTime | undefined {
+    const quiet = this.#quiet;
+    return quiet !== undefined && atMs >= quiet.fromMs && atMs < quiet.untilMs ? quiet : undefined;
+  }
+
+  #missingSince(sinceMs: number, atMs: number): Anomaly {
+    const { metric } = this;
+    const { level, usualDistance } = this.#detector.level;
+    const usualMs = this.#alert.intervalMs;
+    const silentMs = atMs - sinceMs;
+    return {
+      metric,
+      kind: 'missing',
+      value: Number.NaN,
+      expectedRange: { low: level - usualDistance, high: level + usualDistance },
+      severity: severityOf(1, usualMs > 0 ? silentMs / usualMs : 0),
+      sinceMs,
+      atMs,
+      surprise: 0,
+      bar: 0,
+      channel: 'missing data',
+      explanation: `${metric} sent nothing for ${Math.round(silentMs / 1000)} s; it usually comes every ${(usualMs / 1000).toPrecision(3)} s`,
+    };
+  }
+}
