@@ -21,8 +21,8 @@ import { trialsOf, unprovenKnobs } from './trials.ts';
 import { compare } from './verify.ts';
 
 /** Of what the server can do at its default: enough for queues to form, and never more than it can work off. */
-const MEAN_LOAD = 0.75;
-const PEAK_LOAD = 0.88;
+const MEAN_LOAD = 0.7;
+const PEAK_LOAD = 0.82;
 const EXPORT_INTERVAL_MS = 500;
 const SETTLE_MS = 500;
 const WINDOW_MS = 1_200;
