@@ -37,7 +37,7 @@ export function mannKendall(values: ArrayLike<number>): MonotoneTrend | undefine
   slopes.sort();
   const slope = (slopes[(k - 1) >> 1]! + slopes[k >> 1]!) / 2;
   const rho = Math.max(0, lagOneCorrelation(at.map((i) => values[i]! - slope * i)));
-  const inflation = (1 + rho) / (1 - Math.min(rho, 0.95));
+  const inflation = (1 + rho) / (1 - Math.min(rho, 0.98));
   const variance = ((n * (n - 1) * (2 * n + 5)) / 18) * inflation;
   const z = s === 0 ? 0 : (s - Math.sign(s)) / Math.sqrt(variance);
   return { tau: s / k, p: twoSidedP(z), samples: n / inflation, slope };

@@ -1,0 +1,134 @@
+import { Rollup } from '../forecast/rollup.ts';
+import { bimodal } from './bimodal.ts';
+import { Cusum, type CusumState } from './cusum.ts';
+import { MAX_STEPS } from './grid.ts';
+import { type LeakState, LeakWatch } from './memory-leak.ts';
+import type { Pattern, PatternType, Recogniser, Window } from './pattern.ts';
+import { saturation } from './saturation.ts';
+import { seasonality } from './seasonality.ts';
+import { levelShift, varianceShift } from './shifts.ts';
+import { spikeTrain } from './spike-train.ts';
+import { trend } from './trend.ts';
+
+/** Looks at most this often without being rung for. */
+const LOOK_EVERY_STEPS = 30;
+/** After the CUSUM rings: wait until the new regime has the steps that a shift needs. */
+const LOOK_AFTER_ALARM_STEPS = 10;
+
+export interface WatchSettings {
+  readonly stepMs: number;
+  /** Where the metric ends; lets saturation and leaks say when. */
+  readonly limit?: number;
+  /** The metric is memory that a process may fail to give back. */
+  readonly leak?: { readonly horizonMs: number };
+}
+
+export interface WatchState {
+  readonly rollup: ReturnType<Rollup['save']>;
+  readonly timesMs: readonly number[];
+  readonly values: readonly (number | null)[];
+  readonly cusum: CusumState;
+  readonly dueIn: number;
+  readonly leak: LeakState | null;
+  readonly present: readonly Pattern[];
+}
+
+/** What a gauge can show over six hours of minutes. */
+export function recognisersFor(limit?: number): readonly Recogniser[] {
+  return [trend, seasonality, levelShift, varianceShift, spikeTrain, saturation(limit), bimodal];
+}
+
+/**
+ * The patterns of one metric as it comes: samples become steps, the last 360 steps are kept, and the recognisers look
+ * at them every 30 steps, and 10 steps after a CUSUM alarm. A pattern is news when its type was not there at the last
+ * look. State: 360 values and times, under 7 KB, plus 4 KB for a leak's.
+ */
+export class PatternWatch {
+  readonly #settings: WatchSettings;
+  readonly #recognisers: readonly Recogniser[];
+  readonly #rollup: Rollup;
+  readonly #leak: LeakWatch | undefined;
+  #timesMs: number[];
+  #values: number[];
+  #cusum: Cusum;
+  #dueIn: number;
+  #present: readonly Pattern[];
+
+  constructor(settings: WatchSettings, state?: WatchState) {
+    const { limit, leak } = settings;
+    this.#settings = settings;
+    this.#recognisers = recognisersFor(limit);
+    this.#rollup = new Rollup(settings.stepMs, MAX_STEPS);
+    if (state !== undefined) this.#rollup.restore(state.rollup);
+    if (leak !== undefined) {
+      const leakSettings = { ...leak, ...(limit !== undefined && { limit }) };
+      this.#leak = new LeakWatch(leakSettings, state?.leak ?? undefined);
+    }
+    this.#timesMs = [...(state?.timesMs ?? [])];
+    this.#values = (state?.values ?? []).map((v) => v ?? Number.NaN);
+    this.#cusum = new Cusum(state?.cusum);
+    this.#dueIn = state?.dueIn ?? LOOK_EVERY_STEPS;
+    this.#present = state?.present ?? [];
+  }
+
+  /** Patterns that are new with this sample; mostly none. */
+  learn(value: number, atMs: number): readonly Pattern[] {
+    const leak = this.#leak?.learn(value, atMs);
+    const news: Pattern[] = leak === undefined ? [] : [leak];
+    const steps = this.#rollup.push(value, atMs);
+    const openMs = Math.floor(atMs / this.#settings.stepMs) * this.#settings.stepMs;
+    for (const [i, step] of steps.entries()) {
+      this.#take(step, openMs - (steps.length - i) * this.#settings.stepMs);
+      if (this.#dueIn > 0) continue;
+      news.push(...this.#look());
+      this.#dueIn = LOOK_EVERY_STEPS;
+    }
+    return news;
+  }
+
+  /** The process behind the metric began anew. */
+  restarted(): void {
+    this.#leak?.restarted();
+  }
+
+  /** What is there now: the last look's, and the leak. */
+  current(): readonly Pattern[] {
+    const leak = this.#leak?.current();
+    return leak === undefined ? this.#present : [...this.#present, leak];
+  }
+
+  /** The steps kept, for recognisers of two metrics. */
+  window(): Window {
+    return { timesMs: this.#timesMs, values: this.#values };
+  }
+
+  save(): WatchState {
+    return {
+      rollup: this.#rollup.save(),
+      timesMs: [...this.#timesMs],
+      values: this.#values.map((v) => (Number.isFinite(v) ? v : null)),
+      cusum: this.#cusum.save(),
+      dueIn: this.#dueIn,
+      leak: this.#leak?.save() ?? null,
+      present: this.#present,
+    };
+  }
+
+  #take(step: number, atMs: number): void {
+    this.#timesMs.push(atMs);
+    this.#values.push(step);
+    if (this.#values.length > MAX_STEPS) {
+      this.#timesMs.shift();
+      this.#values.shift();
+    }
+    this.#dueIn--;
+    if (this.#cusum.learn(step)) this.#dueIn = Math.min(this.#dueIn, LOOK_AFTER_ALARM_STEPS);
+  }
+
+  #look(): readonly Pattern[] {
+    const before = new Set<PatternType>(this.#present.map((p) => p.type));
+    const window = this.window();
+    this.#present = this.#recognisers.flatMap((r) => r.recognise(window) ?? []);
+    return this.#present.filter((p) => !before.has(p.type));
+  }
+}
