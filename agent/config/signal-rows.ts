@@ -13,7 +13,15 @@ import { choice, integer, number, text } from './kinds.ts';
 
 const SCOPES = ['process', 'container', 'host'] as const satisfies readonly ResourceScope[];
 const MEASURES = ['utilization', 'usage', 'limit', 'time'] as const satisfies readonly ResourceMeasure[];
-const ALLOWED_SIGNALS = [...LATENCY_SIGNALS, 'requests', ...LEVEL_SIGNALS, 'tokens', 'resource', 'ignore'].join(', ');
+const ALLOWED_SIGNALS = [
+  ...LATENCY_SIGNALS,
+  'totalTime',
+  'requests',
+  ...LEVEL_SIGNALS,
+  'tokens',
+  'resource',
+  'ignore',
+].join(', ');
 const signal = { description: 'What the metric means.', allowed: `one of ${ALLOWED_SIGNALS}` };
 
 const row = {
@@ -42,27 +50,44 @@ const outcome = z
   })
   .exactOptional();
 
+const unit = z
+  .string()
+  .refine((unit) => msPerUnit(unit) !== undefined)
+  .meta({
+    description: 'Unit of the values where the series names none.',
+    allowed: 'a UCUM time unit: s, ms, us, ns',
+  });
+
 export const signalRow = z
   .discriminatedUnion('signal', [
     z.strictObject({
       ...row,
       signal: z.enum(LATENCY_SIGNALS).meta(signal),
-      unit: z
-        .string()
-        .refine((unit) => msPerUnit(unit) !== undefined)
-        .meta({
-          description: 'Unit of the values where the series names none.',
-          allowed: 'a UCUM time unit: s, ms, us, ns',
-        }),
+      unit,
       outcome,
     }),
-    z.strictObject({ ...row, signal: z.literal('requests').meta(signal), outcome }),
+    z.strictObject({
+      ...row,
+      signal: z.literal('totalTime').meta(signal),
+      of: choice(
+        'What the counted time adds up; its mean needs a counter of the same rank that `times` a total.',
+        LATENCY_SIGNALS,
+      ),
+      unit,
+    }),
+    z.strictObject({
+      ...row,
+      signal: z.literal('requests').meta(signal),
+      outcome,
+      times: choice('Which metric of the same rank tells how long these took.', ['histogram', 'total']).exactOptional(),
+    }),
     z.strictObject({ ...row, signal: z.enum(LEVEL_SIGNALS).meta(signal), scale }),
     z.strictObject({
       ...row,
       signal: z.literal('tokens').meta(signal),
       direction: choice('Of the tokens.', ['input', 'output']),
       scale,
+      times: choice('Which metric of the same rank tells how long these took.', ['total']).exactOptional(),
     }),
     z.strictObject({
       ...row,

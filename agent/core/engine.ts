@@ -3,7 +3,7 @@ import type { PerformanceProfile } from './profile/performance_profile.ts';
 import { ProfileStore } from './profile.ts';
 import { type Increment, SeriesStore, type SeriesStoreCounts } from './series/store.ts';
 import type { EngineSettings } from './settings.ts';
-import { DEFAULT_MAPPINGS, Precedence, requestsRank, SignalMapper, type SignalMapping } from './signals.ts';
+import { DEFAULT_MAPPINGS, isTuned, Precedence, SignalMapper, type SignalMapping, tunedRank } from './signals.ts';
 import { configurationStrategy } from './tune/configuration.ts';
 import { Random, type RandomState } from './tune/random.ts';
 import { EMPTY_STANDING, type Standing } from './tune/standing.ts';
@@ -193,12 +193,12 @@ class SteppedEngine implements Engine {
       if (increment === undefined) continue;
       const component = this.#signals.componentOf(increment.series);
       this.#profiles.observe(component, role, increment, nowMs);
-      if (component === undefined || (role.signal !== 'responseTime' && role.signal !== 'requests')) continue;
+      if (component === undefined || !isTuned(role)) continue;
       const tuner = this.#tuners.get(component);
       const source = this.#sources.get(component);
       if (tuner === undefined || source === undefined) continue;
       // A source that has nothing to say must not keep one out that has.
-      const offer = source.offer(requestsRank(role), nowMs, isActive(increment));
+      const offer = source.offer(tunedRank(role), nowMs, isActive(increment));
       if (offer === 'skip') continue;
       if (offer === 'replaced') tuner.restartWindow(nowMs);
       tuner.observe(role, increment);

@@ -60,8 +60,9 @@ const DEGRADED_FROM = 0.5;
 export function healthOf(profile: PerformanceProfile, thresholds: HealthThresholds): Health {
   const { metrics, resources } = profile;
   const { cpu, memory, gpu } = resources;
+  const p95 = metrics.responseTime?.p95;
   const measured: readonly (readonly [HealthPart, number | undefined])[] = [
-    ['responseTime', metrics.responseTime && responseTimeScore(metrics.responseTime.p95, thresholds)],
+    ['responseTime', p95 === undefined ? undefined : responseTimeScore(p95, thresholds)],
     ['reliability', metrics.errorRate === undefined ? undefined : reliabilityScore(metrics.errorRate, thresholds)],
     ['cpu', resourceScore(cpu?.utilizationRatio, thresholds.resourcePercent.cpu)],
     ['memory', resourceScore(memory?.utilizationRatio, thresholds.resourcePercent.memory)],

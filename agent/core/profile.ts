@@ -1,7 +1,8 @@
-import { LatencyWindow } from './profile/latency_window.ts';
+import { type LatencyMetrics, LatencyWindow } from './profile/latency_window.ts';
 import { LevelWindow } from './profile/level_window.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
 import { type Limits, type ResourceUsage, ResourceWindow } from './profile/resource_window.ts';
+import { TotalsWindow } from './profile/totals_window.ts';
 import { TrafficWindow } from './profile/traffic_window.ts';
 import { Distribution } from './series/distribution.ts';
 import type { GaugeIncrement, HistogramIncrement, Increment } from './series/store.ts';
@@ -46,6 +47,8 @@ export class ComponentProfile {
   readonly #traffic: TrafficWindow;
   readonly #tokens: { readonly input: TrafficWindow; readonly output: TrafficWindow };
   readonly #latencies = new Map<LatencySignal, LatencyWindow>();
+  /** By rank: counters of time and counters of what it was spent on, which belong together. */
+  readonly #totals = new Map<number, TotalsWindow>();
   readonly #levels = new Map<LevelSignal, LevelWindow>();
   readonly #resources = new Map<Resource, ResourceWindow>();
   readonly #precedence = new Map<string, Precedence>();
@@ -98,7 +101,8 @@ export class ComponentProfile {
   /** `host`: profile of the machine, for its limits and its GPUs. */
   snapshot(nowMs: number, host?: ComponentProfile): PerformanceProfile {
     const { throughput, reliability, measuredAtMs } = this.#traffic.metrics(nowMs);
-    const latency = (signal: LatencySignal) => this.#latencies.get(signal)?.metrics(nowMs);
+    const latency = (signal: LatencySignal) =>
+      this.#latencies.get(signal)?.metrics(nowMs) ?? this.#meanFromTotals(signal, nowMs);
     const level = (signal: LevelSignal) => this.#levels.get(signal)?.metrics(nowMs);
     return {
       component: this.component,
@@ -153,9 +157,20 @@ export class ComponentProfile {
       case 'queueTime':
         if (increment.kind !== 'histogram' || role.outcome === 'error') return true;
         return this.#latency(role.signal, role.rank, role.msPerUnit, increment, nowMs);
-      case 'requests':
+      case 'totalTime': {
         if (increment.kind !== 'sum') return true;
-        return this.#finished(role, increment.delta, increment, nowMs);
+        const { delta, startMs, endMs } = increment;
+        return this.#total(role.rank).spend(role.of, delta * role.msPerUnit, startMs, endMs, nowMs);
+      }
+      case 'requests': {
+        if (increment.kind !== 'sum') return true;
+        const { delta, startMs, endMs } = increment;
+        // Failures are neither timed nor in the mean.
+        if (role.times === 'total' && role.outcome === 'ok') {
+          this.#total(role.rank).count('requests', delta, startMs, endMs, nowMs);
+        }
+        return this.#finished(role, delta, increment, nowMs);
+      }
       case 'queueDepth':
       case 'inFlight':
       case 'cacheUsage':
@@ -164,7 +179,12 @@ export class ComponentProfile {
         const tokens = increment.kind === 'sum' ? increment.delta : increment.kind === 'histogram' ? increment.sum : 0;
         const window = this.#tokens[role.direction];
         const signal = `tokens ${role.direction}`;
-        if (tokens === undefined || !this.#isBest(signal, role.rank, window, nowMs, tokens > 0)) return true;
+        if (tokens === undefined) return true;
+        if (role.times === 'total' && role.direction === 'output') {
+          const { startMs, endMs } = increment;
+          this.#total(role.rank).count('outputTokens', tokens * role.scale, startMs, endMs, nowMs);
+        }
+        if (!this.#isBest(signal, role.rank, window, nowMs, tokens > 0)) return true;
         return window.add('ok', tokens * role.scale, increment.startMs, increment.endMs, nowMs);
       }
       case 'resource':
@@ -194,9 +214,25 @@ export class ComponentProfile {
   }
 
   #level(signal: LevelSignal, rank: number, scale: number, increment: GaugeIncrement, nowMs: number): boolean {
-    const window = entry(this.#levels, signal, () => new LevelWindow(...this.#size, 'sum'));
+    // Queues of several engines add up; shares of their caches do not.
+    const isShare = signal === 'cacheUsage';
+    const window = entry(this.#levels, signal, () => new LevelWindow(...this.#size, isShare ? 'device_mean' : 'sum'));
     if (!this.#isBest(signal, rank, window, nowMs, true)) return true;
-    return window.set(increment.series, increment.value * scale, '', increment.endMs, nowMs);
+    const device = isShare ? String(increment.series.id) : '';
+    return window.set(increment.series, increment.value * scale, device, increment.endMs, nowMs);
+  }
+
+  #total(rank: number): TotalsWindow {
+    return entry(this.#totals, rank, () => new TotalsWindow(...this.#size));
+  }
+
+  #meanFromTotals(signal: LatencySignal, nowMs: number): LatencyMetrics | undefined {
+    const ranks = [...this.#totals.keys()].sort((a, b) => a - b);
+    for (const rank of ranks) {
+      const metrics = this.#totals.get(rank)?.metrics(signal, nowMs);
+      if (metrics !== undefined) return metrics;
+    }
+    return undefined;
   }
 
   /** Whether a source of this rank counts; when a better one has just come, what the one before it said is dropped. */

@@ -1,11 +1,13 @@
 /**
- * What a series means. A standard exporter needs no configuration: the table at the end knows the OpenTelemetry names,
- * and a configuration puts its own rows in front of it.
+ * What a series means. A standard exporter needs no configuration: the tables in `mappings/` know the OpenTelemetry
+ * names and those of the usual AI servers, and a configuration puts its own rows in front of them.
  *
  * One component often reports the same thing several times (`gen_ai.server.request.duration` and
  * `http.server.request.duration` time the same request). Each row has a rank; of the ranks present for a signal only
  * the lowest counts (`Precedence`), so that nothing is counted twice.
  */
+import { AI_SERVER_MAPPINGS } from './mappings/ai_servers.ts';
+import { OPENTELEMETRY_MAPPINGS } from './mappings/opentelemetry.ts';
 import type { Series } from './model.ts';
 import { type Outcome, outcomeOf, attributeText as text } from './outcome.ts';
 
@@ -34,10 +36,25 @@ export interface LatencyRole extends RoleBase {
   readonly msPerUnit: number;
   readonly outcome: Outcome;
 }
+/**
+ * Monotonic counter of time spent, such as Triton's microseconds. Divided by what a counter of the same rank says that it
+ * was spent on (`times: 'total'`: requests, or output tokens for `timePerOutputToken`) it is their mean.
+ */
+export interface TotalTimeRole extends RoleBase {
+  readonly signal: 'totalTime';
+  readonly of: LatencySignal;
+  readonly msPerUnit: number;
+}
+/**
+ * Which metric of the same rank tells how long the things took that a counter counts. `histogram`: then the counter is
+ * believed for the number of requests, because it tells outcomes and the histogram does not. `total`: a `totalTime`.
+ */
+export type TimedBy = 'histogram' | 'total';
 /** Monotonic counter of finished requests. */
 export interface RequestsRole extends RoleBase {
   readonly signal: 'requests';
   readonly outcome: Outcome;
+  readonly times?: TimedBy;
 }
 /** Something that stands at a level: gauge or up-down counter. `value · scale` is a count, or a ratio for caches. */
 export interface LevelRole extends RoleBase {
@@ -49,6 +66,7 @@ export interface TokensRole extends RoleBase {
   readonly signal: 'tokens';
   readonly direction: 'input' | 'output';
   readonly scale: number;
+  readonly times?: 'total';
 }
 /** `value · scale` is in the unit of `measure`. */
 export interface ResourceRole extends RoleBase {
@@ -60,7 +78,9 @@ export interface ResourceRole extends RoleBase {
   /** CPU or GPU that the point speaks of, empty when it speaks of all. Values add up; utilisations of several devices average. */
   readonly device: string;
 }
-export type SignalRole = LatencyRole | RequestsRole | LevelRole | TokensRole | ResourceRole;
+export type SignalRole = LatencyRole | TotalTimeRole | RequestsRole | LevelRole | TokensRole | ResourceRole;
+/** What the tuner measures a setting by: response times, and how many requests finished how. */
+export type TunedRole = (LatencyRole & { readonly signal: 'responseTime' }) | TotalTimeRole | RequestsRole;
 
 /**
  * Instrumentation scope of the agent's own host sampler. It and the process's SDK may report the same use of the same
@@ -92,9 +112,15 @@ export type SignalMapping = MappingBase &
         readonly unit: string;
         readonly outcome?: OutcomeRule;
       }
-    | { readonly signal: 'requests'; readonly outcome?: OutcomeRule }
+    | { readonly signal: 'totalTime'; readonly of: LatencySignal; readonly unit: string }
+    | { readonly signal: 'requests'; readonly outcome?: OutcomeRule; readonly times?: TimedBy }
     | { readonly signal: LevelSignal; readonly scale?: number }
-    | { readonly signal: 'tokens'; readonly direction: 'input' | 'output'; readonly scale?: number }
+    | {
+        readonly signal: 'tokens';
+        readonly direction: 'input' | 'output';
+        readonly scale?: number;
+        readonly times?: 'total';
+      }
     | {
         readonly signal: 'resource';
         readonly resource: Resource;
@@ -186,9 +212,24 @@ export class Precedence {
   }
 }
 
-/** A counter of requests counts only where no histogram of their durations does: it ranks after all of them. */
+/** Counters count only where no histogram of durations does, which tells more: they rank after all of them. */
+const AFTER_HISTOGRAMS = 1_000;
+
+/** Of the sources that a setting can be measured by. Metrics of one rank belong together and are taken together. */
+export function tunedRank(role: TunedRole): number {
+  const isBesideHistogram = role.signal === 'requests' && role.times === 'histogram';
+  return role.signal === 'responseTime' || isBesideHistogram ? role.rank : role.rank + AFTER_HISTOGRAMS;
+}
+
+/** Of the sources that count finished requests: a counter that knows outcomes before the histogram beside it. */
 export function requestsRank(role: LatencyRole | RequestsRole): number {
-  return role.signal === 'requests' ? role.rank + 1_000 : role.rank;
+  if (role.signal !== 'requests') return role.rank;
+  return role.times === 'histogram' ? role.rank - 0.25 : role.rank + AFTER_HISTOGRAMS;
+}
+
+export function isTuned(role: SignalRole): role is TunedRole {
+  if (role.signal === 'totalTime') return role.of === 'responseTime';
+  return role.signal === 'responseTime' || role.signal === 'requests';
 }
 
 /** UCUM first, then what exporters write instead. */
@@ -224,10 +265,17 @@ function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined
       const outcome = applyRule(mapping.outcome ?? 'standard', series);
       return { ...base, signal: mapping.signal, msPerUnit: scale, outcome };
     }
-    case 'requests':
-      return isCounter
-        ? { ...base, signal: 'requests', outcome: applyRule(mapping.outcome ?? 'standard', series) }
+    case 'totalTime': {
+      const scale = msPerUnit(series.unit) ?? msPerUnit(mapping.unit);
+      return isCounter && scale !== undefined
+        ? { ...base, signal: 'totalTime', of: mapping.of, msPerUnit: scale }
         : undefined;
+    }
+    case 'requests': {
+      if (!isCounter) return undefined;
+      const outcome = applyRule(mapping.outcome ?? 'standard', series);
+      return { ...base, signal: 'requests', outcome, ...(mapping.times !== undefined && { times: mapping.times }) };
+    }
     case 'queueDepth':
     case 'inFlight':
     case 'cacheUsage':
@@ -235,9 +283,11 @@ function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined
         ? { ...base, signal: mapping.signal, scale: (mapping.scale ?? 1) * ratioScale(series) }
         : undefined;
     case 'tokens':
-      return isCounter || series.kind === 'histogram'
-        ? { ...base, signal: 'tokens', direction: mapping.direction, scale: mapping.scale ?? 1 }
-        : undefined;
+      if (!isCounter && series.kind !== 'histogram') return undefined;
+      return {
+        ...{ ...base, signal: 'tokens', direction: mapping.direction, scale: mapping.scale ?? 1 },
+        ...(mapping.times !== undefined && { times: mapping.times }),
+      };
     case 'resource': {
       if (mapping.measure === 'time' ? !isCounter : !isLevel) return undefined;
       const seconds = mapping.measure === 'time' ? (msPerUnit(series.unit) ?? 1_000) / 1_000 : 1;
@@ -262,9 +312,14 @@ function byteScale(series: Series): number {
   return BYTES_PER_UNIT.get(series.unit) ?? 1;
 }
 
-function deviceOf(series: Series): string {
-  const { attributes } = series;
-  return text(attributes.get('cpu.logical_number') ?? attributes.get('cpu') ?? attributes.get('hw.id'));
+/** OpenTelemetry names first; then DCGM's, where the parts of one GPU under MIG are devices of their own, and Triton's. */
+const DEVICE_ATTRIBUTES = ['cpu.logical_number', 'cpu', 'hw.id', 'UUID', 'gpu_uuid', 'gpu'] as const;
+
+function deviceOf({ attributes }: Series): string {
+  const name = DEVICE_ATTRIBUTES.find((candidate) => attributes.has(candidate));
+  if (name === undefined) return '';
+  const part = text(attributes.get('GPU_I_ID'));
+  return part === '' ? text(attributes.get(name)) : `${text(attributes.get(name))}/${part}`;
 }
 
 function holds(mapping: SignalMapping, series: Series): boolean {
@@ -277,68 +332,5 @@ function globPattern(glob: string): RegExp {
   return new RegExp(`^${escaped.join('.*')}$`);
 }
 
-/** CPU modes in which a CPU does something; the hostmetrics receiver says `state`, the conventions `cpu.mode`. */
-const BUSY_MODES = ['', 'user', 'nice', 'system', 'kernel', 'interrupt', 'softirq', 'steal'];
-const busy = { 'cpu.mode': BUSY_MODES, state: BUSY_MODES };
-const used = { 'system.memory.state': ['', 'used'], state: ['', 'used'] };
-const anyPoint = {};
-
-function latency(rank: number, metric: string, signal: LatencySignal, unit: string): SignalMapping {
-  return { rank, metric, signal, unit };
-}
-function resource(
-  rank: number,
-  metric: string,
-  resource: Resource,
-  scope: ResourceScope,
-  measure: ResourceMeasure,
-  where: Readonly<Record<string, readonly string[]>>,
-): SignalMapping {
-  return { rank, metric, signal: 'resource', resource, scope, measure, where };
-}
-
-/**
- * OpenTelemetry semantic conventions. Ranks: the model server's own view (10) before HTTP (20), RPC (30) and what the
- * process sees as a client (40); for resources the process (10) before its container (20) before the machine (30), and
- * a finished utilisation before a time that must be turned into one (+1).
- */
-export const DEFAULT_MAPPINGS: readonly SignalMapping[] = [
-  latency(10, 'gen_ai.server.request.duration', 'responseTime', 's'),
-  latency(20, 'http.server.request.duration', 'responseTime', 's'),
-  latency(21, 'http.server.duration', 'responseTime', 'ms'),
-  latency(30, 'rpc.server.call.duration', 'responseTime', 's'),
-  latency(31, 'rpc.server.duration', 'responseTime', 'ms'),
-  latency(40, 'gen_ai.client.operation.duration', 'responseTime', 's'),
-  latency(10, 'gen_ai.server.time_to_first_token', 'timeToFirstToken', 's'),
-  latency(10, 'gen_ai.server.time_per_output_token', 'timePerOutputToken', 's'),
-  { rank: 20, metric: 'http.server.active_requests', signal: 'inFlight' },
-  {
-    ...{ rank: 40, metric: 'gen_ai.client.token.usage', signal: 'tokens', direction: 'output' },
-    where: { 'gen_ai.token.type': ['output', 'completion'] },
-  },
-  {
-    ...{ rank: 40, metric: 'gen_ai.client.token.usage', signal: 'tokens', direction: 'input' },
-    where: { 'gen_ai.token.type': ['input'] },
-  },
-
-  resource(10, 'process.cpu.utilization', 'cpu', 'process', 'utilization', busy),
-  resource(11, 'process.cpu.time', 'cpu', 'process', 'time', busy),
-  resource(20, 'container.cpu.usage', 'cpu', 'container', 'usage', busy),
-  resource(21, 'container.cpu.time', 'cpu', 'container', 'time', busy),
-  resource(20, 'container.cpu.limit', 'cpu', 'container', 'limit', anyPoint),
-  resource(21, 'k8s.container.cpu.limit', 'cpu', 'container', 'limit', anyPoint),
-  resource(30, 'system.cpu.utilization', 'cpu', 'host', 'utilization', busy),
-  resource(30, 'system.cpu.logical.count', 'cpu', 'host', 'limit', anyPoint),
-
-  resource(10, 'process.memory.usage', 'memory', 'process', 'usage', anyPoint),
-  resource(20, 'container.memory.working_set', 'memory', 'container', 'usage', anyPoint),
-  resource(21, 'container.memory.usage', 'memory', 'container', 'usage', anyPoint),
-  resource(20, 'container.memory.limit', 'memory', 'container', 'limit', anyPoint),
-  resource(21, 'k8s.container.memory.limit', 'memory', 'container', 'limit', anyPoint),
-  resource(30, 'system.memory.usage', 'memory', 'host', 'usage', used),
-  resource(30, 'system.memory.limit', 'memory', 'host', 'limit', anyPoint),
-
-  resource(30, 'hw.gpu.utilization', 'gpu', 'host', 'utilization', { 'hw.gpu.task': ['', 'general'] }),
-  resource(30, 'hw.gpu.memory.usage', 'gpuMemory', 'host', 'usage', anyPoint),
-  resource(30, 'hw.gpu.memory.limit', 'gpuMemory', 'host', 'limit', anyPoint),
-];
+/** What is known without any configuration: the OpenTelemetry names, then those of AI servers that serve Prometheus pages. */
+export const DEFAULT_MAPPINGS: readonly SignalMapping[] = [...OPENTELEMETRY_MAPPINGS, ...AI_SERVER_MAPPINGS];

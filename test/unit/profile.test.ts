@@ -436,7 +436,7 @@ it('whatever arrives, every number of a snapshot is finite and every ratio in it
       // NaN and the infinities become null in JSON.
       expect(JSON.stringify(profile)).not.toContain('null');
       const { responseTime, reliability, errorRate, throughput } = profile.metrics;
-      if (responseTime !== undefined) expect(responseTime.p95).toBeLessThanOrEqual(responseTime.p99);
+      if (responseTime !== undefined) expect(responseTime.p95!).toBeLessThanOrEqual(responseTime.p99!);
       for (const ratio of [reliability?.current, reliability?.average, errorRate]) {
         if (ratio !== undefined) expect(ratio).toSatisfy((r: number) => r >= 0 && r <= 1);
       }

@@ -9,10 +9,13 @@ export interface LatencyMetrics {
   readonly current: number;
   /** Mean over the whole window: Σ duration / Σ requests. */
   readonly average: number;
-  /** 95th percentile of all requests in the window, from merged histograms (not a mean of percentiles). */
-  readonly p95: number;
-  /** 99th percentile of all requests in the window. */
-  readonly p99: number;
+  /**
+   * 95th percentile of all requests in the window, from merged histograms (not a mean of percentiles). Absent where only
+   * sums and counts are known: summaries, and servers that have counters alone.
+   */
+  readonly p95?: number;
+  /** 99th percentile of all requests in the window; absent when `p95` is. */
+  readonly p99?: number;
   /** Kendall's τ of the interval means with time, in [−1, 1]; absent below four intervals with requests. */
   readonly trend?: number;
   /** Requests in the window that the figures rest on. */
@@ -79,9 +82,14 @@ export class LatencyWindow {
     const p99 = all.quantile(0.99);
     const means = [...this.#ring.window(nowMs)].filter((slot) => slot.requests > 0).map((s) => s.sumMs / s.requests);
     const current = means.at(-1);
-    if (average === undefined || p95 === undefined || p99 === undefined || current === undefined) return undefined;
+    if (average === undefined || current === undefined) return undefined;
     const trend = kendallTau(means);
-    return { current, average, p95, p99, count: all.count, ...(trend !== undefined && { trend }) };
+    return {
+      ...{ current, average, count: all.count },
+      ...(p95 !== undefined && { p95 }),
+      ...(p99 !== undefined && { p99 }),
+      ...(trend !== undefined && { trend }),
+    };
   }
 
   clear(): void {

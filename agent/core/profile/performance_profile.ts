@@ -9,7 +9,8 @@ import type { ReliabilityMetrics, ThroughputMetrics } from './traffic_window.ts'
  *
  * What was not measured is absent: no 0, no NaN. The document's samples read `profile.metrics.responseTime.average`
  * without asking, and must compile; so whole groups are optional here, where the engine has to ask, every number inside
- * a group that is present was measured (but `trend` and `efficiency`, which need more than one look), and the public
+ * a group that is present was measured (but `trend` and `efficiency`, which need more than one look, and percentiles,
+ * which need more than a sum), and the public
  * type is `Measured<PerformanceProfile>`, in which all is present. A strategy that reads what was not measured does
  * not apply: comparing `undefined` is false, and reading into an absent group is caught where strategies are called.
  */

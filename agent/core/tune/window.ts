@@ -1,6 +1,6 @@
 import type { Distribution } from '../series/distribution.ts';
 import type { Increment } from '../series/store.ts';
-import type { SignalRole } from '../signals.ts';
+import { isTuned, type SignalRole } from '../signals.ts';
 
 /** What one window showed. Latencies are of successful requests; absent where nothing was measured. */
 export interface Measurement {
@@ -38,6 +38,8 @@ export class MeasurementWindow {
   #errors = 0;
   #countedRequests = 0;
   #countedErrors = 0;
+  #counterKnowsOutcomes = false;
+  #totalMs = 0;
   #fromMs = Number.POSITIVE_INFINITY;
   #toMs = Number.NEGATIVE_INFINITY;
 
@@ -50,7 +52,7 @@ export class MeasurementWindow {
   }
 
   observe(role: SignalRole, increment: Increment): void {
-    if (increment.startMs < this.startMs || (role.signal !== 'responseTime' && role.signal !== 'requests')) return;
+    if (increment.startMs < this.startMs || !isTuned(role)) return;
     if (role.signal === 'responseTime' && increment.kind === 'histogram') {
       this.#requests += increment.count;
       if (role.outcome === 'error') this.#errors += increment.count;
@@ -61,6 +63,9 @@ export class MeasurementWindow {
     } else if (role.signal === 'requests' && increment.kind === 'sum') {
       this.#countedRequests += increment.delta;
       if (role.outcome === 'error') this.#countedErrors += increment.delta;
+      if (role.times === 'histogram' && increment.delta > 0) this.#counterKnowsOutcomes = true;
+    } else if (role.signal === 'totalTime' && increment.kind === 'sum') {
+      this.#totalMs += increment.delta * role.msPerUnit;
     } else return;
     if (increment.startMs < this.#fromMs) this.#fromMs = increment.startMs;
     if (increment.endMs > this.#toMs) this.#toMs = increment.endMs;
@@ -77,18 +82,17 @@ export class MeasurementWindow {
   }
 
   get requests(): number {
-    // A duration histogram counts its requests; a counter is believed only where there is none.
-    return this.#requests > 0 ? this.#requests : this.#countedRequests;
+    return this.#isCounted() ? this.#countedRequests : this.#requests;
   }
 
   get errors(): number {
-    return this.#requests > 0 ? this.#errors : this.#countedErrors;
+    return this.#isCounted() ? this.#countedErrors : this.#errors;
   }
 
   measurement(): Measurement {
     const { requests, errors } = this;
     const seconds = (this.#toMs - this.#fromMs) / 1000;
-    const mean = this.#latencies.mean();
+    const mean = this.#latencies.mean() ?? this.#meanFromTotal();
     const p95 = this.#latencies.quantile(0.95);
     return {
       startMs: this.startMs,
@@ -100,5 +104,19 @@ export class MeasurementWindow {
       ...(p95 !== undefined && { latencyMsP95: p95 }),
       ...(seconds > 0 && { requestsPerSecond: requests / seconds }),
     };
+  }
+
+  /**
+   * A duration histogram counts its requests; a counter is believed only where there is none, or where it stands beside
+   * one that does not tell which of them failed.
+   */
+  #isCounted(): boolean {
+    return this.#requests === 0 || this.#counterKnowsOutcomes;
+  }
+
+  /** Of successful requests: only they are timed. */
+  #meanFromTotal(): number | undefined {
+    const served = this.#countedRequests - this.#countedErrors;
+    return this.#totalMs > 0 && served > 0 ? this.#totalMs / served : undefined;
   }
 }
