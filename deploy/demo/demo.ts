@@ -28,6 +28,8 @@ const SETTLE_MS = 500;
 const WINDOW_MS = 1_200;
 /** Four windows and, on average, two and a half changes with their settle time. */
 const BLOCK_MS = 4 * WINDOW_MS + 2.5 * (SETTLE_MS + 100);
+/** Of the whole run. */
+const COMPARISON_SHARE = 0.28;
 const KILL_AND_TABLES_MS = 8_000;
 const APPLIED_WITHIN_MS = 5_000;
 const TOO_SHORT_FOR_A_TRIAL_MS = 25_000;
@@ -89,8 +91,7 @@ progress.say(
 );
 await agent.operator.unfreeze();
 
-const verifyBlocks = Math.max(6, Math.min(12, Math.round((0.25 * minutes * 60_000) / BLOCK_MS)));
-await tune(endMs - KILL_AND_TABLES_MS - verifyBlocks * BLOCK_MS);
+await tune(endMs - KILL_AND_TABLES_MS - COMPARISON_SHARE * (endMs - startMs));
 
 await agent.operator.freeze('the demo compares the default with what was found');
 const tuned = await settled();
@@ -102,15 +103,16 @@ progress.say(
     ? `tuning is over: ${settingText(differences(tuned))} was proven better and is in force`
     : 'tuning is over: nothing was proven better than the default, so the default is in force',
 );
-progress.say(`now ${verifyBlocks} blocks of default and tuned by turns, in random order, latency as the users see it`);
+const blocks = Math.max(6, Math.min(20, Math.floor((endMs - KILL_AND_TABLES_MS - performance.now()) / BLOCK_MS)));
+progress.say(`now ${blocks} blocks of default and tuned by turns, in random order, latency as the users see it`);
 const comparison = await compare(
   baseline,
   tuned,
-  verifyBlocks,
+  blocks,
   {
     put,
     measure: (settleFirst) => load.measure(settleFirst ? SETTLE_MS : 0, WINDOW_MS),
-    onBlock: (block) => progress.live(`compared ${block} of ${verifyBlocks} blocks`),
+    onBlock: (block) => progress.live(`compared ${block} of ${blocks} blocks`),
   },
   randomFrom(seed),
 );
