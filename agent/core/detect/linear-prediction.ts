@@ -2,8 +2,9 @@
  * Intuition: short-range dynamics (ringing, saw teeth, drifts) are predictable from the last few values by a linear
  * rule that learns as it goes; what that rule cannot predict is news.
  *
- * Formula: with u the last 6 values less a slow mean m (ewma, α = .01): r = x − m − w·u,  w ← w + μ·r·u / |u|²,
- * μ = .05. Dividing by |u|² frees the step from the metric's unit. r has the unit of x.
+ * Formula: with u the last 6 values less a slow mean m (ewma, α = .01): r = x − m − w·u,
+ * w ← w + μ·r·u / (|u|² + r²), μ = .05. Dividing frees the step from the metric's unit; r² in the divisor bounds it by
+ * μ/2, so that a spike out of a flat line cannot throw the weights. r has the unit of x.
  *
  * Fails: a large outlier passes through the 6 lags and surprises up to seven times; on white noise it only repeats
  * x − m.
@@ -35,8 +36,9 @@ export const linearPredictionView: View = {
     else {
       let power = 0;
       for (let i = 0; i < ORDER; i++) power += (state[at + LAGS + i]! - level) ** 2;
+      const error = value - predict(state, at);
       if (power > 0) {
-        const gain = (STEP * (value - predict(state, at))) / power;
+        const gain = (STEP * error) / (power + error * error);
         for (let i = 0; i < ORDER; i++) state[at + WEIGHTS + i]! += gain * (state[at + LAGS + i]! - level);
       }
     }

@@ -5,7 +5,7 @@ import { LevelShift } from './level-shift.ts';
 import { MissingData } from './missing-data.ts';
 import { describeQuiet, extendQuiet, type QuietReason, type QuietTime, SETTLE_MS } from './quiet-time.ts';
 import { STANDING_SET } from './standing-set.ts';
-import { SurpriseDetector, type SurpriseState } from './surprise.ts';
+import { isUsable, SurpriseDetector, type SurpriseState } from './surprise.ts';
 
 export interface MonitorSettings {
   readonly policy: AlertPolicy;
@@ -77,7 +77,7 @@ export class SeriesMonitor {
 
   /** Takes the next value. Values that are no number say nothing; values from the past are too late to judge. */
   observe(value: number, atMs: number): readonly Finding[] {
-    if (!Number.isFinite(value) || atMs < this.#missing.lastMs) return [];
+    if (!isUsable(value) || atMs < this.#missing.lastMs) return [];
     const findings: Finding[] = [];
     if (this.#overdue) {
       this.#overdue = false;

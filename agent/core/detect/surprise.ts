@@ -18,6 +18,14 @@ const RESCALE_AT = 1e6;
 const ORDINARY_DECADES = 3;
 const NOTHING: Score = { surprise: 0, channel: '', channelSurprise: 0 };
 
+/** Squares of larger values overflow; no metric has any. */
+const VALUE_MAX = 1e100;
+
+/** Whether a value can be judged: a finite number of a size that a measurement can have. */
+export function isUsable(value: number): boolean {
+  return Math.abs(value) <= VALUE_MAX;
+}
+
 /** What `SurpriseDetector.save` returns. */
 export interface SurpriseState {
   readonly set: string;
@@ -49,7 +57,7 @@ export class SurpriseDetector implements Detector {
   }
 
   score(value: number, atMs: number): Score {
-    if (!Number.isFinite(value)) return NOTHING;
+    if (!isUsable(value)) return NOTHING;
     const { channels } = this.#set;
     const residuals = this.#measure(value, atMs);
     const unit = this.#state[this.#unitAt]!;
@@ -84,7 +92,7 @@ export class SurpriseDetector implements Detector {
   }
 
   learn(value: number, atMs: number): void {
-    if (!Number.isFinite(value)) return;
+    if (!isUsable(value)) return;
     const { channels, views, slots } = this.#set;
     const residuals = this.#measure(value, atMs);
     const unit = this.#state[this.#unitAt]!;

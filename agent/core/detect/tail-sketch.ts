@@ -35,7 +35,10 @@ const SLOPE_MIN = 0.3;
 const SLOPE_MAX = 3;
 /** The slope is that of the tail's last this many points. */
 const SLOPE_POINTS = 10;
-/** Below any bin of a positive double (2^−1074 is bin −4296). */
+/** Sizes are held to 2^±600: beyond lies no measurement, and ratios overflow. */
+const OCTAVES_MAX = 600;
+const SIZE_MIN = 2 ** -OCTAVES_MAX;
+/** Below any bin. */
 const NO_BIN = -10_000;
 
 /**
@@ -49,10 +52,10 @@ export function emptySketch(sketch: Float32Array, at: number): void {
 
 /** Surprise in decades of a residual of `size` ≥ 0, when all points weigh `total` and a new one weighs `unit`. */
 export function sketchSurprise(sketch: Float32Array, at: number, size: number, total: number, unit: number): number {
-  if (size === 0) return 0;
+  if (size < SIZE_MIN) return 0;
   const points = total / unit + 1;
   const top = sketch[at + SKETCH_BINS]!;
-  const position = BINS_PER_OCTAVE * Math.log2(size);
+  const position = binPosition(size);
   const bin = Math.floor(position);
   if (bin > top) {
     const record = decades(points, 0);
@@ -83,12 +86,13 @@ export function sketchSize(sketch: Float32Array, at: number, surprise: number, t
     surviving += sketch[at + i]!;
     if (decades(points, surviving / unit) < surprise) return 2 ** ((top + 1 - (SKETCH_BINS - 1 - i)) / BINS_PER_OCTAVE);
   }
-  return 2 ** ((top - SKETCH_BINS + 1) / BINS_PER_OCTAVE);
+  // Even the lowest counter's sizes are that surprising, and it holds everything down to zero.
+  return 0;
 }
 
 export function addToSketch(sketch: Float32Array, at: number, size: number, unit: number): void {
-  if (size === 0) return;
-  const bin = Math.floor(BINS_PER_OCTAVE * Math.log2(size));
+  if (size < SIZE_MIN) return;
+  const bin = Math.floor(binPosition(size));
   const top = sketch[at + SKETCH_BINS]!;
   if (bin > top) raise(sketch, at, top === NO_BIN ? SKETCH_BINS : bin - top, bin);
   const index = Math.max(0, bin - sketch[at + SKETCH_BINS]! + SKETCH_BINS - 1);
@@ -98,6 +102,10 @@ export function addToSketch(sketch: Float32Array, at: number, size: number, unit
 /** Converts all weights to a new unit. */
 export function rescaleSketch(sketch: Float32Array, at: number, factor: number): void {
   for (let i = at; i < at + SKETCH_BINS; i++) sketch[i]! *= factor;
+}
+
+function binPosition(size: number): number {
+  return BINS_PER_OCTAVE * Math.min(OCTAVES_MAX, Math.log2(size));
 }
 
 function decades(points: number, surviving: number): number {

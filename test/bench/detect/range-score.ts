@@ -106,6 +106,7 @@ function prArea(
   let truth = 0;
   let area = 0;
   let recallBefore = 0;
+  let thresholdAt = 0;
   const every = Math.max(1, Math.floor(n / thresholds));
   for (let i = 0; i < n; i++) {
     const row = order[i]!;
@@ -117,7 +118,8 @@ function prArea(
     }
     // A threshold takes all rows of equal score at once.
     const ties = i + 1 < n && scores[order[i + 1]!] === scores[row];
-    if (ties || (i % every !== 0 && i + 1 < n)) continue;
+    if (ties || (i < thresholdAt && i + 1 < n)) continue;
+    thresholdAt = i + every;
     const recall = Math.min(1, truth / positives) * (touchedRanges / real.length);
     area += Math.max(0, recall - recallBefore) * (truth / (i + 1));
     recallBefore = Math.max(recallBefore, recall);

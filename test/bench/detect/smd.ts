@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { AlertStage } from '../../../agent/core/detect/alert.ts';
+import { SeriesMonitor } from '../../../agent/core/detect/monitor.ts';
 import { STANDING_SET } from '../../../agent/core/detect/standing-set.ts';
 import { SurpriseDetector } from '../../../agent/core/detect/surprise.ts';
 import { Cost, meanAndSpread, round } from './alarms.ts';
@@ -72,7 +73,7 @@ export function benchSmd(dir: string, options: SmdOptions): { report: object; sc
     falseAlertsPerSeriesAndDay: meanAndSpread(results.map((one) => one.falseAlertsPerSeriesAndDay)),
     machines: results,
     microsPerPoint: cost.microsPerPoint(points),
-    stateBytesPerSeries: new SurpriseDetector(STANDING_SET).stateBytes + AlertStage.stateBytes,
+    stateBytesPerSeries: new SeriesMonitor('').stateBytes,
   };
   return { report, scored };
 }

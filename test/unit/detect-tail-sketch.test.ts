@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  addToSketch,
+  emptySketch,
+  rescaleSketch,
+  SKETCH_SLOTS,
+  sketchSize,
+  sketchSurprise,
+} from '../../agent/core/detect/tail-sketch.ts';
+
+function sketchOf(sizes: readonly number[]): Float32Array {
+  const sketch = new Float32Array(SKETCH_SLOTS);
+  emptySketch(sketch, 0);
+  for (const size of sizes) addToSketch(sketch, 0, size, 1);
+  return sketch;
+}
+
+describe('tail sketch', () => {
+  test("the head comment's example: 10 of 1000 points as large is one in a hundred", () => {
+    const sketch = sketchOf([...Array(990).fill(1), ...Array(10).fill(4)]);
+    expect(sketchSurprise(sketch, 0, 4, 1000, 1)).toBeCloseTo(Math.log10(1001 / 10.5) - 0.3 * Math.log10(1.001), 5);
+  });
+
+  test('bins are absolute: the same history in another order says the same', () => {
+    const sizes = [0.001, 5, 3, 0.2, 700, 12, 0.04, 6000];
+    expect(sketchOf(sizes)).toEqual(sketchOf([...sizes].sort((a, b) => a - b)));
+  });
+
+  test('never seen: surprise grows without end, but slower than the tail is straight', () => {
+    const sketch = sketchOf(Array.from({ length: 1000 }, (_, i) => 1 + (i % 16) / 8));
+    const at = (size: number) => sketchSurprise(sketch, 0, size, 1000, 1);
+    const steps = [8, 16, 32, 64].map((size, i, all) => at(size) - (i === 0 ? 0 : at(all[i - 1]!)));
+    expect(steps.every((step) => step > 0)).toBe(true);
+    expect(steps[3]!).toBeLessThan(steps[2]!);
+  });
+
+  test('weights in another unit mean the same', () => {
+    const sketch = sketchOf([1, 2, 2, 3, 9]);
+    const before = sketchSurprise(sketch, 0, 3, 5, 1);
+    rescaleSketch(sketch, 0, 0.25);
+    expect(sketchSurprise(sketch, 0, 3, 1.25, 0.25)).toBeCloseTo(before, 5);
+  });
+
+  test('larger is never less surprising, and a size gives back its surprise', () => {
+    const sizes = fc.array(fc.double({ min: 1e-6, max: 1e9, noNaN: true }), { minLength: 5, maxLength: 300 });
+    fc.assert(
+      fc.property(sizes, fc.double({ min: 1e-6, max: 1e12, noNaN: true }), (history, size) => {
+        const sketch = sketchOf(history);
+        const surprise = sketchSurprise(sketch, 0, size, history.length, 1);
+        expect(sketchSurprise(sketch, 0, size * 1.5, history.length, 1)).toBeGreaterThanOrEqual(surprise);
+        const edge = sketchSize(sketch, 0, surprise, history.length, 1);
+        expect(edge).toBeLessThanOrEqual(size * (1 + 1e-6));
+      }),
+    );
+  });
+
+  test('a size of zero is no surprise and is not counted', () => {
+    const sketch = sketchOf([0, 0]);
+    expect(sketch).toEqual(sketchOf([]));
+    expect(sketchSurprise(sketch, 0, 0, 2, 1)).toBe(0);
+  });
+});
