@@ -7,7 +7,7 @@ import type { Faults, Scenario } from './scenario.ts';
 import { runChecked } from './trial_run.ts';
 
 const DAY_MS = 86_400_000;
-const SEEDS = 5;
+const SEEDS = 3;
 
 const quiet: Faults = {
   telemetry: { delayMs: [1, 50], loss: 0, duplicate: 0, reorder: 0 },
@@ -42,7 +42,7 @@ describe('every invariant holds under', () => {
         const simCase: SimCase = { scenario: 'p10-lossy', seed, runMs: DAY_MS, eager: true };
         const options = caseOptions(simCase);
         const scenario: Scenario = { ...options.scenario, faults: { ...quiet, ...faults } };
-        const run = runChecked({ ...options, scenario, createEngine: realEngine });
+        const run = runChecked({ ...options, scenario, createEngine: realEngine, compareEveryTicks: 3 });
         expect(run.violations, `${name}, seed ${seed}`).toEqual([]);
         expect(run.trials, `trials under ${name}, seed ${seed}`).toBeGreaterThan(0);
       }

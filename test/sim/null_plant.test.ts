@@ -19,7 +19,7 @@ test('at most 5 % of 200 runs on a null plant ever promote anything', { timeout:
   let proofs = 0;
   for (let seed = 0; seed < SEEDS; seed++) {
     const options = caseOptions(caseOf(seed));
-    const run = runChecked({ ...options, createEngine: realEngine, oracle, compareEveryTicks: 5 });
+    const run = runChecked({ ...options, createEngine: realEngine, oracle, compareEveryTicks: 10 });
     expect(run.violations, `violations of seed ${seed}`).toEqual([]);
     trials += run.trials;
     proofs += run.result.decisions.filter(({ evidence }) => (evidence?.blocks.length ?? 0) > 0).length;

@@ -6,7 +6,7 @@ import { caseOptions, type SimCase } from './regression.ts';
 import { runCheckedAsync } from './trial_run.ts';
 
 const DAY_MS = 86_400_000;
-const SEEDS = 8;
+const SEEDS = 5;
 
 /**
  * The engine that ships against the client that ships, with everything between them in virtual time. The other simulations use a
@@ -16,7 +16,12 @@ describe('engine and client library together, two days of everything that can go
   for (let seed = 0; seed < SEEDS; seed++) {
     test(`seed ${seed}`, async () => {
       const simCase: SimCase = { scenario: 'p10-lossy', seed, runMs: 2 * DAY_MS, eager: true };
-      const options = { ...caseOptions(simCase), createEngine: realEngine, newClient: realClient };
+      const options = {
+        ...caseOptions(simCase),
+        createEngine: realEngine,
+        newClient: realClient,
+        compareEveryTicks: 3,
+      };
       const run = await runCheckedAsync(options);
       expectClean({ ...simCase, client: 'real' }, run);
       expect(run.trials).toBeGreaterThan(5);

@@ -27,7 +27,7 @@ describe('seven days of a bad network, a dying process and a killed agent', () =
     test(`seeds ${first} to ${first + SEEDS_PER_TEST - 1}`, { timeout: 600_000 }, () => {
       for (let seed = first; seed < first + SEEDS_PER_TEST; seed++) {
         const simCase = caseOf(seed);
-        const run = runChecked({ ...caseOptions(simCase), createEngine: realEngine, oracle, compareEveryTicks: 5 });
+        const run = runChecked({ ...caseOptions(simCase), createEngine: realEngine, oracle, compareEveryTicks: 10 });
         expectClean(simCase, run);
         // A run in which nothing happened would prove nothing.
         expect(run.trials, `trials of seed ${seed}`).toBeGreaterThan(3);

@@ -1,5 +1,4 @@
-import type { AttributeValue, SampleBatch, Series, Temporality } from '../../agent/core/model.ts';
-import { SampleBatchBuilder } from '../../agent/core/series/batch.ts';
+import type { AttributeValue, HistogramPoint, SampleBatch, Series, Temporality } from '../../agent/core/model.ts';
 import { type Recorder, resetRecorder } from './plant/plant.ts';
 
 /**
@@ -58,23 +57,52 @@ export class Exporter {
 
   /** Reads the recorder and, for delta, empties it. */
   collect(recorder: Recorder, nowMs: number): SampleBatch {
-    const builder = new SampleBatchBuilder(3);
+    const rows: Row[] = [];
     const startMs = this.#isDelta ? this.#lastMs : this.#processStartMs;
     const { bounds } = recorder;
     if (recorder.count > 0 || !this.#isDelta) {
-      const counts = recorder.counts.slice();
-      builder.histogramOverMs(this.#ok, startMs, nowMs, { count: recorder.count, sum: recorder.sumS, bounds, counts });
+      const point = { count: recorder.count, sum: recorder.sumS, bounds, counts: recorder.counts.slice() };
+      rows.push({ series: this.#ok, startMs, value: 0, point });
     }
     // An SDK makes a series when it first records to it.
     this.#failedBefore ||= recorder.errorCount > 0;
     if (recorder.errorCount > 0 || (this.#failedBefore && !this.#isDelta)) {
       const counts = recorder.errorCounts.slice();
       const point = { count: recorder.errorCount, sum: recorder.errorSumS, bounds, counts };
-      builder.histogramOverMs(this.#failed, startMs, nowMs, point);
+      rows.push({ series: this.#failed, startMs, value: 0, point });
     }
-    if (recorder.memoryBytes > 0) builder.gaugeAtMs(this.#memory, nowMs, recorder.memoryBytes);
+    if (recorder.memoryBytes > 0) {
+      rows.push({ series: this.#memory, startMs: 0, value: recorder.memoryBytes, point: undefined });
+    }
     if (this.#isDelta) resetRecorder(recorder);
     this.#lastMs = nowMs;
-    return builder.build();
+    return batchOf(rows, nowMs);
   }
+}
+
+interface Row {
+  readonly series: Series;
+  /** 0: none, as for gauges. */
+  readonly startMs: number;
+  readonly value: number;
+  readonly point: HistogramPoint | undefined;
+}
+
+/** Plain arrays: for three rows the builder's typed columns would cost more than everything else in an export. */
+function batchOf(rows: readonly Row[], timeMs: number): SampleBatch {
+  return {
+    size: rows.length,
+    series: rows.map((row) => row.series),
+    startMs: rows.map((row) => Math.floor(row.startMs)),
+    startSubMsNs: rows.map((row) => subMsNs(row.startMs)),
+    timeMs: rows.map(() => Math.floor(timeMs)),
+    timeSubMsNs: rows.map(() => subMsNs(timeMs)),
+    value: rows.map((row) => row.value),
+    histogram: rows.map((row) => row.point),
+    flags: rows.map(() => 0),
+  };
+}
+
+function subMsNs(instantMs: number): number {
+  return Math.min(999_999, Math.round((instantMs - Math.floor(instantMs)) * 1e6));
 }
