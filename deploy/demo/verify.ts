@@ -4,7 +4,7 @@
  */
 import type { Setting } from '../../agent/core/model.ts';
 import type { Measurement } from './load.ts';
-import { type Interval, type LatencySummary, logObjective, studentInterval, summarise } from './statistics.ts';
+import { type Interval, type LatencySummary, logObjective, signedRankInterval, summarise } from './statistics.ts';
 
 export interface Arm extends LatencySummary {
   readonly setting: Setting;
@@ -53,7 +53,7 @@ export async function compare(
     trier.onBlock(block);
   }
   await trier.put(tuned);
-  const { estimate, low, high } = studentInterval(differences);
+  const { estimate, low, high } = signedRankInterval(differences);
   return {
     baseline: armOf(arms.A.setting, arms.A.windows),
     tuned: armOf(arms.B.setting, arms.B.windows),

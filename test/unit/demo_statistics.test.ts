@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomFrom } from '../../deploy/demo/arrivals.ts';
-import { logObjective, studentInterval, summarise } from '../../deploy/demo/statistics.ts';
+import { criticalRankSum, logObjective, signedRankInterval, summarise } from '../../deploy/demo/statistics.ts';
 import { compare, type Trier } from '../../deploy/demo/verify.ts';
 
 describe('summarise', () => {
@@ -24,29 +24,36 @@ describe('the objective', () => {
   });
 });
 
-describe('the t interval', () => {
-  it('is that of the textbook', () => {
-    // Student's own sleep data: mean 1.58, s 1.23, n 10, t(9) 2.262.
-    const { estimate, low, high } = studentInterval([1.2, 2.4, 1.3, 1.3, 0, 1, 1.8, 0.8, 4.6, 1.4]);
-    expect(estimate).toBeCloseTo(1.58, 10);
-    expect(low).toBeCloseTo(0.7, 2);
-    expect(high).toBeCloseTo(2.46, 2);
+describe('the signed-rank interval', () => {
+  it('has the critical values of the textbook', () => {
+    expect([5, 6, 8, 10, 12, 20].map(criticalRankSum)).toEqual([-1, 0, 3, 8, 13, 52]);
   });
 
-  it('covers the truth in 95 of 100 cases', () => {
+  it('is from the smallest to the largest of six values', () => {
+    expect(signedRankInterval([4, 1, 9, 2, 3, 7])).toEqual({ estimate: 4, low: 1, high: 9 });
+  });
+
+  it('hardly moves for one wild value among twelve', () => {
+    const calm = [-1.1, -0.96, -1.04, -0.9, -1, -1.05, -0.95, -1.02, -0.98, -1.03, -0.97, -1.01];
+    const { estimate, high } = signedRankInterval(calm.with(3, 25));
+    expect(estimate).toBeCloseTo(-1, 1);
+    expect(high).toBeLessThan(-0.9);
+  });
+
+  it('covers the truth in 95 of 100 cases, however heavy the tails', () => {
     const random = randomFrom(11);
-    const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+    const cauchy = (): number => Math.tan(Math.PI * (random() - 0.5));
     let covered = 0;
     for (let i = 0; i < 2_000; i++) {
-      const { low, high } = studentInterval(Array.from({ length: 8 }, normal));
+      const { low, high } = signedRankInterval(Array.from({ length: 10 }, cauchy));
       if (low < 0 && high > 0) covered++;
     }
-    // Five standard deviations of a binomial around 1,900.
-    expect(Math.abs(covered - 1_900)).toBeLessThan(49);
+    // 1,902 expected at n = 10; five standard deviations of a binomial either way.
+    expect(Math.abs(covered - 1_902)).toBeLessThan(48);
   });
 
-  it('needs two values', () => {
-    expect(() => studentInterval([1])).toThrow(/two values/);
+  it('needs six values', () => {
+    expect(() => signedRankInterval([1, 2, 3, 4, 5])).toThrow(/six values/);
   });
 });
 
