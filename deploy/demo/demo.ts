@@ -189,7 +189,8 @@ async function tune(untilMs: number): Promise<void> {
     const state = await agent.operator.state();
     const trial = state?.openTrial;
     const doing = trial === undefined ? 'between trials' : `trial ${trial.trialId}, ${trial.blocks} blocks`;
-    if (state !== undefined) progress.live(`${traffic} · ${doing} · ${settingText(desiredSetting(state))}`);
+    if (state !== undefined && traffic !== '')
+      progress.live(`${traffic} · ${doing} · ${settingText(desiredSetting(state))}`);
     const leftMs = untilMs - performance.now();
     if (leftMs <= 0 || (leftMs < TOO_SHORT_FOR_A_TRIAL_MS && trial === undefined)) break;
     await sleep(1_000);
