@@ -116,8 +116,8 @@ export interface Series {
   readonly id: number;
   readonly name: string;
   readonly unit: string;
-  readonly kind: 'gauge' | 'sum' | 'histogram';
-  /** Gauges have none. */
+  readonly kind: 'gauge' | 'sum' | 'histogram' | 'exponential_histogram' | 'summary';
+  /** Gauges have none; summaries are cumulative by their nature. */
   readonly temporality?: Temporality;
   readonly monotonic: boolean;
   readonly scope: string;
@@ -134,6 +134,33 @@ export interface HistogramPoint {
   /** Strictly increasing, upper-inclusive. Interned where possible, so that equal bounds are the same array. */
   readonly bounds: readonly number[];
   readonly counts: ArrayLike<number>;
+  /**
+   * What the doubles above lack to the integers that were sent: of `count`, then of each bucket. Only present where
+   * something exceeds 2^53, so that differences stay exact there too.
+   */
+  readonly rests?: ArrayLike<number>;
+}
+
+/** Bucket `offset + i` of an exponential histogram holds `counts[i]`. */
+export interface ExponentialBuckets {
+  readonly offset: number;
+  readonly counts: ArrayLike<number>;
+}
+
+/**
+ * An exponential histogram point: with `base = 2^(2^-scale)`, bucket `k` holds values in `(base^k, base^(k+1)]`, in
+ * `negative` those whose negation lies there, and `zeroCount` those within `zeroThreshold` of 0.
+ */
+export interface ExponentialPoint {
+  readonly count: number;
+  readonly sum?: number;
+  readonly min?: number;
+  readonly max?: number;
+  readonly scale: number;
+  readonly zeroCount: number;
+  readonly zeroThreshold: number;
+  readonly positive: ExponentialBuckets;
+  readonly negative: ExponentialBuckets;
 }
 
 /**
@@ -150,8 +177,12 @@ export interface SampleBatch {
   readonly timeSubMsNs: ArrayLike<number>;
   /** Gauge value or sum; unused (0) for histograms. */
   readonly value: ArrayLike<number>;
-  /** Sparse: set for histogram rows. */
+  /** What `value` lacks to the integer that was sent. Only present where one exceeds 2^53; absent or short: 0. */
+  readonly valueRest?: ArrayLike<number>;
+  /** Sparse: set for rows of histograms, and of summaries (count and sum, no buckets). */
   readonly histogram: readonly (HistogramPoint | undefined)[];
+  /** Sparse: set for rows of exponential histograms; absent where the batch has none. */
+  readonly exponential?: readonly (ExponentialPoint | undefined)[];
   /** OTLP data point flags; bit 0 = no recorded value. */
   readonly flags: ArrayLike<number>;
 }

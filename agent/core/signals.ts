@@ -10,6 +10,7 @@ import { AI_SERVER_MAPPINGS } from './mappings/ai_servers.ts';
 import { OPENTELEMETRY_MAPPINGS } from './mappings/opentelemetry.ts';
 import type { Series } from './model.ts';
 import { type Outcome, outcomeOf, attributeText as text } from './outcome.ts';
+import { isHistogram } from './series/histogram_series.ts';
 
 export const LATENCY_SIGNALS = ['responseTime', 'timeToFirstToken', 'timePerOutputToken', 'queueTime'] as const;
 export type LatencySignal = (typeof LATENCY_SIGNALS)[number];
@@ -261,7 +262,7 @@ function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined
     case 'timePerOutputToken':
     case 'queueTime': {
       const scale = msPerUnit(series.unit) ?? msPerUnit(mapping.unit);
-      if (series.kind !== 'histogram' || scale === undefined) return undefined;
+      if (!isHistogram(series) || scale === undefined) return undefined;
       const outcome = applyRule(mapping.outcome ?? 'standard', series);
       return { ...base, signal: mapping.signal, msPerUnit: scale, outcome };
     }
@@ -283,7 +284,7 @@ function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined
         ? { ...base, signal: mapping.signal, scale: (mapping.scale ?? 1) * ratioScale(series) }
         : undefined;
     case 'tokens':
-      if (!isCounter && series.kind !== 'histogram') return undefined;
+      if (!isCounter && !isHistogram(series)) return undefined;
       return {
         ...{ ...base, signal: 'tokens', direction: mapping.direction, scale: mapping.scale ?? 1 },
         ...(mapping.times !== undefined && { times: mapping.times }),

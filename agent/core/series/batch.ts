@@ -1,4 +1,4 @@
-import type { HistogramPoint, SampleBatch, Series } from '../model.ts';
+import type { ExponentialPoint, HistogramPoint, SampleBatch, Series } from '../model.ts';
 
 const NS_PER_MS = 1_000_000;
 
@@ -30,6 +30,8 @@ export class SampleBatchBuilder {
   #series: Series[] = [];
   #columns = NO_COLUMNS;
   #histogram: (HistogramPoint | undefined)[] = [];
+  #exponential: (ExponentialPoint | undefined)[] = [];
+  #valueRest: number[] = [];
   #slab: ArrayBuffer | undefined = undefined;
   #slabUsed = 0;
 
@@ -43,6 +45,8 @@ export class SampleBatchBuilder {
     this.#size = 0;
     this.#series = [];
     this.#histogram = [];
+    if (this.#exponential.length > 0) this.#exponential = [];
+    if (this.#valueRest.length > 0) this.#valueRest = [];
   }
 
   get size(): number {
@@ -53,6 +57,7 @@ export class SampleBatchBuilder {
     this.#append(series, 0, 0, timeMs, timeSubMsNs, value, flags);
   }
 
+  /** `rest`: what `value` lacks to the integer that it stands for, where that exceeds 2^53. */
   sum(
     series: Series,
     startMs: number,
@@ -61,7 +66,12 @@ export class SampleBatchBuilder {
     timeSubMsNs: number,
     value: number,
     flags = 0,
+    rest = 0,
   ): void {
+    if (rest !== 0) {
+      while (this.#valueRest.length < this.#size) this.#valueRest.push(0);
+      this.#valueRest.push(rest);
+    }
     this.#append(series, startMs, startSubMsNs, timeMs, timeSubMsNs, value, flags);
   }
 
@@ -77,6 +87,20 @@ export class SampleBatchBuilder {
     // Filled up rather than left with holes: a far index in an empty array would turn it into a slow dictionary.
     while (this.#histogram.length < this.#size) this.#histogram.push(undefined);
     this.#histogram.push(point);
+    this.#append(series, startMs, startSubMsNs, timeMs, timeSubMsNs, 0, flags);
+  }
+
+  exponential(
+    series: Series,
+    startMs: number,
+    startSubMsNs: number,
+    timeMs: number,
+    timeSubMsNs: number,
+    point: ExponentialPoint,
+    flags = 0,
+  ): void {
+    while (this.#exponential.length < this.#size) this.#exponential.push(undefined);
+    this.#exponential.push(point);
     this.#append(series, startMs, startSubMsNs, timeMs, timeSubMsNs, 0, flags);
   }
 
@@ -110,7 +134,9 @@ export class SampleBatchBuilder {
       timeMs: timeMs.subarray(0, size),
       timeSubMsNs: timeSubMsNs.subarray(0, size),
       value: value.subarray(0, size),
+      ...(this.#valueRest.length > 0 && { valueRest: this.#valueRest }),
       histogram: this.#histogram,
+      ...(this.#exponential.length > 0 && { exponential: this.#exponential }),
       flags: flags.subarray(0, size),
     };
     this.#slab ??= new ArrayBuffer(SLAB_BYTES);

@@ -11,18 +11,27 @@ export function bucketDifference(before: HistogramPoint, after: HistogramPoint):
   if (!sameBounds(before.bounds, after.bounds) || before.counts.length !== after.counts.length) return undefined;
   const counts = new Array<number>(after.counts.length);
   for (let bucket = 0; bucket < counts.length; bucket++) {
-    const gained = after.counts[bucket]! - before.counts[bucket]!;
+    const gained = after.counts[bucket]! - before.counts[bucket]! + restGained(before, after, bucket + 1);
     if (gained < 0) return undefined;
     counts[bucket] = gained;
   }
   return {
-    count: after.count - before.count,
+    count: countGained(before, after),
     bounds: after.bounds,
     counts,
     ...(after.sum !== undefined && before.sum !== undefined && { sum: after.sum - before.sum }),
     ...(after.min !== undefined && before.min !== undefined && after.min < before.min && { min: after.min }),
     ...(after.max !== undefined && before.max !== undefined && after.max > before.max && { max: after.max }),
   };
+}
+
+/** Exact beyond 2^53 too: the doubles' difference is, and so is that of what they lack. */
+export function countGained(before: HistogramPoint, after: HistogramPoint): number {
+  return after.count - before.count + restGained(before, after, 0);
+}
+
+function restGained(before: HistogramPoint, after: HistogramPoint, index: number): number {
+  return (after.rests?.[index] ?? 0) - (before.rests?.[index] ?? 0);
 }
 
 export function sameBounds(a: readonly number[], b: readonly number[]): boolean {

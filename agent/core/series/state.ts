@@ -1,4 +1,6 @@
-import type { HistogramPoint, SampleBatch } from '../model.ts';
+import type { ExponentialPoint, HistogramPoint, SampleBatch } from '../model.ts';
+import { reducedExponential } from './exponential.ts';
+import type { ExponentialGrid } from './exponential_grid.ts';
 
 /** What is remembered of one series: how far it was counted, and the last cumulative point. */
 export class SeriesState {
@@ -10,8 +12,13 @@ export class SeriesState {
   endSubMsNs = 0;
   /** Last cumulative value, or the level of a non-monotonic sum. */
   value = 0;
-  /** Last cumulative histogram. */
+  valueRest = 0;
+  /** Last cumulative histogram or summary. */
   histogram: HistogramPoint | undefined = undefined;
+  /** Last cumulative exponential histogram, reduced. */
+  exponential: ExponentialPoint | undefined = undefined;
+  /** Buckets that its increments were given out in, so that the next ones have the same. */
+  grid: ExponentialGrid | undefined = undefined;
   /** Has advanced since the last sweep; `seenMs` is the agent's time of that sweep, so sender clocks play no part. */
   touched = true;
   seenMs = 0;
@@ -28,9 +35,17 @@ export class SeriesState {
     this.startMs = batch.startMs[row]!;
     this.startSubMsNs = batch.startSubMsNs[row]!;
     this.value = batch.value[row]!;
+    this.valueRest = restOf(batch, row);
     this.histogram = batch.histogram[row];
+    const exponential = batch.exponential?.[row];
+    this.exponential = exponential === undefined ? undefined : reducedExponential(exponential);
     this.advance(batch, row);
   }
+}
+
+/** What the value lacks to the integer that was sent. */
+export function restOf(batch: SampleBatch, row: number): number {
+  return batch.valueRest?.[row] ?? 0;
 }
 
 // Instants are compared as milliseconds, then nanoseconds; as one double they would be equal up to 256 ns apart.

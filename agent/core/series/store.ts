@@ -1,5 +1,6 @@
 import type { HistogramPoint, SampleBatch, Series } from '../model.ts';
-import { bucketDifference } from './histogram_difference.ts';
+import { ExponentialGrids } from './exponential_grid.ts';
+import { gainedHistogram, hasHistogram, histogramFell, isHistogram, wholeHistogram } from './histogram_series.ts';
 import {
   compareStartToEnd,
   compareStartToStart,
@@ -8,6 +9,7 @@ import {
   hasKnownStart,
   hasStart,
   isInstant,
+  restOf,
   SeriesState,
   startOfMs,
   startsAfterItsTime,
@@ -21,6 +23,9 @@ import {
  * `histogram` are amounts within the interval. An interval can reach far back: the first cumulative point of a process
  * that has run for hours is one increment over those hours. Whoever fills a window must leave out increments whose
  * `startMs` lies before it.
+ *
+ * Exponential histograms arrive as histograms with explicit bounds, and summaries as histograms without buckets: their
+ * counts and sums add up, their quantiles do not.
  */
 export type Increment = GaugeIncrement | SumIncrement | HistogramIncrement;
 
@@ -98,6 +103,7 @@ export class SeriesStore {
   };
   readonly #maxSeries: number;
   readonly #states = new Map<Series, SeriesState>();
+  readonly #grids = new ExponentialGrids();
 
   constructor(options: { readonly maxSeries: number }) {
     this.#maxSeries = options.maxSeries;
@@ -191,7 +197,7 @@ export class SeriesStore {
         this.counts.baselines += 1;
         return undefined;
       }
-      return whole(batch, row, series, startOfMs(batch, row));
+      return this.#whole(batch, row, series, state, startOfMs(batch, row));
     }
 
     const sinceEnd = compareTimeToEnd(batch, row, state);
@@ -204,7 +210,7 @@ export class SeriesStore {
         this.counts.baselines += 1;
         return undefined;
       }
-      return whole(batch, row, series, startOfMs(batch, row));
+      return this.#whole(batch, row, series, state, startOfMs(batch, row));
     }
     if (startKnown && hasKnownStart(state) && compareStartToStart(batch, row, state) < 0) {
       // An older stream. Were it let in, two processes that share an identity would count each other's whole history.
@@ -219,33 +225,31 @@ export class SeriesStore {
 
   #difference(batch: SampleBatch, row: number, series: Series, state: SeriesState): Increment | undefined {
     const startMs = endOfMs(state);
-    const point = batch.histogram[row];
-    const before = state.histogram;
+    const isSum = series.kind === 'sum';
     const value = batch.value[row]!;
-    const valueBefore = state.value;
-    const fell = point !== undefined && before !== undefined ? point.count < before.count : value < valueBefore;
-    if (fell) {
+    const rest = restOf(batch, row);
+    const delta = value - state.value + (rest - state.valueRest);
+    if (isSum ? delta < 0 : histogramFell(batch, row, state)) {
       // A counter that fell started again from zero after the last point, so all of it is new.
       this.counts.resets += 1;
       state.restart(batch, row);
-      return whole(batch, row, series, startMs);
+      return this.#whole(batch, row, series, state, startMs);
     }
     state.advance(batch, row);
     const endMs = endOfMs(state);
-    if (series.kind === 'sum') {
+    if (isSum) {
       state.value = value;
-      return { kind: 'sum', series, startMs, endMs, delta: value - valueBefore };
+      state.valueRest = rest;
+      return { kind: 'sum', series, startMs, endMs, delta };
     }
-    if (point === undefined || before === undefined) return undefined;
-    state.histogram = point;
-    const difference = bucketDifference(before, point);
-    if (difference === undefined) {
-      // Other bounds, or a bucket that fell while the total did not: nothing says how much of it is new.
+    const gained = gainedHistogram(batch, row, state, this.#grids);
+    if (gained === undefined) {
+      // Nothing says how much of it is new.
       this.counts.resets += 1;
       this.counts.baselines += 1;
       return undefined;
     }
-    return { kind: 'histogram', series, startMs, endMs, ...difference };
+    return { kind: 'histogram', series, startMs, endMs, ...gained };
   }
 
   #delta(
@@ -278,7 +282,15 @@ export class SeriesStore {
       startMs = endOfMs(state);
       return { kind: 'gauge', series, startMs, endMs: startMs, value: state.value };
     }
-    return whole(batch, row, series, startMs);
+    return this.#whole(batch, row, series, state, startMs);
+  }
+
+  /** Everything in the point is new, from `startMs` on. */
+  #whole(batch: SampleBatch, row: number, series: Series, state: SeriesState, startMs: number): Increment | undefined {
+    const endMs = timeOfMs(batch, row);
+    if (series.kind === 'sum') return { kind: 'sum', series, startMs, endMs, delta: batch.value[row]! };
+    const point = wholeHistogram(batch, row, state, this.#grids);
+    return point === undefined ? undefined : { kind: 'histogram', series, startMs, endMs, ...point };
   }
 
   #late(sinceEnd: number): undefined {
@@ -288,19 +300,11 @@ export class SeriesStore {
   }
 }
 
-/** Everything in the point is new, from `startMs` on. */
-function whole(batch: SampleBatch, row: number, series: Series, startMs: number): Increment | undefined {
-  const endMs = timeOfMs(batch, row);
-  if (series.kind === 'sum') return { kind: 'sum', series, startMs, endMs, delta: batch.value[row]! };
-  const point = batch.histogram[row];
-  return point === undefined ? undefined : { kind: 'histogram', series, startMs, endMs, ...point };
-}
-
 function isValid(batch: SampleBatch, row: number, series: Series): boolean {
   if (timeOfMs(batch, row) <= 0) return false;
   if (series.kind === 'gauge') return Number.isFinite(batch.value[row]);
   if (series.temporality === undefined || (hasStart(batch, row) && startsAfterItsTime(batch, row))) return false;
-  if (series.kind === 'histogram') return batch.histogram[row] !== undefined;
+  if (isHistogram(series)) return hasHistogram(batch, row, series);
   const value = batch.value[row]!;
   return Number.isFinite(value) && (value >= 0 || !series.monotonic);
 }

@@ -33,6 +33,8 @@ export class BurnRate {
 
   observe(role: SignalRole, increment: Increment): void {
     if (role.signal !== 'responseTime' || increment.kind !== 'histogram') return;
+    // Without buckets (a summary) nothing says which were slow.
+    if (increment.bounds.length === 0 && role.outcome !== 'error') return;
     const { count, endMs } = increment;
     this.add(endMs, count, role.outcome === 'error' ? count : slower(increment, this.#goodBelowMs / role.msPerUnit));
   }
