@@ -29,8 +29,8 @@ export async function openKnobs(
   });
 
   // A new value counts from the next batch on. What the old one had let pile up must be served before the metrics show
-  // the new one alone: a few tens of milliseconds, seldom more than these.
-  const settleMs = 300;
+  // the new one alone: no more than the 250 ms that anyone may wait, and as long again to be on the safe side.
+  const settleMs = 500;
   const knobs = {
     max_batch_size: tuner.int('max_batch_size', {
       description: 'Most clips in one run of the model.',
@@ -68,7 +68,7 @@ export async function openKnobs(
       unit: 'ms',
       role: 'timeout',
       applies: 'hot',
-      default: 1_000,
+      default: 250,
       min: 20,
       max: 10_000,
       scale: 'log',
