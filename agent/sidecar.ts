@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import { createClock } from './adapters/clock.ts';
 import { createControlServer } from './adapters/control/control_server.ts';
 import { type ControlNotice, DEFAULT_CONTROL_LIMITS } from './adapters/control/ports.ts';
+import type { GpuNotice } from './adapters/gpu/choice.ts';
+import { createGpuSampler } from './adapters/gpu/sampler.ts';
 import { readInventory } from './adapters/host/inventory.ts';
 import { createHostSampler } from './adapters/host/sampler.ts';
 import type { Journal } from './adapters/journal/journal.ts';
@@ -105,7 +107,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       nowMs: () => clock.nowMs(),
       onDefect: (error) => log.error({ err: error }, 'a request could not be handled: a defect of the agent'),
     });
-    const sampler = createHostSampler({
+    const samplerOptions = {
       intervalMs: config.monitoring.interval,
       sink: runtime,
       interner,
@@ -115,7 +117,16 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
           const tuning = runtime.tuning(component);
           return tuning?.connected === true && tuning.pid !== undefined ? [{ component, pid: tuning.pid }] : [];
         }),
+    };
+    const sampler = createHostSampler({
+      ...samplerOptions,
       onError: (error) => log.warn({ err: error }, 'the host could not be sampled'),
+    });
+    const gpuSampler = createGpuSampler({
+      ...samplerOptions,
+      source: config.gpu.source,
+      onNotice: (notice) => reportGpu(notice, log),
+      onError: (error) => log.warn({ err: error }, 'the GPUs could not be sampled'),
     });
     const schedule = createSchedule(
       [
@@ -151,6 +162,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
           series_limit: series.seriesLimit,
           invalid: series.invalid,
           host_sampler: sampler.counts.dropped,
+          gpu_sampler: gpuSampler.counts.dropped,
         },
         inboxDepth: stats.queuedInputs + stats.queuedPoints,
         decisions: stats.decisions,
@@ -174,6 +186,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       started.push((deadline) => receiver.stop(deadline));
       await sampler.start();
       started.push((deadline) => sampler.stop(deadline));
+      await gpuSampler.start();
+      started.push((deadline) => gpuSampler.stop(deadline));
     }
     log.info(
       { otlpGrpc: receiver.address, control: control.addresses, state: config.state.path, epoch },
@@ -218,4 +232,11 @@ function report(notice: ControlNotice, log: Logger): void {
   const { kind, ...details } = notice;
   const level = kind === 'session_opened' || kind === 'session_closed' ? 'info' : 'warn';
   log[level](details, kind.replaceAll('_', ' '));
+}
+
+function reportGpu(notice: GpuNotice, log: Logger): void {
+  const { kind, ...details } = notice;
+  if (kind === 'failed') log.warn(details, 'the GPUs could not be read');
+  else if (kind === 'none') log.info(details, 'no GPU to sample');
+  else log.info(details, 'GPUs are sampled');
 }

@@ -163,6 +163,14 @@ const thresholds = section('What counts as good.', {
   }).prefault({}),
 }).prefault({});
 
+const gpu = section('GPUs of this machine, sampled every `monitoring.interval`. Without one this costs nothing.', {
+  source: choice(
+    "Where readings come from: NVIDIA's library (nvml), its command (nvidia-smi, which tells no processes), the files of " +
+      'the AMD driver (amd), the first of these that tells something (auto), or nowhere (none).',
+    ['auto', 'nvml', 'nvidia-smi', 'amd', 'none'],
+  ).default('auto'),
+}).prefault({});
+
 const receivers = section('Where telemetry comes in.', {
   otlp: section('The OpenTelemetry protocol.', {
     grpc: section('Over gRPC.', {
@@ -322,6 +330,7 @@ export const configSchema = z.strictObject({
   analytics,
   debug: flag('Log at level debug.').default(false),
   thresholds,
+  gpu,
   receivers,
   control,
   state,
