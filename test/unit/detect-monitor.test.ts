@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { severityOf } from '../../agent/core/detect/anomaly.ts';
+import { explain, severityOf } from '../../agent/core/detect/anomaly.ts';
 import { matters } from '../../agent/core/detect/effect.ts';
 import { CONFIRM_POINTS, LevelShift } from '../../agent/core/detect/level-shift.ts';
 import { type Finding, SeriesMonitor } from '../../agent/core/detect/monitor.ts';
@@ -94,6 +94,23 @@ describe('series monitor', () => {
     expect(anomaliesOf(monitor.observe(5000, nowMs + 3000 * MINUTE_MS)).length).toBe(1);
   });
 
+  test('an acknowledged anomaly may get worse in silence; the next one speaks', () => {
+    const { monitor, nowMs } = seasoned();
+    const reported = (one: SeriesMonitor) => {
+      const findings: Finding[] = [];
+      for (let i = 1; i < 20; i++) findings.push(...one.observe(i < 5 ? 125 : 1e9, nowMs + i * MINUTE_MS));
+      return anomaliesOf(findings).length;
+    };
+    const unseen = seasoned().monitor;
+    unseen.observe(125, nowMs);
+    expect(reported(unseen)).toBeGreaterThan(0);
+    expect(anomaliesOf(monitor.observe(125, nowMs)).length).toBe(1);
+    monitor.acknowledge();
+    expect(reported(monitor)).toBe(0);
+    for (let i = 20; i < 6000; i++) monitor.observe(100 + 3 * noise(i), nowMs + i * MINUTE_MS);
+    expect(anomaliesOf(monitor.observe(1e30, nowMs + 6000 * MINUTE_MS)).length).toBe(1);
+  });
+
   test('silence of the source is an anomaly of its own, once, and resolved by the next value', () => {
     const { monitor, nowMs } = seasoned();
     expect(monitor.tick(nowMs + 3 * MINUTE_MS)).toEqual([]);
@@ -146,6 +163,17 @@ describe('series monitor', () => {
 });
 
 describe('parts', () => {
+  test('an explanation claims no more than was counted', () => {
+    const range = { low: 90, high: 110 };
+    expect(explain('cpu', 140, range, 'level', 3, 5000)).toBe(
+      'cpu is 140, above the expected 90 to 110 (level: about one in 1000 points)',
+    );
+    expect(explain('cpu', 40, range, 'level', 9, 4321.4)).toBe(
+      'cpu is 40, below the expected 90 to 110 (level: nothing like it in 4321 points)',
+    );
+    expect(explain('cpu', 100, range, 'roughness', 2, 5000)).toContain('in an unusual pattern within 90 to 110');
+  });
+
   test('minimum effect: both the absolute and the relative part must be met', () => {
     const minimum = { absolute: 2, relative: 0.01 };
     expect(matters(201, 200, 0.5, minimum)).toBe(false);

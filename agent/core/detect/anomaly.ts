@@ -36,10 +36,30 @@ export function severityOf(excessDecades: number, points: number): Severity {
   return rank < 4 ? 'high' : 'critical';
 }
 
-export function explain(metric: string, value: number, range: Interval, channel: string, surprise: number): string {
-  const odds = surprise >= 9 ? 'far beyond anything seen before' : `about one in ${readable(10 ** surprise)} points`;
-  const where = value > range.high ? 'above' : value < range.low ? 'below' : 'an unusual pattern within';
-  return `${metric} is ${readable(value)}, ${where} the expected ${readable(range.low)} to ${readable(range.high)} (${channel}: ${odds})`;
+/**
+ * One sentence. How rare is said only as far as it was counted: what was never seen in `points` points is said to be
+ * that, however far beyond them the tail was continued.
+ */
+export function explain(
+  metric: string,
+  value: number,
+  range: Interval,
+  channel: string,
+  surprise: number,
+  points: number,
+): string {
+  const oneIn = 10 ** surprise;
+  const rarity =
+    oneIn < points
+      ? `about one in ${readable(oneIn)} points`
+      : `nothing like it in ${readable(Math.round(points))} points`;
+  const where =
+    value > range.high
+      ? 'above the expected'
+      : value < range.low
+        ? 'below the expected'
+        : 'in an unusual pattern within';
+  return `${metric} is ${readable(value)}, ${where} ${readable(range.low)} to ${readable(range.high)} (${channel}: ${rarity})`;
 }
 
 function readable(value: number): string {

@@ -41,6 +41,8 @@ export interface MonitorState {
 /** Below this a surprise is no part of an anomaly: one in ten. */
 const ORDINARY_DECADES = 1;
 const NEVER_MS = Number.MIN_SAFE_INTEGER;
+/** Silence that ends with the anomaly that was acknowledged. */
+const UNTIL_OVER_MS = Number.MAX_SAFE_INTEGER;
 
 /** Watches one metric of one component: detector, alert budget, effects, silence and known causes. */
 export class SeriesMonitor {
@@ -93,7 +95,7 @@ export class SeriesMonitor {
     const sinceMs = this.#missing.overdueSinceMs(nowMs);
     if (sinceMs === undefined || this.#overdue) return [];
     this.#overdue = true;
-    if (this.#quietAt(nowMs) !== undefined || nowMs < this.#silencedUntilMs) return [];
+    if (this.#quietAt(nowMs) !== undefined || this.#isSilenced(nowMs)) return [];
     return [{ kind: 'anomaly', anomaly: this.#missingSince(sinceMs, nowMs) }];
   }
 
@@ -102,9 +104,14 @@ export class SeriesMonitor {
     this.#quiet = extendQuiet(this.#quiet, { reason, fromMs, untilMs });
   }
 
-  /** A human has seen enough: nothing is reported before `untilMs`. An acknowledged anomaly is silenced until it ends. */
+  /** A human wants quiet: nothing is reported before `untilMs`. */
   silence(untilMs: number): void {
     this.#silencedUntilMs = Math.max(this.#silencedUntilMs, untilMs);
+  }
+
+  /** A human has seen the open anomaly: it is not reported again, however it goes on, until it is over. */
+  acknowledge(): void {
+    if (this.#openedMs !== NEVER_MS) this.#silencedUntilMs = UNTIL_OVER_MS;
   }
 
   save(): MonitorState {
@@ -151,7 +158,7 @@ export class SeriesMonitor {
         const sinceMs = this.#ordinaryMs === NEVER_MS ? atMs : this.#ordinaryMs;
         const points = this.#alert.intervalMs > 0 ? (atMs - sinceMs) / this.#alert.intervalMs : 0;
         const severity = severityOf(surprise - verdict.bar, points);
-        const explanation = explain(this.metric, value, expectedRange, channel, surprise);
+        const explanation = explain(this.metric, value, expectedRange, channel, surprise, this.#detector.points);
         const { bar } = verdict;
         const { metric } = this;
         findings.push({
@@ -174,11 +181,17 @@ export class SeriesMonitor {
       }
     } else if (verdict.state === 'quiet' && open) {
       this.#openedMs = NEVER_MS;
+      if (this.#silencedUntilMs === UNTIL_OVER_MS) this.#silencedUntilMs = NEVER_MS;
       findings.push({ kind: 'resolved', metric: this.metric, atMs, reason: 'back to ordinary' });
     }
     const shiftedTo = this.#shift.learn(value, level, usualDistance);
     this.#detector.learn(value, atMs);
     if (shiftedTo !== undefined) this.#detector.rebaseline(shiftedTo);
+  }
+
+  /** Silence asked for until a time; an acknowledged anomaly does not hide that data stopped. */
+  #isSilenced(nowMs: number): boolean {
+    return nowMs < this.#silencedUntilMs && this.#silencedUntilMs !== UNTIL_OVER_MS;
   }
 
   #quietAt(atMs: number): QuietTime | undefined {

@@ -139,6 +139,11 @@ export class SurpriseDetector implements Detector {
     };
   }
 
+  /** How many points, fading with age, the surprises rest on: at most 5000. */
+  get points(): number {
+    return this.#state[this.#set.slots]! / this.#state[this.#unitAt]!;
+  }
+
   /** The slow level, and the usual distance of values from it. */
   get level(): { readonly level: number; readonly usualDistance: number } {
     return levelOf(this.#state, this.#set.levelAt);

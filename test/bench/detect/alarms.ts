@@ -10,7 +10,7 @@ import type { TimeSeries } from './series.ts';
 export interface Run {
   /** 0 where it was quiet; where it opened an anomaly, 1 + decades above the bar. */
   readonly alarms: Float64Array;
-  /** In (0, 1), one a row, made to be thresholded: ½ and more where an anomaly opened, less elsewhere. */
+  /** One a row, made to be thresholded: ½ and more where an anomaly opened, 0 elsewhere. */
   readonly scores: Float64Array;
   readonly missingAlerts: number;
   readonly points: number;
@@ -54,6 +54,12 @@ export function surprises(series: TimeSeries): Float32Array {
     detector.learn(value, atMs);
   }
   return out;
+}
+
+/** For files of scores: rows without an alarm get what their surprise is worth, always below ½. */
+export function withSurprise(series: TimeSeries, scores: Float64Array): Float64Array {
+  const surprise = surprises(series);
+  return scores.map((score, i) => (score > 0 ? score : 0.5 * (1 - 0.5 ** Math.min(40, surprise[i]!))));
 }
 
 /** Rows at which the production alert stage opens an alert. */

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { alarmsAt, Cost, daysOf, meanAndSpread, round, runMonitor, surprises } from './alarms.ts';
+import { alarmsAt, Cost, daysOf, meanAndSpread, round, runMonitor, surprises, withSurprise } from './alarms.ts';
 import { periodicAlarms, randomAlarms, seeded } from './blind.ts';
 import { f1, type KpiCounts, kpiCounts, sumCounts } from './kpi-score.ts';
 import type { ScoredSeries } from './scores-file.ts';
@@ -46,7 +46,10 @@ export function benchKpi(dir: string, options: KpiOptions): { report: object; sc
     microsPerPoint,
     stateBytesPerSeries: runs[0]!.stateBytes,
   };
-  return { report, scored: series.map((kpi, i) => ({ series: kpi, scores: runs[i]!.scores })) };
+  return {
+    report,
+    scored: series.map((kpi, i) => ({ series: kpi, scores: () => withSurprise(kpi, runs[i]!.scores) })),
+  };
 }
 
 function readKpis(dir: string): TimeSeries[] {

@@ -1,4 +1,4 @@
-import { Cost, meanAndSpread, round, runMonitor } from './alarms.ts';
+import { Cost, meanAndSpread, round, runMonitor, withSurprise } from './alarms.ts';
 import { periodicAlarms, randomAlarms, seeded } from './blind.ts';
 import { type NabSeries, readNab } from './nab-data.ts';
 import { NAB_PROFILES, type NabProfile, nabAt, nabBest, nabCorpus } from './nab-score.ts';
@@ -57,7 +57,7 @@ export function benchNab(dir: string, options: NabOptions): { report: object; sc
     microsPerPoint,
     stateBytesPerSeries: runs[0]!.stateBytes,
   };
-  return { report, scored: files.map((file, i) => ({ series: file, scores: scores[i]! })) };
+  return { report, scored: files.map((file, i) => ({ series: file, scores: () => withSurprise(file, scores[i]!) })) };
 }
 
 function perProfile<T>(of: (profile: NabProfile) => T): Record<string, T> {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DEFAULT_MINIMUM_EFFECT } from '../../../agent/core/detect/effect.ts';
 import { IncidentGrouper } from '../../../agent/core/detect/incident.ts';
 import { DEFAULT_MONITOR_SETTINGS, SeriesMonitor } from '../../../agent/core/detect/monitor.ts';
-import { Cost, daysOf, round } from './alarms.ts';
+import { Cost, daysOf, round, withSurprise } from './alarms.ts';
 import type { ScoredSeries } from './scores-file.ts';
 import { parseNumber, readText, type TimeSeries } from './series.ts';
 
@@ -11,7 +11,10 @@ export interface PodsOptions {
   readonly budgetPerDay: number;
 }
 
-/** Alert load on unlabelled pods, as an operator would have it: the monitor with its defaults, from its first point. */
+/**
+ * Alert load on unlabelled series, as an operator would have it: the monitor with its defaults, from its first point.
+ * What is reported may well be real: restarts and failures are in such data too.
+ */
 export function benchPods(dir: string, options: PodsOptions): { report: object; scored: ScoredSeries[] } {
   const pods = readPods(dir);
   const settings = {
@@ -26,6 +29,7 @@ export function benchPods(dir: string, options: PodsOptions): { report: object; 
   let incidents = 0;
   let points = 0;
   let stateBytes = 0;
+  const seasoned = { days: 0, alerts: 0 };
   for (const { pod, series } of pods) {
     const grouper = new IncidentGrouper(1);
     const monitors = series.map((metric) => ({ metric, monitor: new SeriesMonitor(metric.name, settings) }));
@@ -39,6 +43,7 @@ export function benchPods(dir: string, options: PodsOptions): { report: object; 
         for (const finding of [...monitor.tick(atMs), ...monitor.observe(value, atMs)]) {
           if (finding.kind !== 'anomaly') continue;
           const { anomaly } = finding;
+          if (!monitor.warmingUp) seasoned.alerts++;
           count(byMetric, metric).value += anomaly.kind === 'value' ? 1 : 0;
           count(byMetric, metric).missing += anomaly.kind === 'missing' ? 1 : 0;
           if (grouper.add(pod, anomaly).kind === 'opened') incidents++;
@@ -51,7 +56,11 @@ export function benchPods(dir: string, options: PodsOptions): { report: object; 
     for (const [m, metric] of series.entries()) {
       count(byMetric, metric).series++;
       count(byMetric, metric).days += daysOf(metric);
-      scored.push({ series: { ...metric, name: `${pod}/${metric.name}.csv` }, scores: scores[m]! });
+      seasoned.days += Math.max(0, daysOf(metric) - 1 / options.budgetPerDay);
+      scored.push({
+        series: { ...metric, name: `${pod}/${metric.name}.csv` },
+        scores: () => withSurprise(metric, scores[m]!),
+      });
     }
   }
   const totals = [...byMetric.values()];
@@ -63,6 +72,9 @@ export function benchPods(dir: string, options: PodsOptions): { report: object; 
     series: sum((t) => t.series),
     days: round(days, 1),
     alertsPerPodMetricAndDay: round(sum((t) => t.value + t.missing) / days),
+    warmUpDays: 1 / options.budgetPerDay,
+    // In series shorter than the warm-up there is nothing after it.
+    afterWarmUp: seasoned.days === 0 ? 'none of the series is that long' : round(seasoned.alerts / seasoned.days),
     ofThemMissingData: round(sum((t) => t.missing) / days),
     incidentsPerPodAndDay: round(incidents / (days / (sum((t) => t.series) / pods.length))),
     byMetric: Object.fromEntries(byMetric),
@@ -83,16 +95,20 @@ function count(
   return found;
 }
 
-/** `pods/*.csv` (or the files themselves), a column a metric: `t_s,metric,…`; metrics that never have a value are left out. */
+/**
+ * `pods/*.csv` (or the files themselves), a column a metric: `t_s,metric,…` or `minute,metric,…`; metrics that never
+ * have a value are left out.
+ */
 function readPods(dir: string): { pod: string; series: TimeSeries[] }[] {
   const folder = readdirSync(dir).includes('pods') ? join(dir, 'pods') : dir;
   const names = readdirSync(folder).filter((name) => name.endsWith('.csv'));
   if (names.length === 0) throw new Error(`${folder}: no pods; expected CSV files with the columns t_s,metric,…`);
   return names.sort().map((name) => {
     const lines = readText(join(folder, name)).trim().split('\n');
-    const metrics = lines[0]!.trim().split(',').slice(1);
+    const [timeColumn, ...metrics] = lines[0]!.trim().split(',');
+    const unitMs = timeColumn === 'minute' ? 60_000 : 1000;
     const rows = lines.slice(1).map((line) => line.split(',').map(parseNumber));
-    const timesMs = Float64Array.from(rows, (row) => row[0]! * 1000);
+    const timesMs = Float64Array.from(rows, (row) => row[0]! * unitMs);
     const series = metrics.map((metric, m) => ({
       name: metric,
       timesMs,
