@@ -17,7 +17,9 @@
  * dependent residuals N overstates what was seen, so claims are relative until an alert stage has counted alerts.
  *
  * Source: log-scale histograms as in DDSketch (C. Masson et al., VLDB 2019); tail slope after B. M. Hill, Annals of
- * Statistics 1975; its predictive form as in any exponential rate with a gamma posterior. The constants are DETECTION.md's; what changing them costs is in the notes of `bench:detect`.
+ * Statistics 1975; its predictive form as in any exponential rate with a gamma posterior. The constants are
+ * DETECTION.md's. Measured on NAB's 29 series and the KPIs: memory of 1000 points −3 NAB points; 8 counters −.16 of KPI
+ * events found; two counters an octave −3 to −4 NAB points, +.02 of KPI events; no growth beyond the record −6 NAB points.
  *
  * Example: 1000 points, 10 of them in x's bin or higher: log₁₀(1001/10.5) − 0 = 1.98, "one in a hundred".
  */
