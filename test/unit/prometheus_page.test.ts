@@ -205,7 +205,7 @@ describe('what a page loses', () => {
   });
 
   it('does not take one label value for another name', () => {
-    const reading = new Reader().read(page('a{x="1",y="2"} 1', String.raw`a{x="1y=1:2"} 2`, 'a{x="1y",y="1:2"} 3'));
+    const reading = new Reader().read(page('a{x="1",y="2"} 1', 'a{x="1y=1:2"} 2', 'a{x="1y",y="1:2"} 3'));
     expect(reading.points).toHaveLength(3);
   });
 
@@ -422,7 +422,8 @@ describe('properties', () => {
     fc.string({ unit: 'grapheme', minLength: 1 }),
   );
   const count = fc.nat({ max: 1_000_000 });
-  const value = fc.double({ noNaN: true, noDefaultInfinity: true });
+  // No negative zero: it is written as a plain one.
+  const value = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => (x === 0 ? 0 : x));
   const time = fc.option(fc.integer({ min: 1_000, max: 600_000 }), { nil: undefined });
   const created = fc.option(fc.integer({ min: 1, max: 500 }), { nil: undefined });
   // Only what is cumulative has a creation time.
@@ -485,13 +486,13 @@ describe('properties', () => {
               startMs: Math.min((metric.createdSeconds ?? 0) * 1_000, timeMs),
               ...('counts' in metric || 'count' in metric
                 ? { histogram: histogramOf(metric) }
-                : { value: metric.value === 0 ? 0 : metric.value }),
+                : { value: metric.value }),
             };
           }),
         );
         const read = reading.points.map(({ name, kind, labels, timeMs, startMs, value, histogram }) => ({
           ...{ name, kind, labels, timeMs, startMs: kind === 'gauge' ? 0 : startMs },
-          ...(histogram === undefined ? { value: value === 0 ? 0 : value } : { histogram }),
+          ...(histogram === undefined ? { value } : { histogram }),
         }));
         expect(read).toEqual(wanted);
       }),
