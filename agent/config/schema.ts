@@ -126,7 +126,7 @@ const optimization = section('Tuning.', {
     ...INERT,
   }).default(ENGINE.optimization.adaptationThreshold),
   rollbackEnabled: flag(
-    'false: a change that did not prove itself is left for a human to decide on. Limits restore at once either way.',
+    'false: what could not be taken back is not tried unattended: knobs in mode auto ask for approval instead.',
   ).default(ENGINE.optimization.rollbackEnabled),
 }).prefault({});
 

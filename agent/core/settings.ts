@@ -61,7 +61,7 @@ export interface EngineSettings {
     readonly learningRate: number;
     /** Confidence that a learned rule needs before it is used. */
     readonly adaptationThreshold: number;
-    /** Off: a change that did not prove itself is left for a human to decide on instead of being taken back. */
+    /** Off: what could not be taken back is not tried unattended: knobs in mode `auto` ask for approval instead. */
     readonly rollbackEnabled: boolean;
   };
 
