@@ -31,7 +31,8 @@ const BLOCK_MS = 4 * WINDOW_MS + 2.5 * (SETTLE_MS + 100);
 /** Of the whole run. */
 const COMPARISON_SHARE = 0.28;
 const KILL_AND_TABLES_MS = 8_000;
-const APPLIED_WITHIN_MS = 5_000;
+/** An agent that lost sight of the server waits for its leases to run out before it speaks again. */
+const APPLIED_WITHIN_MS = 15_000;
 const TOO_SHORT_FOR_A_TRIAL_MS = 25_000;
 
 const { values: flags } = parseArgs({

@@ -21,7 +21,7 @@ const grpc: typeof import('@grpc/grpc-js') = createRequire(new URL('../../packag
   '@grpc/grpc-js',
 );
 
-const DEADLINE_MS = 5_000;
+const DEADLINE_MS = 15_000;
 const BY = 'demo';
 
 /** What the demo asks of the agent: what any operator can, over the same socket. */
