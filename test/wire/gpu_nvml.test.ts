@@ -13,13 +13,17 @@ interface Variant {
   readonly processList?: 1 | 2 | 3;
   /** Short only where the stub never answers. */
   readonly readMs?: number;
+  readonly source?: GpuSamplerOptions['source'];
 }
 
 /** A sampler on a machine with the stub library. */
-function bench(files: Readonly<Record<string, string>> = {}, { processList, readMs = 20_000 }: Variant = {}): GpuBench {
+function bench(
+  files: Readonly<Record<string, string>> = {},
+  { processList, readMs = 20_000, source = 'nvml' }: Variant = {},
+): GpuBench {
   const machine = machineOf(files);
   const nvmlLibrary = machine.buildLibrary(processList);
-  return benchOn(machine, { nvmlLibrary, timeouts: { openMs: 20_000, readMs } });
+  return benchOn(machine, { source, nvmlLibrary, timeouts: { openMs: 20_000, readMs } });
 }
 
 function machineOf(files: Readonly<Record<string, string>> = {}): GpuMachine {
@@ -198,7 +202,8 @@ describe.skipIf(noCompiler !== undefined)(`NVML, in a process of its own${CANNOT
     await b.sampler.stop(AbortSignal.timeout(20_000));
     await hanging;
     expect(b.batches).toEqual([]);
-    expect(b.sampler.counts.samples).toBe(0);
+    expect(b.notices).toEqual([]);
+    expect(b.sampler.counts).toMatchObject({ samples: 0, failures: 0, hangs: 0 });
   });
 
   it('counts what the sink refuses', async () => {
@@ -207,6 +212,30 @@ describe.skipIf(noCompiler !== undefined)(`NVML, in a process of its own${CANNOT
     await b.sample();
     expect(b.sampler.counts.points).toBe(0);
     expect(b.sampler.counts.dropped).toBe(b.batches[0]!.size);
+  });
+});
+
+describe.skipIf(noCompiler !== undefined)(`the choice by itself${CANNOT}`, () => {
+  const amd = { 'sys/class/drm/card0/device/vendor': '0x1002', 'sys/class/drm/card0/device/gpu_busy_percent': '7' };
+
+  it('is NVML where the NVIDIA driver is loaded, also beside an AMD GPU', async () => {
+    const b = bench({ ...amd, 'dev/nvidiactl': '' }, { source: 'auto' });
+    expect((await b.sample())()['GPU-0 hw.power']).toBe(350.5);
+    expect(b.notices).toEqual([{ kind: 'reading', source: 'nvml', devices: 2 }]);
+  });
+
+  it('is AMD where it is not, and starts nothing of NVIDIA', async () => {
+    // The library is installed, and would answer.
+    const b = bench(amd, { source: 'auto' });
+    expect((await b.sample())()).toEqual({ 'card0 hw.gpu.utilization general': 0.07 });
+    expect(b.notices).toEqual([{ kind: 'reading', source: 'amd', devices: 1 }]);
+  });
+
+  it('none takes no samples', async () => {
+    const b = bench({ ...amd, 'dev/nvidiactl': '' }, { source: 'none' });
+    await b.sampler.start();
+    expect((await b.sample())()).toEqual({});
+    expect(b.sampler.counts).toMatchObject({ samples: 0, failures: 0 });
   });
 });
 

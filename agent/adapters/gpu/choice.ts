@@ -92,6 +92,8 @@ export class SourceChoice {
     const answer = source.isLikely()
       ? await source.read()
       : ({ state: 'absent', reason: 'nothing of the kind is on this machine' } as const);
+    // What was cut short by `close` says nothing about the source.
+    if (this.#isClosed) return undefined;
     if (answer.state === 'read') {
       this.#failures += answer.failures;
       candidate.failedInARow = 0;
@@ -116,7 +118,7 @@ export class SourceChoice {
   }
 
   #tell(what: string, notice: GpuNotice): void {
-    if (what === this.#said) return;
+    if (this.#isClosed || what === this.#said) return;
     this.#said = what;
     this.#onNotice(notice);
   }
