@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Decoded, MetricsDecoder } from '../../agent/adapters/otlp/decode.ts';
 import { SeriesInterner } from '../../agent/core/series/interner.ts';
+import { SeriesStore } from '../../agent/core/series/store.ts';
 import { oracle, rowsOf } from '../wire/otlp_oracle.ts';
 import { requestArb } from '../wire/otlp_requests.ts';
 import { encodeRequest } from '../wire/otlp_schema.ts';
@@ -132,16 +133,102 @@ describe('the decoder', () => {
         { name: 'u', sum: { dataPoints: [point(4)] } },
         { name: 'g', gauge: { dataPoints: [{ timeUnixNano: 1 }, { timeUnixNano: 1, flags: 1 }] } },
         { name: 'e', exponentialHistogram: { dataPoints: [{ timeUnixNano: 1 }, { timeUnixNano: 1 }] } },
-        { name: 's', summary: { dataPoints: [{ timeUnixNano: 1 }] } },
+        {
+          ...{ name: 'e' },
+          exponentialHistogram: { aggregationTemporality: 1, dataPoints: [{ timeUnixNano: 1, zeroThreshold: -1 }] },
+        },
+        { name: 's', summary: { dataPoints: [{ count: 1 }] } },
       ),
     );
     expect(batch.size).toBe(2);
     expect(Object.fromEntries(rejections.byReason)).toEqual({
-      ...{ no_time: 1, start_after_time: 1, no_temporality: 1, no_value: 1, exponential_histogram: 2, summary: 1 },
+      ...{ no_time: 2, start_after_time: 1, no_temporality: 3, no_value: 1, exponential_shape: 1 },
     });
-    expect(rejections.total).toBe(7);
-    expect(rejections.describe()).toContain('1 point: time_unix_nano is 0');
-    expect(rejections.describe()).toContain('2 points: exponential histograms are not supported');
+    expect(rejections.total).toBe(8);
+    expect(rejections.describe()).toContain('2 points: time_unix_nano is 0');
+  });
+
+  it('reads exponential histograms and summaries', () => {
+    const { batch } = decoded(
+      requestOf(
+        {
+          ...{ name: 'e', unit: 's' },
+          exponentialHistogram: {
+            aggregationTemporality: 2,
+            dataPoints: [
+              {
+                ...{ startTimeUnixNano: 1, timeUnixNano: 2, count: 7, sum: 9, min: -1, max: 8, scale: -2 },
+                ...{ zeroCount: 1, zeroThreshold: 0.5 },
+                positive: { offset: -3, bucketCounts: [1, 2, 3] },
+                negative: { offset: 4, bucketCounts: [5] },
+              },
+            ],
+          },
+        },
+        {
+          name: 's',
+          summary: {
+            dataPoints: [{ timeUnixNano: 2, count: 3, sum: 1.5, quantileValues: [{ quantile: 1, value: 2 }] }],
+          },
+        },
+      ),
+    );
+    expect(batch.series.map(({ kind, temporality }) => [kind, temporality])).toEqual([
+      ['exponential_histogram', 'cumulative'],
+      ['summary', 'cumulative'],
+    ]);
+    expect(batch.exponential?.[0]).toEqual({
+      ...{ count: 7, sum: 9, min: -1, max: 8, scale: -2, zeroCount: 1, zeroThreshold: 0.5 },
+      positive: { offset: -3, counts: [1, 2, 3] },
+      negative: { offset: 4, counts: [5] },
+    });
+    expect(batch.histogram[1]).toEqual({ count: 3, sum: 1.5, bounds: [], counts: [] });
+  });
+
+  it('refuses points of more buckets than memory should go to', () => {
+    const bucketCounts = new Array<number>(16_385).fill(0);
+    const { batch, rejections } = decoded(
+      requestOf(
+        {
+          ...{ name: 'e' },
+          exponentialHistogram: {
+            ...{ aggregationTemporality: 1, dataPoints: [{ timeUnixNano: 1, positive: { bucketCounts } }] },
+          },
+        },
+        {
+          ...{ name: 'h' },
+          histogram: {
+            aggregationTemporality: 1,
+            dataPoints: [{ timeUnixNano: 1, bucketCounts, explicitBounds: bucketCounts.slice(1) }],
+          },
+        },
+      ),
+    );
+    expect(batch.size).toBe(0);
+    expect(rejections.byReason.get('too_many_buckets')).toBe(2);
+  });
+
+  it('keeps integers beyond 2^53, so that their differences stay exact', () => {
+    const big = 2n ** 60n;
+    const [first, second] = [0, 1].map((i) => ({
+      startTimeUnixNano: 1,
+      timeUnixNano: 2 + i,
+      asInt: String(big + BigInt(i)),
+    }));
+    const counted = (i: number) => ({
+      ...{ startTimeUnixNano: 1, timeUnixNano: 2 + i, count: String(big + BigInt(i)) },
+      ...{ bucketCounts: [String(big - 5n), 5 + i], explicitBounds: [1] },
+    });
+    const { batch } = decoded(
+      requestOf(sum(first!, second!), {
+        name: 'h',
+        histogram: { aggregationTemporality: 2, dataPoints: [counted(0), counted(1)] },
+      }),
+    );
+    const store = new SeriesStore({ maxSeries: 2 });
+    const seen = [0, 1, 2, 3].map((row) => store.normalise(batch, row));
+    expect(seen[1]).toMatchObject({ kind: 'sum', delta: 1 });
+    expect(seen[3]).toMatchObject({ kind: 'histogram', count: 1, counts: [0, 1] });
   });
 
   it('refuses what is beyond the limit of series, and takes the series it has', () => {

@@ -1,6 +1,13 @@
 import type { AttributeValue, SampleBatch } from '../../agent/core/model.ts';
 import { canonicalAttributes } from '../../agent/core/series/interner.ts';
-import { decodeRequest, type WireAnyValue, type WireData, type WireKeyValue, type WirePoint } from './otlp_schema.ts';
+import {
+  decodeRequest,
+  type WireAnyValue,
+  type WireBuckets,
+  type WireData,
+  type WireKeyValue,
+  type WirePoint,
+} from './otlp_schema.ts';
 
 /** One point in a form that both decoders can be brought to. */
 export interface Row {
@@ -9,6 +16,7 @@ export interface Row {
   readonly timeNs: bigint;
   readonly flags: number;
   readonly value?: number;
+  readonly valueRest?: number;
   readonly histogram?: object;
 }
 export interface Rows {
@@ -21,7 +29,8 @@ export function rowsOf(batch: SampleBatch): Row[] {
   return Array.from({ length: batch.size }, (_, row) => {
     const { name, unit, kind, temporality, monotonic, scope, resource, attributes } = batch.series[row]!;
     const identity = [name, unit, kind, temporality ?? '', monotonic, scope];
-    const histogram = batch.histogram[row];
+    const histogram = batch.histogram[row] ?? batch.exponential?.[row];
+    const rest = batch.valueRest?.[row] ?? 0;
     const ended = (batch.flags[row]! & 1) !== 0;
     return {
       series: [...identity, canonicalAttributes(resource), canonicalAttributes(attributes)].join('|'),
@@ -29,12 +38,19 @@ export function rowsOf(batch: SampleBatch): Row[] {
       timeNs: BigInt(batch.timeMs[row]!) * 1_000_000n + BigInt(batch.timeSubMsNs[row]!),
       flags: batch.flags[row]!,
       ...(histogram === undefined && { value: ended ? 0 : batch.value[row]! }),
-      ...(histogram !== undefined && {
-        histogram: ended ? {} : { ...histogram, counts: Array.from(histogram.counts) },
-      }),
+      ...(rest !== 0 && !ended && { valueRest: rest }),
+      ...(histogram !== undefined && { histogram: ended ? {} : { ...histogram } }),
     };
   });
 }
+
+const KINDS = [
+  ['gauge', 'gauge'],
+  ['sum', 'sum'],
+  ['histogram', 'histogram'],
+  ['exponentialHistogram', 'exponential_histogram'],
+  ['summary', 'summary'],
+] as const;
 
 /** The rules of OTLP.md applied, slowly and plainly, to what a general codec decoded. */
 export function oracle(bytes: Uint8Array): Rows {
@@ -50,12 +66,12 @@ export function oracle(bytes: Uint8Array): Rows {
       const scopeText =
         (scope?.name ?? '') + version + (scopeAttributes.size > 0 ? `{${canonicalAttributes(scopeAttributes)}}` : '');
       for (const metric of metrics ?? []) {
-        reject('exponential_histogram', metric.exponentialHistogram?.dataPoints?.length ?? 0);
-        reject('summary', metric.summary?.dataPoints?.length ?? 0);
-        const kind = metric.gauge ? 'gauge' : metric.sum ? 'sum' : metric.histogram ? 'histogram' : undefined;
-        if (kind === undefined) continue;
-        const data: WireData = metric[kind] ?? {};
-        const temporality = ['', 'delta', 'cumulative'][kind === 'gauge' ? 0 : (data.aggregationTemporality ?? 0)];
+        const found = KINDS.find(([field]) => metric[field] !== undefined);
+        if (found === undefined) continue;
+        const [field, kind] = found;
+        const data: WireData = metric[field] ?? {};
+        const said = kind === 'summary' ? 2 : (data.aggregationTemporality ?? 0);
+        const temporality = ['', 'delta', 'cumulative'][kind === 'gauge' ? 0 : said];
         if (kind !== 'gauge' && (temporality === undefined || temporality === '')) {
           reject('no_temporality', data.dataPoints?.length ?? 0);
           continue;
@@ -80,6 +96,13 @@ function problem(kind: string, point: WirePoint): string | undefined {
   if (time === 0n) return 'no_time';
   if (kind !== 'gauge' && start > time) return 'start_after_time';
   if (((point.flags ?? 0) & 1) !== 0) return undefined;
+  if (kind === 'summary') return undefined;
+  if (kind === 'exponential_histogram') {
+    const threshold = point.zeroThreshold ?? 0;
+    const fits = ({ offset = 0, bucketCounts = [] }: WireBuckets = {}) => offset + bucketCounts.length - 1 < 2 ** 31;
+    const isShaped = threshold >= 0 && threshold < Infinity && fits(point.positive) && fits(point.negative);
+    return isShaped ? undefined : 'exponential_shape';
+  }
   if (kind !== 'histogram') return point.asDouble === undefined && point.asInt === undefined ? 'no_value' : undefined;
   const bounds = point.explicitBounds ?? [];
   const counts = point.bucketCounts ?? [];
@@ -96,18 +119,61 @@ function rowOf(kind: string, point: WirePoint, identity: string): Row {
     timeNs: BigInt(point.timeUnixNano ?? 0),
     flags: point.flags ?? 0,
   };
-  if (kind !== 'histogram') return { ...row, value: ended ? 0 : (point.asDouble ?? Number(point.asInt)) };
+  if (kind === 'gauge' || kind === 'sum') {
+    const value = ended ? 0 : (point.asDouble ?? Number(point.asInt));
+    const rest = ended || kind === 'gauge' || point.asDouble !== undefined ? 0 : restOf(point.asInt);
+    return { ...row, value, ...(rest !== 0 && { valueRest: rest }) };
+  }
   if (ended) return { ...row, histogram: {} };
   const finite = (value: number | undefined) => value !== undefined && Number.isFinite(value);
+  const count = Number(point.count ?? 0);
+  if (kind === 'summary') {
+    const sum = point.sum ?? 0;
+    const rest = restOf(point.count);
+    return {
+      ...row,
+      histogram: {
+        ...{ count, bounds: [], counts: [] },
+        ...(finite(sum) && { sum }),
+        ...(rest !== 0 && { rests: [rest] }),
+      },
+    };
+  }
+  const extremes = {
+    ...(finite(point.sum) && { sum: point.sum }),
+    ...(finite(point.min) && { min: point.min }),
+    ...(finite(point.max) && { max: point.max }),
+  };
+  if (kind === 'exponential_histogram') {
+    const { scale = 0, zeroCount = '0', zeroThreshold = 0, positive, negative } = point;
+    const bucketsOf = ({ offset = 0, bucketCounts = [] }: WireBuckets = {}) => ({
+      offset: bucketCounts.length === 0 ? 0 : offset,
+      counts: bucketCounts.map(Number),
+    });
+    const buckets = { positive: bucketsOf(positive), negative: bucketsOf(negative) };
+    return {
+      ...row,
+      histogram: { count, scale, zeroCount: Number(zeroCount), zeroThreshold, ...buckets, ...extremes },
+    };
+  }
+  const rests = [restOf(point.count), ...(point.bucketCounts ?? []).map(restOf)];
   const histogram = {
-    count: Number(point.count ?? 0),
+    count,
     bounds: point.explicitBounds ?? [],
     counts: (point.bucketCounts ?? []).map(Number),
+    ...(rests.some((rest) => rest !== 0) && {
+      rests: rests.slice(0, 1 + rests.slice(1).findLastIndex((r) => r !== 0) + 1),
+    }),
     ...(finite(point.sum) && { sum: point.sum }),
     ...(finite(point.min) && { min: point.min }),
     ...(finite(point.max) && { max: point.max }),
   };
   return { ...row, histogram };
+}
+
+/** What a double lacks to an integer. */
+function restOf(integer: string | undefined): number {
+  return Number(BigInt(integer ?? 0) - BigInt(Number(integer ?? 0)));
 }
 
 function attributesOf(list: readonly WireKeyValue[] = []): Map<string, AttributeValue> {

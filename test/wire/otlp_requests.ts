@@ -128,7 +128,60 @@ const histogramPoint = fc.constantFrom(...BOUNDS).chain((bounds) =>
     ),
   ),
 );
-const otherPoint = assembled(together(time(3)));
+
+const zigzag = (value: number): Uint8Array => varint((value << 1) ^ (value >> 31));
+const count64 = fc.oneof({ weight: 5, arbitrary: fc.bigInt({ min: 0n, max: 1_000n }) }, fc.constant((1n << 53n) + 1n));
+const buckets = assembled(
+  together(
+    optional(
+      fc.constantFrom(0, 1, -1, 300, -300, 2 ** 31 - 1, -(2 ** 31)).map((value): Field => [1, 0, zigzag(value)]),
+    ),
+    fc
+      .tuple(fc.array(count64.map(varint), { maxLength: 5 }), fc.boolean())
+      .map(([list, isPacked]): Field[] =>
+        isPacked && list.length > 0 ? [[2, 2, concat(...list)]] : list.map((value): Field => [2, 0, value]),
+      ),
+  ),
+);
+const exponentialPoint = assembled(
+  together(
+    attributes(1),
+    time(2),
+    time(3),
+    optional(fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }).map((value): Field => [4, 1, fixed64(value)])),
+    optional(aDouble.map((value): Field => [5, 1, double(value)])),
+    optional(fc.constantFrom(0, 3, 20, -10, 2 ** 31 - 1, -(2 ** 31)).map((value): Field => [6, 0, zigzag(value)])),
+    optional(fc.nat().map((value): Field => [7, 1, fixed64(BigInt(value))])),
+    optional(buckets.map((payload): Field => [8, 2, payload])),
+    optional(buckets.map((payload): Field => [9, 2, payload])),
+    flags(10),
+    optional(aDouble.map((value): Field => [12, 1, double(value)])),
+    optional(aDouble.map((value): Field => [13, 1, double(value)])),
+    optional(fc.constantFrom(0, 0, 0.001, 1, -1, Number.NaN, Infinity).map((value): Field => [14, 1, double(value)])),
+  ),
+);
+const summaryPoint = assembled(
+  together(
+    time(2),
+    time(3),
+    optional(fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }).map((value): Field => [4, 1, fixed64(value)])),
+    optional(aDouble.map((value): Field => [5, 1, double(value)])),
+    each(
+      6,
+      fc.array(
+        aDouble.map((value) =>
+          message([
+            [1, 1, double(0.5)],
+            [2, 1, double(value)],
+          ]),
+        ),
+        { maxLength: 2 },
+      ),
+    ),
+    attributes(7),
+    flags(8),
+  ),
+);
 
 const data = (point: fc.Arbitrary<Uint8Array>) =>
   assembled(
@@ -149,8 +202,8 @@ const metric = assembled(
         data(numberPoint).map((payload): Field => [5, 2, payload]),
         data(numberPoint).map((payload): Field => [7, 2, payload]),
         data(histogramPoint).map((payload): Field => [9, 2, payload]),
-        data(otherPoint).map((payload): Field => [10, 2, payload]),
-        data(otherPoint).map((payload): Field => [11, 2, payload]),
+        data(exponentialPoint).map((payload): Field => [10, 2, payload]),
+        data(summaryPoint).map((payload): Field => [11, 2, payload]),
       ),
     ),
   ),

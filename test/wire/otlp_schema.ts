@@ -44,12 +44,24 @@ message HistogramDataPoint {
   repeated fixed64 bucket_counts = 6; repeated double explicit_bounds = 7;
   repeated KeyValue attributes = 9; uint32 flags = 10; optional double min = 11; optional double max = 12;
 }
-message ExponentialHistogramDataPoint { fixed64 time_unix_nano = 3; fixed64 count = 4; sint32 scale = 6; }
-message SummaryDataPoint { fixed64 time_unix_nano = 3; fixed64 count = 4; double sum = 5; }
+message ExponentialHistogramDataPoint {
+  repeated KeyValue attributes = 1; fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4;
+  optional double sum = 5; sint32 scale = 6; fixed64 zero_count = 7; Buckets positive = 8; Buckets negative = 9;
+  uint32 flags = 10; optional double min = 12; optional double max = 13; double zero_threshold = 14;
+}
+message Buckets { sint32 offset = 1; repeated uint64 bucket_counts = 2; }
+message SummaryDataPoint {
+  fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4; double sum = 5;
+  repeated ValueAtQuantile quantile_values = 6; repeated KeyValue attributes = 7; uint32 flags = 8;
+}
+message ValueAtQuantile { double quantile = 1; double value = 2; }
+message Status { int32 code = 1; string message = 2; repeated Any details = 3; }
+message Any { string type_url = 1; bytes value = 2; }
 `;
 
 const root = protobuf.parse(SCHEMA).root;
 const request = root.lookupType('ExportMetricsServiceRequest');
+const rpcStatus = root.lookupType('Status');
 const response = root.lookupType('ExportMetricsServiceResponse');
 
 /** Plain objects in lowerCamelCase. 64-bit fields take numbers, decimal strings or Longs. */
@@ -74,6 +86,12 @@ export function decodeResponse(bytes: Uint8Array): { rejectedDataPoints: number;
   const partial: unknown = message.partialSuccess;
   if (typeof partial !== 'object' || partial === null) return undefined;
   return { rejectedDataPoints: 0, errorMessage: '', ...partial };
+}
+
+/** A `google.rpc.Status`. Throws on what is none. */
+export function decodeStatus(bytes: Uint8Array): { readonly code: number; readonly message: string } {
+  const { code = 0, message = '' } = rpcStatus.toObject(rpcStatus.decode(bytes));
+  return { code: Number(code), message: String(message) };
 }
 
 export interface WireRequest {
@@ -124,4 +142,13 @@ export interface WirePoint {
   explicitBounds?: number[];
   min?: number;
   max?: number;
+  scale?: number;
+  zeroCount?: string;
+  zeroThreshold?: number;
+  positive?: WireBuckets;
+  negative?: WireBuckets;
+}
+export interface WireBuckets {
+  offset?: number;
+  bucketCounts?: string[];
 }

@@ -1,4 +1,4 @@
-import type { SampleBatch } from '../../core/model.ts';
+import type { SampleBatch, Series } from '../../core/model.ts';
 import { canonicalAttributes, type SeriesInterner } from '../../core/series/interner.ts';
 import { ByteCache, CacheBudget, type CacheEntry } from './byte_cache.ts';
 import {
@@ -9,7 +9,7 @@ import {
   readScope,
   type ScopeEntry,
 } from './metric_cache.ts';
-import { kindOf, type MetricKind, PointReader } from './metric_points.ts';
+import { kindOf, PointReader } from './metric_points.ts';
 import type { Rejections } from './rejections.ts';
 import { Span } from './span.ts';
 import { MalformedError, Wire } from './wire.ts';
@@ -173,7 +173,7 @@ export class MetricsDecoder {
     const wire = this.#wire;
     const span = this.#headerSpan;
     span.clear(wire);
-    let kind: MetricKind | undefined;
+    let kind: Series['kind'] | undefined;
     let dataStart = 0;
     let dataEnd = 0;
     while (wire.pos < end) {

@@ -2,9 +2,10 @@ import type { HistogramPoint } from '../../core/model.ts';
 import type { ByteCache } from './byte_cache.ts';
 import { Instant } from './instant.ts';
 import { readBounds } from './metric_cache.ts';
+import { finite, MAX_BUCKETS, packedEnd, readCount, restOfCount } from './packed.ts';
 import type { RejectionReason } from './rejections.ts';
 import { Span } from './span.ts';
-import { MalformedError, type Wire } from './wire.ts';
+import type { Wire } from './wire.ts';
 
 const NO_RECORDED_VALUE = 1;
 const ABSENT = -1;
@@ -18,6 +19,7 @@ class ExplicitPoint implements HistogramPoint {
   readonly sum?: number;
   readonly min?: number;
   readonly max?: number;
+  readonly rests?: readonly number[];
 
   constructor(
     count: number,
@@ -26,6 +28,7 @@ class ExplicitPoint implements HistogramPoint {
     sum: number | undefined,
     min: number | undefined,
     max: number | undefined,
+    rests?: readonly number[],
   ) {
     this.count = count;
     this.bounds = bounds;
@@ -33,6 +36,7 @@ class ExplicitPoint implements HistogramPoint {
     if (sum !== undefined) this.sum = sum;
     if (min !== undefined) this.min = min;
     if (max !== undefined) this.max = max;
+    if (rests !== undefined) this.rests = rests;
   }
 }
 
@@ -50,7 +54,11 @@ export class HistogramFields {
   flags = 0;
   readonly #boundBytes = new Span();
   #count = 0;
+  #countRest = 0;
   #counts: number[] = [];
+  /** Sparse, and nearly always empty: what buckets beyond 2^53 lack. */
+  #rests: number[] = [];
+  #isTooLong = false;
   #sum: number | undefined = undefined;
   #min: number | undefined = undefined;
   #max: number | undefined = undefined;
@@ -63,7 +71,10 @@ export class HistogramFields {
     let timeAt = ABSENT;
     this.flags = 0;
     this.#count = 0;
+    this.#countRest = 0;
     this.#counts = [];
+    if (this.#rests.length > 0) this.#rests = [];
+    this.#isTooLong = false;
     this.#sum = undefined;
     this.#min = undefined;
     this.#max = undefined;
@@ -77,18 +88,21 @@ export class HistogramFields {
         case 25:
           timeAt = wire.fixed64(end);
           break;
-        case 33:
-          this.#count = readCount(view, wire.fixed64(end));
+        case 33: {
+          const countAt = wire.fixed64(end);
+          this.#count = readCount(view, countAt);
+          this.#countRest = restOfCount(view, countAt, this.#count);
           break;
+        }
         case 41:
           this.#sum = finite(wire.double(end));
           break;
         case 49:
-          this.#counts.push(readCount(view, wire.fixed64(end)));
+          this.#push(view, wire.fixed64(end));
           break;
         case 50: {
           const stop = packedEnd(wire, end);
-          for (; wire.pos < stop; wire.pos += 8) this.#counts.push(readCount(view, wire.pos));
+          for (; wire.pos < stop; wire.pos += 8) this.#push(view, wire.pos);
           break;
         }
         case 57: {
@@ -138,6 +152,7 @@ export class HistogramFields {
     // With no recorded value every other field is to be ignored.
     if ((this.flags & NO_RECORDED_VALUE) !== 0)
       return new ExplicitPoint(0, NO_BOUNDS, [], undefined, undefined, undefined);
+    if (this.#isTooLong) return 'too_many_buckets';
     const boundCount = (end - start) / 8;
     const isShaped = this.#counts.length === boundCount + 1 || (this.#counts.length === 0 && boundCount === 0);
     if (!isShaped) return 'histogram_shape';
@@ -149,23 +164,23 @@ export class HistogramFields {
       bounds = entry.value;
     }
     if (bounds === undefined) return 'histogram_bounds';
-    return new ExplicitPoint(this.#count, bounds, this.#counts, this.#sum, this.#min, this.#max);
+    return new ExplicitPoint(this.#count, bounds, this.#counts, this.#sum, this.#min, this.#max, this.#takeRests());
   }
-}
 
-function packedEnd(wire: Wire, end: number): number {
-  const at = wire.pos;
-  const stop = wire.lengthEnd(end);
-  if ((stop - wire.pos) % 8 !== 0) throw new MalformedError('packed fixed64 values are not a multiple of 8 bytes', at);
-  return stop;
-}
+  #push(view: DataView, at: number): void {
+    if (this.#counts.length === MAX_BUCKETS) {
+      this.#isTooLong = true;
+      return;
+    }
+    const count = readCount(view, at);
+    if (count > Number.MAX_SAFE_INTEGER) {
+      while (this.#rests.length < this.#counts.length) this.#rests.push(0);
+      this.#rests.push(restOfCount(view, at, count));
+    }
+    this.#counts.push(count);
+  }
 
-/** Exact up to 2^53, the nearest double above. */
-function readCount(view: DataView, at: number): number {
-  return view.getUint32(at + 4, true) * 0x1_0000_0000 + view.getUint32(at, true);
-}
-
-/** A sum that overflowed or met a NaN says nothing; the buckets still do. */
-function finite(value: number): number | undefined {
-  return Number.isFinite(value) ? value : undefined;
+  #takeRests(): readonly number[] | undefined {
+    return this.#countRest === 0 && this.#rests.length === 0 ? undefined : [this.#countRest, ...this.#rests];
+  }
 }

@@ -2,6 +2,7 @@ import type { SampleBatch, Series } from '../../core/model.ts';
 import { SampleBatchBuilder } from '../../core/series/batch.ts';
 import type { SeriesInterner } from '../../core/series/interner.ts';
 import { ByteCache, type CacheBudget, type CacheEntry } from './byte_cache.ts';
+import { ExponentialFields } from './exponential_point.ts';
 import { HistogramFields } from './histogram_point.ts';
 import {
   type MetricEntry,
@@ -13,6 +14,7 @@ import {
 import { NumberPoint } from './number_point.ts';
 import { Rejections } from './rejections.ts';
 import type { Span } from './span.ts';
+import { SummaryFields } from './summary_point.ts';
 import type { Wire } from './wire.ts';
 
 // metrics.proto: Metric { gauge = 5, sum = 7, histogram = 9, exponential_histogram = 10, summary = 11 }, and in each of
@@ -21,13 +23,13 @@ const TAG_POINT = 10;
 const TAG_TEMPORALITY = 16;
 const TAG_MONOTONIC = 24;
 
+const KINDS: readonly Series['kind'][] = ['gauge', 'sum', 'histogram', 'exponential_histogram', 'summary'];
+
 const DELTA = 1;
 const CUMULATIVE = 2;
 
-export type MetricKind = Series['kind'] | 'exponential_histogram' | 'summary';
-
 /** The kind whose data a field of `Metric` holds, if it holds data. */
-export function kindOf(tag: number): MetricKind | undefined {
+export function kindOf(tag: number): Series['kind'] | undefined {
   switch (tag) {
     case 42:
       return 'gauge';
@@ -51,6 +53,8 @@ export class PointReader {
   readonly #budget: CacheBudget;
   readonly #numberPoint = new NumberPoint();
   readonly #histogramFields = new HistogramFields();
+  readonly #exponentialFields = new ExponentialFields();
+  readonly #summaryFields = new SummaryFields();
   readonly #builder = new SampleBatchBuilder();
   #rejections = new Rejections();
   #nowMs = 0;
@@ -75,11 +79,13 @@ export class PointReader {
   release(): void {
     this.#numberPoint.attributes.clear(this.#wire);
     this.#histogramFields.release(this.#wire);
+    this.#exponentialFields.release(this.#wire);
+    this.#summaryFields.release(this.#wire);
   }
 
   /** The data message of `metric` from `start` to `end`. */
   read(
-    kind: MetricKind,
+    kind: Series['kind'],
     start: number,
     end: number,
     resource: ResourceEntry,
@@ -102,10 +108,8 @@ export class PointReader {
         }
       }
       if (points === 0) return;
-      if (kind === 'exponential_histogram' || kind === 'summary') {
-        this.#rejections.add(kind, points);
-        return;
-      }
+      // A summary counts from its start, and has no field that says so.
+      if (kind === 'summary') temporality = CUMULATIVE;
       if (temporality !== DELTA && temporality !== CUMULATIVE) {
         this.#rejections.add('no_temporality', points);
         return;
@@ -117,8 +121,13 @@ export class PointReader {
     while (wire.pos < end) {
       const tag = wire.tag(end);
       if (tag !== TAG_POINT) wire.skip(tag, end);
-      else if (kind === 'histogram') previous = this.#histogram(wire.lengthEnd(end), variant, previous);
-      else previous = this.#number(wire.lengthEnd(end), variant, previous);
+      else {
+        const stop = wire.lengthEnd(end);
+        if (kind === 'histogram') previous = this.#histogram(stop, variant, previous);
+        else if (kind === 'exponential_histogram') previous = this.#exponential(stop, variant, previous);
+        else if (kind === 'summary') previous = this.#summary(stop, variant, previous);
+        else previous = this.#number(stop, variant, previous);
+      }
     }
   }
 
@@ -130,7 +139,7 @@ export class PointReader {
     temporality: number,
     monotonic: boolean,
   ): MetricVariant {
-    const index = (kind === 'gauge' ? 0 : kind === 'sum' ? 6 : 12) + temporality * 2 + (monotonic ? 1 : 0);
+    const index = KINDS.indexOf(kind) * 6 + temporality * 2 + (monotonic ? 1 : 0);
     metric.variants[index] ??= {
       identity: {
         name: metric.name,
@@ -162,9 +171,9 @@ export class PointReader {
     }
     const entry = this.#series(point.attributes, NumberPoint.ATTRIBUTES_TAG, variant, previous);
     if (entry === undefined) return previous;
-    const { start, time, value, flags } = point;
+    const { start, time, value, flags, rest } = point;
     if (isGauge) this.#builder.gauge(entry.value, time.ms, time.subMsNs, value, flags);
-    else this.#builder.sum(entry.value, start.ms, start.subMsNs, time.ms, time.subMsNs, value, flags);
+    else this.#builder.sum(entry.value, start.ms, start.subMsNs, time.ms, time.subMsNs, value, flags, rest);
     return entry;
   }
 
@@ -181,6 +190,44 @@ export class PointReader {
       return previous;
     }
     const entry = this.#series(fields.attributes, HistogramFields.ATTRIBUTES_TAG, variant, previous);
+    if (entry === undefined) return previous;
+    const { start, time, flags } = fields;
+    this.#builder.histogram(entry.value, start.ms, start.subMsNs, time.ms, time.subMsNs, point, flags);
+    return entry;
+  }
+
+  #exponential(
+    end: number,
+    variant: MetricVariant,
+    previous: CacheEntry<Series> | undefined,
+  ): CacheEntry<Series> | undefined {
+    const fields = this.#exponentialFields;
+    fields.read(this.#wire, end);
+    const point = fields.take();
+    if (typeof point === 'string') {
+      this.#rejections.add(point);
+      return previous;
+    }
+    const entry = this.#series(fields.attributes, ExponentialFields.ATTRIBUTES_TAG, variant, previous);
+    if (entry === undefined) return previous;
+    const { start, time, flags } = fields;
+    this.#builder.exponential(entry.value, start.ms, start.subMsNs, time.ms, time.subMsNs, point, flags);
+    return entry;
+  }
+
+  #summary(
+    end: number,
+    variant: MetricVariant,
+    previous: CacheEntry<Series> | undefined,
+  ): CacheEntry<Series> | undefined {
+    const fields = this.#summaryFields;
+    fields.read(this.#wire, end);
+    const point = fields.take();
+    if (typeof point === 'string') {
+      this.#rejections.add(point);
+      return previous;
+    }
+    const entry = this.#series(fields.attributes, SummaryFields.ATTRIBUTES_TAG, variant, previous);
     if (entry === undefined) return previous;
     const { start, time, flags } = fields;
     this.#builder.histogram(entry.value, start.ms, start.subMsNs, time.ms, time.subMsNs, point, flags);

@@ -17,6 +17,8 @@ export class NumberPoint {
   readonly time = new Instant();
   readonly attributes = new Span();
   value = 0;
+  /** What `value` lacks to the integer that was sent, beyond 2^53. */
+  rest = 0;
   flags = 0;
   #hasValue = false;
 
@@ -28,6 +30,7 @@ export class NumberPoint {
     let timeAt = ABSENT;
     this.#hasValue = false;
     this.value = 0;
+    this.rest = 0;
     this.flags = 0;
     while (wire.pos < end) {
       const at = wire.pos;
@@ -41,12 +44,14 @@ export class NumberPoint {
           break;
         case 33:
           this.value = view.getFloat64(wire.fixed64(end), true);
+          this.rest = 0;
           this.#hasValue = true;
           break;
         case 49: {
           // One rounding at most: exact up to 2^53, the nearest double above.
           const intAt = wire.fixed64(end);
           this.value = view.getInt32(intAt + 4, true) * 0x1_0000_0000 + view.getUint32(intAt, true);
+          this.rest = Number.isSafeInteger(this.value) ? 0 : Number(view.getBigInt64(intAt, true) - BigInt(this.value));
           this.#hasValue = true;
           break;
         }

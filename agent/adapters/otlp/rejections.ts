@@ -6,8 +6,8 @@ export const REJECTION_REASONS = {
   no_value: 'the point has no value',
   histogram_shape: 'a histogram needs one bucket count more than bounds, or neither',
   histogram_bounds: 'explicit_bounds must be finite and strictly increase',
-  exponential_histogram: 'exponential histograms are not supported; use explicit buckets',
-  summary: 'summaries are not supported; use histograms',
+  exponential_shape: 'zero_threshold must be finite and not negative, and bucket numbers within 32 bits',
+  too_many_buckets: 'more than 16384 buckets',
   series_limit: 'the limit of series is reached',
   refused_by_engine: 'refused by the engine',
 } as const;
