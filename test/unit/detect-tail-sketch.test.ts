@@ -4,6 +4,7 @@ import {
   addToSketch,
   emptySketch,
   rescaleSketch,
+  SKETCH_KEEP,
   SKETCH_SLOTS,
   sketchSize,
   sketchSurprise,
@@ -33,6 +34,23 @@ describe('tail sketch', () => {
     const steps = [8, 16, 32, 64].map((size, i, all) => at(size) - (i === 0 ? 0 : at(all[i - 1]!)));
     expect(steps.every((step) => step > 0)).toBe(true);
     expect(steps[3]!).toBeLessThan(steps[2]!);
+  });
+
+  test('one enormous value is forgotten in the end, and what is usual is told apart again', () => {
+    const sketch = sketchOf([1e12]);
+    let unit = 1;
+    let total = 1;
+    const usual = (points: number) => {
+      for (let i = 0; i < points; i++) {
+        unit /= SKETCH_KEEP;
+        total += unit;
+        addToSketch(sketch, 0, 1 + (i % 100) / 100, unit);
+      }
+    };
+    usual(5000);
+    expect(sketchSurprise(sketch, 0, 8, total, unit)).toBeLessThan(0.5);
+    usual(55_000);
+    expect(sketchSurprise(sketch, 0, 8, total, unit)).toBeGreaterThan(3);
   });
 
   test('weights in another unit mean the same', () => {

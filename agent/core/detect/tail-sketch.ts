@@ -4,7 +4,7 @@
  * gigabytes, with no scale to estimate. The grid is absolute: bin b always means 2^(b/4) ≤ |r| < 2^((b+1)/4). A grid
  * re-centred on a drifting scale moves past counts to sizes at which they never happened (7 to 10 points on NAB).
  *
- * Formula: 16 counters for the highest bin ever seen and the 15 below; all that is smaller counts in the lowest. Every
+ * Formula: 16 counters for the highest bin remembered and the 15 below; all that is smaller counts in the lowest. Every
  * point weighs 1 and keeps .9998 of its weight with each later point, so memory is 5000 points. With N the weight of all
  * points and S that of those in x's bin or higher:
  *   surprise = log₁₀((N + 1)/(S + ½)) − .3·log₁₀((N + 1)/1000)   decades,
@@ -13,8 +13,9 @@
  * k = 10 points and clamped to .3 to 3. A slope from ten points is itself uncertain; averaged over that uncertainty the
  * tail is a Lomax one, which adds k·log₁₀(1 + e·ln 10/k): 2.3 decades for e = 3, and 9 for e = 30.
  *
- * Fails: after one enormous value all usual sizes share the lowest counter, and all below it look equally rare; on
- * dependent residuals N overstates what was seen, so claims are relative until an alert stage has counted alerts.
+ * Fails: after one enormous value all usual sizes share the lowest counter and look equally usual, until that value is
+ * forgotten (its counter below 1/100 of a point, 23,000 points later) and the bins come down again; on dependent
+ * residuals N overstates what was seen, so claims are relative until an alert stage has counted alerts.
  *
  * Source: log-scale histograms as in DDSketch (C. Masson et al., VLDB 2019); tail slope after B. M. Hill, Annals of
  * Statistics 1975; its predictive form as in any exponential rate with a gamma posterior. The constants are
@@ -37,6 +38,8 @@ const SLOPE_MIN = 0.3;
 const SLOPE_MAX = 3;
 /** The slope is that of the tail's last this many points. */
 const SLOPE_POINTS = 10;
+/** A highest bin that weighs less than this many points is given up: after some 23,000 points without another. */
+const FORGOTTEN_POINTS = 0.01;
 /** Sizes are held to 2^±600: beyond lies no measurement, and ratios overflow. */
 const OCTAVES_MAX = 600;
 const SIZE_MIN = 2 ** -OCTAVES_MAX;
@@ -97,6 +100,7 @@ export function addToSketch(sketch: Float32Array, at: number, size: number, unit
   const bin = Math.floor(binPosition(size));
   const top = sketch[at + SKETCH_BINS]!;
   if (bin > top) raise(sketch, at, top === NO_BIN ? SKETCH_BINS : bin - top, bin);
+  else if (sketch[at + SKETCH_BINS - 1]! < FORGOTTEN_POINTS * unit) lower(sketch, at);
   const index = Math.max(0, bin - sketch[at + SKETCH_BINS]! + SKETCH_BINS - 1);
   sketch[at + index]! += unit;
 }
@@ -125,6 +129,13 @@ function tailSlope(sketch: Float32Array, at: number, unit: number): number {
   const octaves = (SKETCH_BINS - i) / BINS_PER_OCTAVE;
   const slope = Math.log10((surviving + 0.5) / 0.5) / octaves;
   return Math.min(SLOPE_MAX, Math.max(SLOPE_MIN, slope));
+}
+
+/** Gives up the highest bin. What was counted in the lowest stays where it is, so it moves up: dull, never shrill. */
+function lower(sketch: Float32Array, at: number): void {
+  for (let i = SKETCH_BINS - 1; i > 0; i--) sketch[at + i] = sketch[at + i - 1]!;
+  sketch[at] = 0;
+  sketch[at + SKETCH_BINS]! -= 1;
 }
 
 /** Makes `bin` the highest: counters move down by `by`, and what falls off the end joins the lowest. */
