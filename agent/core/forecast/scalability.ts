@@ -104,7 +104,8 @@ function nonNegativeFit(
     const coefficients = [0, 0, 0];
     for (const [i, column] of active.entries()) coefficients[column] = solution[i]!;
     const error = loads.reduce((s, n, r) => s + trust[r]! * (1 - timeAt(coefficients, n) / seconds[r]!) ** 2, 0);
-    if (best === undefined || error < best.error) best = { error, coefficients };
+    // The simpler law comes first, and stays where the other fits no better than rounding.
+    if (best === undefined || error < best.error - 1e-12) best = { error, coefficients };
   }
   return best?.coefficients;
 }

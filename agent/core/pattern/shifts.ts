@@ -1,4 +1,5 @@
 import { changePoints, type SegmentShape, shapeOf } from './change-points.ts';
+import { Cusum } from './cusum.ts';
 import { known, timeAt, toGrid } from './grid.ts';
 import { impactOf, type Pattern, type Recogniser, type Window } from './pattern.ts';
 import { effectiveCount, fTail, lagOneCorrelation, median, twoSidedP } from './statistics.ts';
@@ -50,7 +51,8 @@ export const levelShift: Recogniser = {
 /**
  * The newest change of noise that still holds: a change point with eight steps or more on each side, between which the
  * standard deviation around the line at least doubles or halves, `p < .001` by an F test on the effective numbers of
- * values, times the number of places it could have been. Confidence: `1 − p`. It has no impact on the mean of the metric, so states none.
+ * values, times the number of places it could have been. Confidence: `1 − p`. Its impact is on what the
+ * metric often reaches: the level plus one standard deviation.
  */
 export const varianceShift: Recogniser = {
   type: 'variance_shift',
@@ -68,6 +70,7 @@ export const varianceShift: Recogniser = {
         type: 'variance_shift',
         confidence: 1 - p,
         samples: effective[0] + effective[1],
+        ...impactOf(before.level + before.noise, after.level + after.noise),
         sinceMs: atMs,
         evidence: { noiseBefore: before.noise, noiseAfter: after.noise, ratio: noise[1] / noise[0], p, posterior },
       };
@@ -78,7 +81,7 @@ export const varianceShift: Recogniser = {
 /** Asks about each change point, newest first, with the regimes on both sides. */
 function newestShift(window: Window, judge: (shift: Shift) => Pattern | undefined): Pattern | undefined {
   const grid = toGrid(window);
-  if (grid === undefined) return undefined;
+  if (grid === undefined || !mayHaveShifted(grid.values)) return undefined;
   const points = changePoints(grid.values);
   for (let i = points.length - 1; i >= 0; i--) {
     const start = points[i - 1]?.index ?? 0;
@@ -99,6 +102,20 @@ function newestShift(window: Window, judge: (shift: Shift) => Pattern | undefine
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Linear, and lets most windows of quiet metrics go by without the quadratic search: does a CUSUM of level or size ring? */
+function mayHaveShifted(values: Float64Array): boolean {
+  const centre = median(known(values));
+  const level = new Cusum();
+  const size = new Cusum();
+  let rung = false;
+  for (const v of values) {
+    const levelRang = level.learn(v);
+    const sizeRang = size.learn(Math.abs(v - centre));
+    rung ||= levelRang || sizeRang;
+  }
+  return rung;
 }
 
 function effectiveIn(values: Float64Array, start: number, end: number, shape: SegmentShape): number {

@@ -12,6 +12,8 @@ import { trend } from './trend.ts';
 
 /** Looks at most this often without being rung for. */
 const LOOK_EVERY_STEPS = 30;
+/** A metric that changes by less than this (in its logarithm: 2 %) has not changed enough to be told of. */
+const LEAST_IMPACT_LOG = 0.02;
 /** After the CUSUM rings: wait until the new regime has the steps that a shift needs. */
 const LOOK_AFTER_ALARM_STEPS = 10;
 
@@ -31,6 +33,7 @@ export interface WatchState {
   readonly dueIn: number;
   readonly leak: LeakState | null;
   readonly present: readonly Pattern[];
+  readonly lastSeenMs: Readonly<Partial<Record<PatternType, number>>>;
 }
 
 /** What a gauge can show over six hours of minutes. */
@@ -40,8 +43,8 @@ export function recognisersFor(limit?: number): readonly Recogniser[] {
 
 /**
  * The patterns of one metric as it comes: samples become steps, the last 360 steps are kept, and the recognisers look
- * at them every 30 steps, and 10 steps after a CUSUM alarm. A pattern is news when its type was not there at the last
- * look. State: 360 values and times, under 7 KB, plus 4 KB for a leak's.
+ * at them every 30 steps, and 10 steps after a CUSUM alarm. Patterns that change the metric by under 2 % are left out. A
+ * pattern is news when its type was not seen for one window's length. State: 360 values and times, under 7 KB, plus 4 KB for a leak's.
  */
 export class PatternWatch {
   readonly #settings: WatchSettings;
@@ -53,6 +56,7 @@ export class PatternWatch {
   #cusum: Cusum;
   #dueIn: number;
   #present: readonly Pattern[];
+  #lastSeenMs: Partial<Record<PatternType, number>>;
 
   constructor(settings: WatchSettings, state?: WatchState) {
     const { limit, leak } = settings;
@@ -69,6 +73,7 @@ export class PatternWatch {
     this.#cusum = new Cusum(state?.cusum);
     this.#dueIn = state?.dueIn ?? LOOK_EVERY_STEPS;
     this.#present = state?.present ?? [];
+    this.#lastSeenMs = { ...state?.lastSeenMs };
   }
 
   /** Patterns that are new with this sample; mostly none. */
@@ -111,6 +116,7 @@ export class PatternWatch {
       dueIn: this.#dueIn,
       leak: this.#leak?.save() ?? null,
       present: this.#present,
+      lastSeenMs: { ...this.#lastSeenMs },
     };
   }
 
@@ -126,9 +132,16 @@ export class PatternWatch {
   }
 
   #look(): readonly Pattern[] {
-    const before = new Set<PatternType>(this.#present.map((p) => p.type));
     const window = this.window();
-    this.#present = this.#recognisers.flatMap((r) => r.recognise(window) ?? []);
-    return this.#present.filter((p) => !before.has(p.type));
+    const nowMs = this.#timesMs.at(-1)!;
+    this.#present = this.#recognisers
+      .flatMap((r) => r.recognise(window) ?? [])
+      .filter((p) => p.impactLog === undefined || Math.abs(p.impactLog) >= LEAST_IMPACT_LOG);
+    const silence = MAX_STEPS * this.#settings.stepMs;
+    return this.#present.filter((p) => {
+      const seenMs = this.#lastSeenMs[p.type] ?? Number.NEGATIVE_INFINITY;
+      this.#lastSeenMs[p.type] = nowMs;
+      return nowMs - seenMs > silence;
+    });
   }
 }

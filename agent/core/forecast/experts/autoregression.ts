@@ -6,30 +6,23 @@ export interface AutoregressionShape {
   readonly forgetting: number;
   /** Ridge penalty, in units of standardised observations: as if this many points had said "no relation". */
   readonly ridge: number;
-  /** Passes of Huber reweighting, so that a few wild hours do not bend the coefficients. */
-  readonly robustPasses: number;
 }
 
 /**
- * `z_t = c + Σ a_i z_{t−lag_i}`, fitted by exponentially weighted ridge regression (with Huber weights beyond twice the
- * robust spread), iterated forward `horizon` steps. `z` is standardised, so the penalty means the same for every
- * metric. Lags longer than half the history are left out: they would be fitted on too little.
- * Fails on level shifts until forgetting catches up; an explosive fit is held by the ensemble's clamp.
+ * `z_t = c + Σ a_i z_{t−lag_i}`, fitted by exponentially weighted ridge regression, iterated forward `horizon` steps.
+ * `z` is standardised, so the penalty means the same for every metric. Lags longer than half the history are left out:
+ * they would be fitted on too little.
+ * Fails on level shifts until forgetting catches up, and on wild values, which pull at the coefficients (two
+ * passes of Huber weights took twice the time for .001 of OWA: a wild value does most harm as a regressor).
+ * `within-reach.ts` holds an explosive fit, and the ensemble's weights the rest.
  */
 export function extrapolate(history: Float64Array, horizon: number, shape: AutoregressionShape): Float64Array {
   const n = history.length;
   const lags = shape.lags.filter((lag) => lag * 2 <= n);
-  const longest = Math.max(0, ...lags);
   const { mean, spread } = moments(history);
   const z = new Float64Array(n + horizon);
   for (let t = 0; t < n; t++) z[t] = (history[t]! - mean) / spread;
-
-  let coefficients = new Float64Array(lags.length + 1);
-  let trust: Float64Array | undefined;
-  for (let pass = 0; pass <= shape.robustPasses; pass++) {
-    coefficients = estimate(z, n, lags, longest, shape, trust);
-    if (pass < shape.robustPasses) trust = huberWeights(z, n, lags, longest, coefficients);
-  }
+  const coefficients = estimate(z, n, lags, shape);
   for (let t = n; t < n + horizon; t++) z[t] = predictOne(z, t, lags, coefficients);
   return Float64Array.from({ length: horizon }, (_, h) => mean + spread * z[n + h]!);
 }
@@ -38,20 +31,18 @@ function estimate(
   z: Float64Array,
   n: number,
   lags: readonly number[],
-  longest: number,
   shape: AutoregressionShape,
-  trust: Float64Array | undefined,
 ): Float64Array<ArrayBuffer> {
+  const longest = Math.max(0, ...lags);
   const d = lags.length + 1;
   const normal = new Float64Array(d * d);
   const right = new Float64Array(d);
   const x = new Float64Array(d).fill(1);
   let age = 1;
   for (let t = n - 1; t >= longest; t--) {
-    const weight = trust === undefined ? age : age * trust[t]!;
     for (let i = 0; i < d - 1; i++) x[i] = z[t - lags[i]!]!;
     for (let i = 0; i < d; i++) {
-      const wx = weight * x[i]!;
+      const wx = age * x[i]!;
       right[i]! += wx * z[t]!;
       for (let j = 0; j <= i; j++) normal[i * d + j]! += wx * x[j]!;
     }
@@ -65,21 +56,6 @@ function predictOne(z: Float64Array, t: number, lags: readonly number[], coeffic
   let value = coefficients[lags.length]!;
   for (let i = 0; i < lags.length; i++) value += coefficients[i]! * z[t - lags[i]!]!;
   return value;
-}
-
-function huberWeights(
-  z: Float64Array,
-  n: number,
-  lags: readonly number[],
-  longest: number,
-  coefficients: Float64Array,
-): Float64Array {
-  const errors = new Float64Array(n);
-  for (let t = longest; t < n; t++) errors[t] = Math.abs(z[t]! - predictOne(z, t, lags, coefficients));
-  const sorted = errors.slice(longest).sort();
-  // 1.4826 turns a median absolute error into a standard deviation for normal errors.
-  const spread = 1.4826 * (sorted[sorted.length >> 1] ?? 0) + 1e-9;
-  return errors.map((e) => Math.min(1, (2 * spread) / (e + 1e-12)));
 }
 
 function moments(values: Float64Array): { mean: number; spread: number } {

@@ -20,8 +20,8 @@ export function panel(seasons: Seasons): readonly Expert[] {
 
 function candidates(seasons: Seasons): readonly Expert[] {
   const [short, long] = seasons;
-  const recent = { forgetting: 0.995, ridge: 1, robustPasses: 0 };
-  const steady = { forgetting: 0.999, ridge: 5, robustPasses: 0 };
+  const recent = { forgetting: 0.995, ridge: 1 };
+  const steady = { forgetting: 0.999, ridge: 5 };
   const experts: Expert[] = [
     seasonalNaive(1),
     recentMedian(12),
@@ -51,9 +51,9 @@ function candidates(seasons: Seasons): readonly Expert[] {
     seasonalMean(long, 3),
     onLogScale(doubleSeasonalSmoothing(short, long, { level: 0.01, short: 0.1, long: 0.3, carry: 0.9 })),
     differencedAutoregression(long, { ...steady, lags: [1, 2, 3, short - 1, short, short + 1, long] }),
-    profiledAutoregression(short, long, { ...quick, forgetting: 0.998, ridge: 2, robustPasses: 0 }),
-    onLogScale(profiledAutoregression(short, long, { ...quick, forgetting: 0.998, ridge: 2, robustPasses: 0 })),
-    onLogScale(profiledAutoregression(short, long, { ...slow, forgetting: 0.998, ridge: 3, robustPasses: 0 })),
+    profiledAutoregression(short, long, { ...quick, forgetting: 0.998, ridge: 2 }),
+    onLogScale(profiledAutoregression(short, long, { ...quick, forgetting: 0.998, ridge: 2 })),
+    onLogScale(profiledAutoregression(short, long, { ...slow, forgetting: 0.998, ridge: 3 })),
   );
   return experts;
 }
