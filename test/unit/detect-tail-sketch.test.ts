@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { levelView } from '../../agent/core/detect/level.ts';
+import { layOut } from '../../agent/core/detect/standing-set.ts';
+import { SurpriseDetector } from '../../agent/core/detect/surprise.ts';
 import {
   addToSketch,
   emptySketch,
   rescaleSketch,
-  SKETCH_KEEP,
   SKETCH_SLOTS,
   sketchSize,
   sketchSurprise,
 } from '../../agent/core/detect/tail-sketch.ts';
+import { seeded } from '../bench/detect/blind.ts';
 
 function sketchOf(sizes: readonly number[]): Float32Array {
   const sketch = new Float32Array(SKETCH_SLOTS);
@@ -36,21 +39,23 @@ describe('tail sketch', () => {
     expect(steps[3]!).toBeLessThan(steps[2]!);
   });
 
-  test('one enormous value is forgotten in the end, and what is usual is told apart again', () => {
-    const sketch = sketchOf([1e12]);
-    let unit = 1;
-    let total = 1;
-    const usual = (points: number) => {
-      for (let i = 0; i < points; i++) {
-        unit /= SKETCH_KEEP;
-        total += unit;
-        addToSketch(sketch, 0, 1 + (i % 100) / 100, unit);
-      }
+  test('one enormous value makes the detector dull, and is forgotten in the end', () => {
+    const detector = new SurpriseDetector(layOut('level', [levelView]));
+    const random = seeded(5);
+    let atMs = 0;
+    const learn = (value: number) => {
+      atMs += 60_000;
+      detector.learn(value, atMs);
     };
-    usual(5000);
-    expect(sketchSurprise(sketch, 0, 8, total, unit)).toBeLessThan(0.5);
-    usual(55_000);
-    expect(sketchSurprise(sketch, 0, 8, total, unit)).toBeGreaterThan(3);
+    const usual = (points: number) => {
+      for (let i = 0; i < points; i++) learn(100 + 3 * random());
+    };
+    usual(1000);
+    learn(1e12);
+    usual(10_000);
+    expect(detector.score(200, atMs + 60_000).surprise).toBeLessThan(1);
+    usual(30_000);
+    expect(detector.score(200, atMs + 60_000).surprise).toBeGreaterThan(4);
   });
 
   test('weights in another unit mean the same', () => {

@@ -5,6 +5,7 @@ import type { StandingSet } from './standing-set.ts';
 import {
   addToSketch,
   emptySketch,
+  isSketchBlind,
   rescaleSketch,
   SKETCH_KEEP,
   SKETCH_SLOTS,
@@ -100,7 +101,14 @@ export class SurpriseDetector implements Detector {
       const residual = residuals[c]!;
       if (Number.isNaN(residual)) continue;
       const channel = channels[c]!;
-      addToSketch(this.#sketches, residual < 0 ? channel.belowAt : channel.aboveAt, Math.abs(residual), unit);
+      const sketchAt = residual < 0 ? channel.belowAt : channel.aboveAt;
+      if (isSketchBlind(this.#sketches, sketchAt, unit)) {
+        // Both sides start afresh, for they share the weight of the points that were judged.
+        emptySketch(this.#sketches, channel.aboveAt);
+        emptySketch(this.#sketches, channel.belowAt);
+        this.#state[slots + c] = 0;
+      }
+      addToSketch(this.#sketches, sketchAt, Math.abs(residual), unit);
       this.#state[slots + c]! += unit;
     }
     for (const { view, at } of views) view.learn(this.#state, at, value, atMs);

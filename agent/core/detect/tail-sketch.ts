@@ -14,8 +14,8 @@
  * tail is a Lomax one, which adds k·log₁₀(1 + e·ln 10/k): 2.3 decades for e = 3, and 9 for e = 30.
  *
  * Fails: after one enormous value all usual sizes share the lowest counter and look equally usual, until that value is
- * forgotten (its counter below 1/100 of a point, 23,000 points later) and the bins come down again; on dependent
- * residuals N overstates what was seen, so claims are relative until an alert stage has counted alerts.
+ * forgotten (below 1/100 of a point, 23,000 points later) and the sketch starts afresh; on dependent residuals N
+ * overstates what was seen, so claims are relative until an alert stage has counted alerts.
  *
  * Source: log-scale histograms as in DDSketch (C. Masson et al., VLDB 2019); tail slope after B. M. Hill, Annals of
  * Statistics 1975; its predictive form as in any exponential rate with a gamma posterior. The constants are
@@ -40,6 +40,7 @@ const SLOPE_MAX = 3;
 const SLOPE_POINTS = 10;
 /** A highest bin that weighs less than this many points is given up: after some 23,000 points without another. */
 const FORGOTTEN_POINTS = 0.01;
+const BLIND_SHARE = 0.9;
 /** Sizes are held to 2^±600: beyond lies no measurement, and ratios overflow. */
 const OCTAVES_MAX = 600;
 const SIZE_MIN = 2 ** -OCTAVES_MAX;
@@ -103,6 +104,17 @@ export function addToSketch(sketch: Float32Array, at: number, size: number, unit
   else if (sketch[at + SKETCH_BINS - 1]! < FORGOTTEN_POINTS * unit) lower(sketch, at);
   const index = Math.max(0, bin - sketch[at + SKETCH_BINS]! + SKETCH_BINS - 1);
   sketch[at + index]! += unit;
+}
+
+/**
+ * True when the highest bin is forgotten and nine tenths of the rest lie in the lowest, where sizes are not told apart:
+ * what one enormous value leaves behind. Nothing that is still remembered is lost by starting afresh.
+ */
+export function isSketchBlind(sketch: Float32Array, at: number, unit: number): boolean {
+  if (sketch[at + SKETCH_BINS]! === NO_BIN || sketch[at + SKETCH_BINS - 1]! >= FORGOTTEN_POINTS * unit) return false;
+  let all = 0;
+  for (let i = 0; i < SKETCH_BINS; i++) all += sketch[at + i]!;
+  return sketch[at]! >= BLIND_SHARE * all;
 }
 
 /** Converts all weights to a new unit. */
