@@ -194,7 +194,10 @@ describe('JSON to protobuf', () => {
         fc.record({ arrayValue: fc.record({ values: fc.array(tie('value'), { minLength: 1, maxLength: 3 }) }) }),
         fc.record({
           kvlistValue: fc.record({
-            values: fc.array(fc.record({ key: fc.string(), value: tie('value') }), { minLength: 1, maxLength: 3 }),
+            values: fc.array(fc.record({ key: fc.string({ minLength: 1 }), value: tie('value') }), {
+              minLength: 1,
+              maxLength: 3,
+            }),
           }),
         }),
       ),

@@ -50,7 +50,6 @@ describe.each(['grpc', 'http'] as const)('kill -9, over %s', (protocol) => {
     expect(acknowledged.length).toBeGreaterThanOrEqual(220);
     const seen = new Set(ids());
     expect(acknowledged.filter((id) => !seen.has(id))).toEqual([]);
-    expect(last.upstream.status().signals.metrics.queued.requests).toBe(0);
     // In order, except that a restart goes back to what had no answer yet.
     for (const signal of ['metrics', 'traces', 'logs']) {
       const firstTimes = [
