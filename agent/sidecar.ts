@@ -10,6 +10,8 @@ import { createHostSampler } from './adapters/host/sampler.ts';
 import type { Journal } from './adapters/journal/journal.ts';
 import { openJournal } from './adapters/journal/sqlite-journal.ts';
 import { createOtlpGrpcReceiver } from './adapters/otlp/grpc.ts';
+import { createPrometheusScraper } from './adapters/prometheus/scraper.ts';
+import type { ScrapeNotice, ScrapeTarget } from './adapters/prometheus/target.ts';
 import { createSchedule } from './adapters/schedule.ts';
 import { createTelemetry, type Readings } from './adapters/telemetry/telemetry.ts';
 import { engineSettings, signalMappings } from './config/engine.ts';
@@ -107,6 +109,14 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       nowMs: () => clock.nowMs(),
       onDefect: (error) => log.error({ err: error }, 'a request could not be handled: a defect of the agent'),
     });
+    const scraper = createPrometheusScraper({
+      targets: config.receivers.prometheus.targets.map(scrapeTarget),
+      sink: runtime,
+      // Its own: it forgets series that its pages no longer have.
+      interner: new SeriesInterner({ maxSeries: config.capacity.maxSeries }),
+      clock,
+      observer: (notice) => reportScrape(notice, log),
+    });
     const samplerOptions = {
       intervalMs: config.monitoring.interval,
       sink: runtime,
@@ -163,6 +173,13 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
           invalid: series.invalid,
           host_sampler: sampler.counts.dropped,
           gpu_sampler: gpuSampler.counts.dropped,
+          // Points that the inbox refused are among `pointsRejected`.
+          ...Object.fromEntries(
+            Object.entries({ ...scraper.counts.dropped, overloaded: 0 }).map(([why, count]) => [
+              `scrape_${why}`,
+              count,
+            ]),
+          ),
         },
         inboxDepth: stats.queuedInputs + stats.queuedPoints,
         decisions: stats.decisions,
@@ -188,6 +205,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       started.push((deadline) => sampler.stop(deadline));
       await gpuSampler.start();
       started.push((deadline) => gpuSampler.stop(deadline));
+      await scraper.start();
+      started.push((deadline) => scraper.stop(deadline));
     }
     log.info(
       { otlpGrpc: receiver.address, control: control.addresses, state: config.state.path, epoch },
@@ -239,4 +258,28 @@ function reportGpu(notice: GpuNotice, log: Logger): void {
   if (kind === 'failed') log.warn(details, 'the GPUs could not be read');
   else if (kind === 'none') log.info(details, 'no GPU to sample');
   else log.info(details, 'GPUs are sampled');
+}
+
+function scrapeTarget({
+  interval,
+  timeout,
+  ...same
+}: Config['receivers']['prometheus']['targets'][number]): ScrapeTarget {
+  return { ...same, intervalMs: interval, timeoutMs: timeout };
+}
+
+function reportScrape(notice: ScrapeNotice, log: Logger): void {
+  switch (notice.kind) {
+    case 'target_up':
+      return log.info({ url: notice.url }, 'the page is scraped');
+    case 'target_down':
+      return log.warn({ url: notice.url, failure: notice.failure }, `the page cannot be scraped: ${notice.reason}`);
+    case 'bad_lines':
+      return log.warn(
+        { url: notice.url, badLines: notice.badLines, errors: notice.errors },
+        'the page has lines that cannot be read; the others count',
+      );
+    case 'defect':
+      return log.error({ err: notice.error, url: notice.url }, 'a page could not be handled: a defect of the agent');
+  }
 }

@@ -54,6 +54,22 @@ export function breaches(config: Config): Breach[] {
     'must not be above receivers.otlp.grpc.maxInFlightBytes: such a request could never be admitted',
   );
 
+  const { targets } = config.receivers.prometheus;
+  for (const [i, { url, interval, timeout, headers, bearerTokenFile }] of targets.entries()) {
+    const targetMust = (holds: boolean, key: string, message: string): void => {
+      if (!holds) found.push({ path: ['receivers', 'prometheus', 'targets', String(i), key], message });
+    };
+    targetMust(timeout <= interval, 'timeout', 'must not be above interval: scrapes of one page never overlap');
+    const isFirst = targets.findIndex((other) => other.url === url) === i;
+    targetMust(isFirst, 'url', 'is listed twice: what it shows would be counted twice');
+    const authorizes = Object.keys(headers ?? {}).some((name) => name.toLowerCase() === 'authorization');
+    targetMust(
+      !authorizes || bearerTokenFile === undefined,
+      'bearerTokenFile',
+      'and an authorization header: give one',
+    );
+  }
+
   const { control } = config;
   must(
     control.leaseTtl >= 2 * control.heartbeatInterval,

@@ -4,6 +4,7 @@ import { KNOB_MODES, TIERS } from '../core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS as ENGINE } from '../core/settings.ts';
 import { DEFAULT_TCP_ADDRESS } from '../rpc/address.ts';
 import { address, bytes, choice, duration, flag, formatDuration, integer, number, text } from './kinds.ts';
+import { scrapeTarget } from './scrape-target.ts';
 import { signalRow } from './signal-rows.ts';
 
 /*
@@ -183,6 +184,20 @@ const receivers = section('Where telemetry comes in.', {
         max: 4096 * MIB,
       }).prefault('128MiB'),
     }).prefault({}),
+  }).prefault({}),
+  prometheus: section('Prometheus pages of AI servers, in text 0.0.4 or OpenMetrics: scraped.', {
+    targets: z
+      .array(scrapeTarget)
+      .max(100)
+      .default([])
+      .meta({
+        description: 'The pages. The names of vLLM, SGLang, TGI, Triton, llama.cpp and DCGM are known.',
+        allowed: 'a list of at most 100 rows, each with a url',
+        example: [
+          { url: 'http://127.0.0.1:8000/metrics', component: 'chat' },
+          { url: 'http://127.0.0.1:9400/metrics', component: null, interval: '10s' },
+        ],
+      }),
   }).prefault({}),
 }).prefault({});
 
