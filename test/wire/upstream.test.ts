@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { partialSuccess, retryDetails } from '../../agent/adapters/otlp/response.ts';
 import { TELEMETRY_SIGNALS } from '../../agent/adapters/upstream/raw_sink.ts';
 import { VIA_HEADER } from '../../agent/adapters/upstream/via.ts';
+import { partialSuccess, retryDetails } from './upstream_answers.ts';
 import {
   type Arrived,
   FakeUpstream,
