@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LeakWatch } from '../../agent/core/pattern/memory-leak.ts';
+import { spread } from './forecast/metrics.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -46,6 +47,7 @@ const result = {
     'beginning and the moment usage reaches 80 % of the limit. Every series counts as free of leaks in "withoutLeaks".',
   series: series.length,
   machineMonths: months,
+  bytesPerSeries: 8 * largestState(),
   leakWatch: judge(ourWatch),
   baselinePredictLinear: judge(predictLinear),
   bySeries: series.map((s) => ({ name: s.name, leaksReported: newsOf(ourWatch(), s, 1) })),
@@ -121,13 +123,26 @@ function judge(make: () => Watch): object {
   };
 }
 
+/** Numbers in the largest state that any series leads to. */
+function largestState(): number {
+  const count = (v: unknown): number =>
+    typeof v === 'object' && v !== null ? Object.values(v).reduce<number>((sum, x) => sum + count(x), 0) : 1;
+  return Math.max(
+    ...series.map((s) => {
+      const leaks = new LeakWatch({ limit: LIMIT, horizonMs: 14 * DAY_MS });
+      for (const [i, at] of s.atMs.entries()) leaks.learn(s.value[i]!, at);
+      return count(leaks.save());
+    }),
+  );
+}
+
 function newsOf(watch: Watch, s: Series, scale: number): number {
   for (const [i, at] of s.atMs.entries()) watch.learn(s.value[i]! * scale, at);
   return watch.news;
 }
 
 function withLeaks(make: () => Watch, scale: number): object {
-  const rows: { hours: number; shape: string; used: number | undefined }[] = [];
+  const rows: { machine: number; hours: number; shape: string; used: number | undefined }[] = [];
   for (const hours of HOURS_TO_LIMIT) {
     for (const [shape, grow] of Object.entries(SHAPES)) {
       for (const startDay of START_DAYS) {
@@ -135,7 +150,7 @@ function withLeaks(make: () => Watch, scale: number): object {
           // Starts spread over two thirds of a day, so that the hours of the day get their share.
           const startMs = (startDay + (i % 20) / 30) * DAY_MS;
           const used = usageWhenFound(make(), s, scale, startMs, hours * HOUR_MS, grow);
-          if (used !== 'too_short') rows.push({ hours, shape, used });
+          if (used !== 'too_short') rows.push({ machine: i, hours, shape, used });
         }
       }
     }
@@ -148,6 +163,7 @@ function withLeaks(make: () => Watch, scale: number): object {
     scale,
     tried: rows.length,
     foundRatio: ratio(rows),
+    overFiveFoldsOfMachines: spread([0, 1, 2, 3, 4].map((f) => ratio(rows.filter((r) => r.machine % 5 === f)))),
     byHoursToLimit: by('hours'),
     byShape: by('shape'),
     medianUsageWhenFound: used[used.length >> 1],

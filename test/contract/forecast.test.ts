@@ -54,6 +54,17 @@ describe.each(Object.entries(forecasters))('forecaster %s', (_, create) => {
     }
   });
 
+  it('has finite answers at every length, of what repeats exactly, and of what is tiny or huge', () => {
+    const exact = Array.from({ length: 200 }, (__, t) => 20 + (t % 24));
+    for (const scale of [1, 1e-12, 1e12, -1]) {
+      for (let n = 0; n <= exact.length; n += 7) {
+        const f = create();
+        f.fit(exact.slice(0, n).map((v) => v * scale));
+        for (const p of f.forecast(24)) expect(Number.isFinite(p.median + p.low + p.high)).toBe(true);
+      }
+    }
+  });
+
   it('a constant goes on, and a step is followed to its new level', () => {
     const f = create();
     f.fit(new Array<number>(400).fill(5));

@@ -74,6 +74,14 @@ describe('memory leaks', () => {
     expect(new Set(told)).toEqual(new Set([0, 1, 2]));
   });
 
+  it('a restart that nobody told of is seen, and the next run is judged like the first', () => {
+    const { normal } = noise(10);
+    const run = 12 * 60;
+    const told = toldAt((t) => 200 + 0.9 * (t % run) + 5 * normal(), 3);
+    expect(new Set(told.map((t) => Math.floor(t / run)))).toEqual(new Set([0, 1, 2, 3, 4, 5]));
+    for (const t of told) expect(200 + 0.9 * (t % run)).toBeLessThan(800);
+  });
+
   it('without a limit, growth is judged against its own start', () => {
     const { normal } = noise(9);
     const watch = new LeakWatch({ horizonMs: settings.horizonMs });

@@ -31,7 +31,7 @@ const LEAST_WEIGHT = 1e-3;
  * Many simple experts, weighted by how each would have done: `w ∝ (mean absolute error over rolling origins)^−6`;
  * split-conformal intervals from the same backtest. One configuration for every series.
  *
- * M4 Hourly, 207 series: OWA .378, sMAPE 8.4, MASE .72, against .440 of the competition's winner and .410 of its best
+ * M4 Hourly, 207 series: OWA .382, sMAPE 8.43, MASE .733, 94.9 % inside 95 % intervals, against an OWA of .440 of the competition's winner and .410 of its best
  * hourly entry (`npm run -s bench:forecast -- m4 DIR` says it for today's code).
  * Fails on a level or a shape never seen before until a day of it is in the history. Says nothing (an empty forecast)
  * on fewer than nine values.

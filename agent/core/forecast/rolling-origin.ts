@@ -77,7 +77,7 @@ export function weigh(
     }
   }
   const most = Math.max(...count);
-  const ratio = own.map((error, e) => (error + Number.MIN_VALUE) / (reference[e]! + Number.MIN_VALUE));
+  const ratio = own.map((error, e) => relative(error, reference[e]!));
   // An expert that took part in one trial of many may have been lucky there.
   const heard = (e: number) => available[e] === true && count[e]! >= Math.min(2, most);
   let best = Number.POSITIVE_INFINITY;
@@ -110,4 +110,10 @@ function absoluteError(path: Float64Array | undefined, truth: Float64Array): num
     for (let h = 0; h < truth.length; h++) if (!Number.isNaN(truth[h]!)) sum += Math.abs(truth[h]! - path[h]!);
   }
   return sum;
+}
+
+/** Held to a millionth and a million, so that a flawless expert (or reference) gets nearly all the say and not NaN. */
+function relative(error: number, reference: number): number {
+  if (reference === 0) return error === 0 ? 1e-6 : 1e6;
+  return Math.min(1e6, Math.max(1e-6, error / reference));
 }

@@ -21,13 +21,39 @@ const GROWS_AS_NEVER_BEFORE = { tau: 0.8, timesEarlierMove: 2 };
 const FLOOR_ABOVE_OLD_CEILING = { tau: 0.6, timesEarlierMove: 0.5, blocks: 3 };
 const GROWS_FROM_THE_START = { tau: 0.9, blocks: 32 };
 
-export interface LeakState {
-  readonly rungs: readonly RungState[];
-  /** Largest earlier move of the floor over `SPAN` blocks, by rung; −1: not known yet. */
+/** All of a block below this share of the floor before it: the process was started anew, even if nobody said so. */
+const RESTART_RATIO = 0.7;
+
+/** How a metric behaves when it does not leak, by rung. */
+export interface Habits {
+  /** Largest earlier move of the floor over `SPAN` blocks; −1: not known yet. */
   readonly moved: readonly number[];
-  /** Highest value older than `SPAN` blocks, by rung, and how many blocks that covers. */
+  /** Highest value older than `SPAN` blocks (absent: none yet), and how many blocks that covers. */
   readonly ceiling: readonly (number | null)[];
   readonly covered: readonly number[];
+}
+
+interface MutableHabits {
+  readonly moved: number[];
+  readonly ceiling: (number | null)[];
+  readonly covered: number[];
+}
+
+const UNKNOWN: Habits = {
+  moved: new Array<number>(SHAPE.rungs).fill(-1),
+  ceiling: new Array<null>(SHAPE.rungs).fill(null),
+  covered: new Array<number>(SHAPE.rungs).fill(0),
+};
+
+function copyOf({ moved, ceiling, covered }: Habits): MutableHabits {
+  return { moved: [...moved], ceiling: [...ceiling], covered: [...covered] };
+}
+
+export interface LeakState {
+  readonly rungs: readonly RungState[];
+  readonly habits: Habits;
+  /** As they were when the present run began. */
+  readonly habitsBefore: Habits;
   readonly quietUntilMs: number | null;
   readonly found: Pattern | null;
 }
@@ -40,8 +66,9 @@ export interface LeakState {
  *   - it has come to lie above everything that was ever seen before (τ ≥ .6): what used to be the ceiling is the floor;
  *   - there is no history to compare with, and twice the blocks rise all but without a fall (τ ≥ .9).
  *
- * The comparison with its own past is what keeps caches that fill, daily load and slow drift quiet. `restarted` forgets
- * the floors and keeps how far they used to move. Confidence: `1 − p` of Mann–Kendall on the floors.
+ * The comparison with its own past is what keeps caches that fill, daily load and slow drift quiet. A restart (told of,
+ * or seen as a fall by 30 % within one block) forgets the floors and keeps the habits, except those of a run that leaked:
+ * it teaches nothing about health, and so the leak is found again in the next run. Confidence: `1 − p` of Mann–Kendall.
  *
  * Fails on warm-ups that end just below the limit (only the future tells them apart) and on leaks slower than the
  * metric's own drift. Measured on 30 machines × 8 days: `npm run -s bench:leaks -- DIR`.
@@ -49,18 +76,16 @@ export interface LeakState {
 export class LeakWatch {
   readonly #settings: LeakSettings;
   readonly #ladder: FloorLadder;
-  readonly #moved: number[];
-  readonly #ceiling: number[];
-  readonly #covered: number[];
+  #habits: MutableHabits;
+  #habitsBefore: Habits;
   #quietUntilMs: number;
   #found: Pattern | undefined;
 
   constructor(settings: LeakSettings, state?: LeakState) {
     this.#settings = settings;
     this.#ladder = new FloorLadder(SHAPE, state?.rungs);
-    this.#moved = state ? [...state.moved] : new Array<number>(SHAPE.rungs).fill(-1);
-    this.#ceiling = Array.from({ length: SHAPE.rungs }, (_, r) => state?.ceiling[r] ?? Number.NEGATIVE_INFINITY);
-    this.#covered = state ? [...state.covered] : new Array<number>(SHAPE.rungs).fill(0);
+    this.#habits = copyOf(state?.habits ?? UNKNOWN);
+    this.#habitsBefore = state?.habitsBefore ?? UNKNOWN;
     this.#quietUntilMs = state?.quietUntilMs ?? Number.NEGATIVE_INFINITY;
     this.#found = state?.found ?? undefined;
   }
@@ -68,7 +93,12 @@ export class LeakWatch {
   /** Times never go back; equal ones are fine. Returns a leak when it is first sure of it. */
   learn(value: number, atMs: number): Pattern | undefined {
     let news: Pattern | undefined;
-    for (const block of this.#ladder.push(value, atMs)) {
+    const finished = this.#ladder.push(value, atMs);
+    if (finished.length > 0 && this.#fellLikeARestart()) {
+      this.restarted();
+      return undefined;
+    }
+    for (const block of finished) {
       this.#remember(block.rung);
       const leak = this.#judge(block, value);
       if (leak === undefined) continue;
@@ -83,6 +113,8 @@ export class LeakWatch {
   /** The process began anew: what it held is free again. */
   restarted(): void {
     this.#ladder.clear();
+    if (this.#found === undefined) this.#habitsBefore = copyOf(this.#habits);
+    else this.#habits = copyOf(this.#habitsBefore);
     this.#quietUntilMs = Number.NEGATIVE_INFINITY;
     this.#found = undefined;
   }
@@ -95,12 +127,18 @@ export class LeakWatch {
   save(): LeakState {
     return {
       rungs: this.#ladder.save(),
-      moved: [...this.#moved],
-      ceiling: this.#ceiling.map((v) => (Number.isFinite(v) ? v : null)),
-      covered: [...this.#covered],
+      habits: copyOf(this.#habits),
+      habitsBefore: copyOf(this.#habitsBefore),
       quietUntilMs: Number.isFinite(this.#quietUntilMs) ? this.#quietUntilMs : null,
       found: this.#found ?? null,
     };
+  }
+
+  #fellLikeARestart(): boolean {
+    const floors = this.#ladder.minima(0);
+    // The block in which it fell has a low floor already: the one before that counts too.
+    const before = Math.max(floors.at(-2) ?? 0, floors.at(-3) ?? 0);
+    return this.#ladder.maxima(0).at(-1)! < RESTART_RATIO * before;
   }
 
   /** Takes the block that just left the judgement's span into what is known of the past. */
@@ -108,16 +146,17 @@ export class LeakWatch {
     const floors = this.#ladder.minima(rung);
     const left = floors.length - 1 - SPAN;
     if (left < 0) return;
-    this.#ceiling[rung] = Math.max(this.#ceiling[rung]!, this.#ladder.maxima(rung)[left]!);
-    this.#covered[rung]!++;
+    const { moved, ceiling, covered } = this.#habits;
+    ceiling[rung] = Math.max(ceiling[rung] ?? Number.NEGATIVE_INFINITY, this.#ladder.maxima(rung)[left]!);
+    covered[rung]!++;
     if (left < SPAN) return;
     const move = Math.abs(floors[left]! - floors[left - SPAN]!);
     // Halves in 700 blocks: a single wild day is not held against a metric for ever.
-    this.#moved[rung] = Math.max(this.#moved[rung]! * 0.999, move);
+    moved[rung] = Math.max(moved[rung]! * 0.999, move);
   }
 
   #judge({ rung, endMs }: FinishedBlock, value: number): Pattern | undefined {
-    const moved = this.#moved[rung]!;
+    const moved = this.#habits.moved[rung]!;
     const blocks = moved < 0 ? GROWS_FROM_THE_START.blocks : SPAN;
     const all = this.#ladder.minima(rung);
     const ways = [
@@ -145,11 +184,11 @@ export class LeakWatch {
 
   #aboveCeiling(trend: MonotoneTrend, rung: number): boolean {
     const { tau, timesEarlierMove, blocks } = FLOOR_ABOVE_OLD_CEILING;
-    if (this.#covered[rung]! < SPAN || trend.tau < tau) return false;
+    if (this.#habits.covered[rung]! < SPAN || trend.tau < tau) return false;
     const newest = this.#ladder.minima(rung).slice(-blocks);
     return (
-      Math.min(...newest) > this.#ceiling[rung]! &&
-      trend.slope * (SPAN - 1) >= timesEarlierMove * Math.max(0, this.#moved[rung]!)
+      Math.min(...newest) > (this.#habits.ceiling[rung] ?? Number.POSITIVE_INFINITY) &&
+      trend.slope * (SPAN - 1) >= timesEarlierMove * Math.max(0, this.#habits.moved[rung]!)
     );
   }
 
@@ -186,7 +225,7 @@ export class LeakWatch {
         blockMs,
         blocks: floors.length,
         ...(timeToLimitMs !== undefined && { timeToLimitMs }),
-        ...(this.#moved[rung]! >= 0 && { largestEarlierMove: this.#moved[rung]! }),
+        ...(this.#habits.moved[rung]! >= 0 && { largestEarlierMove: this.#habits.moved[rung]! }),
       },
     };
   }
