@@ -231,6 +231,22 @@ describe('what a target does over time', () => {
   });
 });
 
+it('a defect behind the scraper is told as one, and does not end it', async () => {
+  const server = await serve(text(counter(1)));
+  let isBroken = true;
+  const { scraper, notices } = rig([{ url: server.url }], {
+    accept() {
+      if (isBroken) throw new TypeError('no such thing');
+      return { state: 'accepted', rejected: 0 };
+    },
+  });
+  await scraper.scrape();
+  isBroken = false;
+  await scraper.scrape();
+  expect(notices.map(({ kind }) => kind)).toEqual(['defect', 'target_up']);
+  expect(scraper.counts).toMatchObject({ points: 1, failures: { unreachable: 0, truncated: 0 } });
+});
+
 describe('a scrape that fails', () => {
   const fails = async (answer: Parameters<typeof servePages>[0], target: Partial<ScrapeTarget> = {}) => {
     const server = await serve(text(counter(1)));

@@ -50,7 +50,7 @@ export class PageFetcher {
     this.#agent = options.url.protocol === 'https:' ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
   }
 
-  /** Resolves when the page has ended, with its decompressed size; rejects with a `FetchError`. */
+  /** Resolves when the page has ended, with its decompressed size; rejects with a `FetchError`, or with a defect. */
   async fetch(receiver: PageReceiver, signal: AbortSignal): Promise<number> {
     const { timeoutMs } = this.#options;
     const under = new AbortController();
@@ -68,7 +68,8 @@ export class PageFetcher {
       under.abort();
       // What a request ends with when it is aborted depends on how far it was.
       if (isLate) throw new FetchError('timeout', `no whole page within ${timeoutMs} ms`, error);
-      throw error instanceof FetchError ? error : new FetchError('unreachable', reasonOf(error), error);
+      if (error instanceof FetchError || !isOperational(error)) throw error;
+      throw new FetchError('unreachable', reasonOf(error), error);
     } finally {
       clearTimeout(deadline);
       signal.removeEventListener('abort', stop);
@@ -155,9 +156,9 @@ export class PageFetcher {
       }
       return size;
     } catch (error) {
-      if (error instanceof FetchError) throw error;
-      const isGzip = error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
-      throw new FetchError(isGzip ? 'encoding' : 'truncated', `the page broke off: ${reasonOf(error)}`, error);
+      if (error instanceof FetchError || !isOperational(error)) throw error;
+      const failure = String(error.code).startsWith('Z_') ? 'encoding' : 'truncated';
+      throw new FetchError(failure, `the page broke off: ${reasonOf(error)}`, error);
     }
   }
 }
@@ -173,6 +174,11 @@ function redirectOf({ statusCode, headers }: IncomingMessage, from: URL): URL | 
 /** Whatever does not say that it is OpenMetrics is read as text 0.0.4: servers label that in many ways. */
 function formatOf(contentType: string | undefined): Format {
   return contentType?.trim().toLowerCase().startsWith('application/openmetrics-text') === true ? 'openmetrics' : 'text';
+}
+
+/** What the network and zlib report has a code; a defect of ours has none and is not to pass for a broken page. */
+function isOperational(error: unknown): error is Error & { readonly code: unknown } {
+  return error instanceof Error && 'code' in error;
 }
 
 function reasonOf(error: unknown): string {
