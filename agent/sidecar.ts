@@ -9,7 +9,7 @@ import { readInventory } from './adapters/host/inventory.ts';
 import { createHostSampler } from './adapters/host/sampler.ts';
 import type { Journal } from './adapters/journal/journal.ts';
 import { openJournal } from './adapters/journal/sqlite-journal.ts';
-import { createOtlpGrpcReceiver } from './adapters/otlp/grpc.ts';
+import { createOtlpReceiver } from './adapters/otlp/receiver.ts';
 import { createPrometheusScraper } from './adapters/prometheus/scraper.ts';
 import type { ScrapeNotice, ScrapeTarget } from './adapters/prometheus/target.ts';
 import { createSchedule } from './adapters/schedule.ts';
@@ -31,7 +31,7 @@ export interface SidecarOptions {
 
 export interface Sidecar {
   /** Where it listens, ports filled in. */
-  readonly addresses: { readonly otlpGrpc: string; readonly control: readonly string[] };
+  readonly addresses: { readonly otlpGrpc: string; readonly otlpHttp: string; readonly control: readonly string[] };
   stop(deadline: AbortSignal): Promise<void>;
 }
 
@@ -100,14 +100,16 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       if (effect.kind !== 'decision') control.perform(effect);
     };
     const interner = new SeriesInterner({ maxSeries: config.capacity.maxSeries });
-    const receiver = createOtlpGrpcReceiver({
-      address: config.receivers.otlp.grpc.address,
-      maxMessageBytes: config.receivers.otlp.grpc.maxMessageBytes,
-      maxInFlightBytes: config.receivers.otlp.grpc.maxInFlightBytes,
+    const { grpc, http, maxResidentBytes } = config.receivers.otlp;
+    const receiver = createOtlpReceiver({
+      grpc,
+      http: http.address === null ? null : { ...http, address: http.address, paths: httpPaths(http) },
+      maxResidentBytes,
       maxSeries: config.capacity.maxSeries,
       sink: runtime,
       nowMs: () => clock.nowMs(),
       onDefect: (error) => log.error({ err: error }, 'a request could not be handled: a defect of the agent'),
+      onCertificates: (transport, problem) => reportCertificates(transport, problem, log),
     });
     const scraper = createPrometheusScraper({
       targets: config.receivers.prometheus.targets.map(scrapeTarget),
@@ -209,11 +211,15 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       started.push((deadline) => scraper.stop(deadline));
     }
     log.info(
-      { otlpGrpc: receiver.address, control: control.addresses, state: config.state.path, epoch },
+      {
+        ...{ otlpGrpc: receiver.addresses.grpc, otlpHttp: receiver.addresses.http },
+        ...{ control: control.addresses, state: config.state.path, epoch },
+      },
       'the agent is ready',
     );
     void readInventory({ timeoutMs: INVENTORY_TIMEOUT_MS }).then((inventory) => log.info({ inventory }, 'inventory'));
-    return { addresses: { otlpGrpc: receiver.address ?? 'off', control: control.addresses }, stop: stopAll };
+    const { grpc: otlpGrpc = 'off', http: otlpHttp = 'off' } = receiver.addresses;
+    return { addresses: { otlpGrpc, otlpHttp, control: control.addresses }, stop: stopAll };
   } catch (error) {
     await stopAll(AbortSignal.timeout(1_000));
     throw error;
@@ -282,4 +288,13 @@ function reportScrape(notice: ScrapeNotice, log: Logger): void {
     case 'defect':
       return log.error({ err: notice.error, url: notice.url }, 'a page could not be handled: a defect of the agent');
   }
+}
+
+function httpPaths({ metricsPath, tracesPath, logsPath }: Config['receivers']['otlp']['http']) {
+  return { metrics: metricsPath, traces: tracesPath, logs: logsPath };
+}
+
+function reportCertificates(transport: string, problem: Error | undefined, log: Logger): void {
+  if (problem === undefined) log.info({ transport }, 'new certificates are in use');
+  else log.error({ transport, err: problem }, 'new certificates cannot be used: the old ones stay');
 }

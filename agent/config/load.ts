@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { defaultSocketPath } from '../rpc/address.ts';
 import { keysOf, outline } from './outline.ts';
 import { formatProblems, type Problem, problemAt, problemsOf } from './problems.ts';
-import { breaches, exportsToItself } from './rules.ts';
+import { breaches, reachesOwnReceiver } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type Environment, readYaml } from './yaml.ts';
 
@@ -84,7 +84,7 @@ function withEndpoint(config: Config, environment: Environment): { config: Confi
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
     return { config, notes: [`${variable} is not an http:// or https:// URL; own telemetry stays off`] };
   }
-  if (exportsToItself(endpoint, config.receivers.otlp.grpc.address)) {
+  if (reachesOwnReceiver(endpoint, config)) {
     return { config, notes: [`${variable} points at this agent's own receiver; own telemetry stays off`] };
   }
   return { config: { ...config, telemetry: { ...config.telemetry, endpoint } }, notes: [] };

@@ -47,12 +47,33 @@ export function breaches(config: Config): Breach[] {
     }
   }
 
-  const { grpc } = config.receivers.otlp;
+  const { grpc, http } = config.receivers.otlp;
+  for (const [transport, each] of Object.entries({ grpc, http })) {
+    const path = `receivers.otlp.${transport}`;
+    must(
+      each.maxMessageBytes <= each.maxInFlightBytes,
+      `${path}.maxMessageBytes`,
+      `must not be above ${path}.maxInFlightBytes: such a request could never be admitted`,
+    );
+    must(
+      each.address === null || isLocal(parseAddress(each.address)) || each.tls !== null || each.insecure,
+      `${path}.address`,
+      'can be reached from other machines and is not encrypted: give ' +
+        `${path}.tls, or set ${path}.insecure: true where only trusted processes are on that network`,
+    );
+  }
   must(
-    grpc.maxMessageBytes <= grpc.maxInFlightBytes,
-    'receivers.otlp.grpc.maxMessageBytes',
-    'must not be above receivers.otlp.grpc.maxInFlightBytes: such a request could never be admitted',
+    new Set([http.metricsPath, http.tracesPath, http.logsPath]).size === 3,
+    'receivers.otlp.http',
+    'metricsPath, tracesPath and logsPath must differ',
   );
+  if (http.address !== null) {
+    must(
+      http.address.endsWith(':0') || !meets(parseAddress(http.address), parseAddress(grpc.address)),
+      'receivers.otlp.http.address',
+      'is the same as receivers.otlp.grpc.address; give each its own',
+    );
+  }
 
   const { targets } = config.receivers.prometheus;
   for (const [i, { url, interval, timeout, headers, bearerTokenFile }] of targets.entries()) {
@@ -87,6 +108,13 @@ export function breaches(config: Config): Breach[] {
       'control.address',
       'is the same as receivers.otlp.grpc.address; give each its own',
     );
+    must(
+      http.address === null ||
+        control.address.endsWith(':0') ||
+        !meets(parseAddress(control.address), parseAddress(http.address)),
+      'control.address',
+      'is the same as receivers.otlp.http.address; give each its own',
+    );
   }
   must(
     control.address !== null || control.socket !== null,
@@ -95,12 +123,18 @@ export function breaches(config: Config): Breach[] {
   );
   if (config.telemetry.endpoint !== null) {
     must(
-      !exportsToItself(config.telemetry.endpoint, grpc.address),
+      !reachesOwnReceiver(config.telemetry.endpoint, config),
       'telemetry.endpoint',
-      "is this agent's own receiver (receivers.otlp.grpc.address); give the address of another collector, or null",
+      "is this agent's own receiver (receivers.otlp.grpc.address or http.address); give the address of another collector, or null",
     );
   }
   return found;
+}
+
+/** The same for any of the agent's own receivers. */
+export function reachesOwnReceiver(endpoint: string, config: Config): boolean {
+  const { grpc, http } = config.receivers.otlp;
+  return [grpc.address, http.address].some((address) => address !== null && exportsToItself(endpoint, address));
 }
 
 /** Whether own telemetry sent to `endpoint` (a URL) would come in at the receiver listening on `address`. */

@@ -172,17 +172,48 @@ const gpu = section('GPUs of this machine, sampled every `monitoring.interval`. 
   ).default('auto'),
 }).prefault({});
 
+const pemFile = (description: string) => text(description, 'the path of a PEM file', /^[^\p{Cc}]{1,4096}$/u);
+const urlPath = (description: string) =>
+  text(description, 'a path such as /v1/metrics', /^\/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,200}$/);
+const otlpTransport = {
+  maxMessageBytes: bytes('Largest request, after decompression.', { min: 4096, max: 512 * MIB }).prefault('64MiB'),
+  maxInFlightBytes: bytes('Most bytes of requests in work at once; beyond, a sender is asked to come back.', {
+    min: 4096,
+    max: 4096 * MIB,
+  }).prefault('128MiB'),
+  insecure: flag(
+    'An address beyond loopback may go without tls. For networks that only trusted processes are on, such as that of ' +
+      'a pod or of containers, where listening on 0.0.0.0 is the only way to be reached.',
+  ).default(false),
+  tls: section('Encrypts. The files are read again when they change. null: no encryption.', {
+    cert: pemFile('The certificate, and those between it and the authority.'),
+    key: pemFile('Its private key.'),
+    clientCa: pemFile('Only clients with a certificate of this authority get in; null: all.').nullable().default(null),
+  })
+    .nullable()
+    .default(null)
+    .meta({ example: { cert: '/etc/perfopt/tls.crt', key: '/etc/perfopt/tls.key', clientCa: '/etc/perfopt/ca.crt' } }),
+};
+
 const receivers = section('Where telemetry comes in.', {
   otlp: section('The OpenTelemetry protocol.', {
+    maxResidentBytes: bytes(
+      'While the agent holds more memory than this (or than four fifths of what its container allows), requests are ' +
+        'refused and senders asked to come back.',
+      { min: 64 * MIB, max: 65_536 * MIB },
+    ).prefault('512MiB'),
     grpc: section('Over gRPC.', {
-      address: address('Listens here. Beyond loopback there is no encryption in this version.').default(
-        '127.0.0.1:4317',
-      ),
-      maxMessageBytes: bytes('Largest request, after decompression.', { min: 4096, max: 512 * MIB }).prefault('64MiB'),
-      maxInFlightBytes: bytes('Most bytes of requests in work at once; beyond, a sender is asked to come back.', {
-        min: 4096,
-        max: 4096 * MIB,
-      }).prefault('128MiB'),
+      address: address('Listens here. Beyond loopback needs tls, or insecure.').default('127.0.0.1:4317'),
+      ...otlpTransport,
+    }).prefault({}),
+    http: section('Over HTTP, in protobuf or JSON.', {
+      address: address('Listens here; null: nowhere. Beyond loopback needs tls, or insecure.')
+        .nullable()
+        .default('127.0.0.1:4318'),
+      metricsPath: urlPath('Where metrics are posted.').default('/v1/metrics'),
+      tracesPath: urlPath('Where traces are posted.').default('/v1/traces'),
+      logsPath: urlPath('Where logs are posted.').default('/v1/logs'),
+      ...otlpTransport,
     }).prefault({}),
   }).prefault({}),
   prometheus: section('Prometheus pages of AI servers, in text 0.0.4 or OpenMetrics: scraped.', {

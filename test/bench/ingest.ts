@@ -2,18 +2,20 @@
  * What receiving costs: `npm run -s bench:ingest -- --json [--seconds 2]`.
  *
  * - `decode`: points per CPU-second of our decoder, and of protobufjs decoding the same bytes in the same run, in turns.
- * - `grpc`: points per CPU-second of the receiver, measured in its own process (decoder, gRPC, HTTP/2, kernel calls),
- *   under a client in this one that always has a few requests on the way.
+ * - `transports`: points per CPU-second of the receiver, measured in its own process (decoder, gRPC or HTTP, kernel
+ *   calls), under a client in this one that always has a few requests on the way.
  *
  * CPU time and not elapsed time: other work on the machine then disturbs little. The clock runs over warm code.
  */
 import { fork } from 'node:child_process';
+import { Agent, request } from 'node:http';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { MetricsDecoder } from '../../agent/adapters/otlp/decode.ts';
-import { createOtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
+import { createOtlpReceiver } from '../../agent/adapters/otlp/receiver.ts';
 import { SeriesInterner } from '../../agent/core/series/interner.ts';
-import { requests } from '../wire/otlp_load.ts';
+import { jsonRequests, requests } from '../wire/otlp_load.ts';
 import { rawClient } from '../wire/otlp_rig.ts';
 import { decodeOnly } from '../wire/otlp_schema.ts';
 
@@ -79,28 +81,35 @@ function benchDecode(points: number, seconds: number) {
 /** The receiver in a process of its own; asked for its CPU time and counters over IPC. */
 async function serve(): Promise<void> {
   let points = 0;
-  const receiver = createOtlpGrpcReceiver({
+  const transport = {
     address: '127.0.0.1:0',
+    maxMessageBytes: 64 * 1024 * 1024,
+    maxInFlightBytes: 128 * 1024 * 1024,
+    tls: null,
+  };
+  const receiver = createOtlpReceiver({
+    grpc: transport,
+    http: { ...transport, paths: { metrics: '/v1/metrics', traces: '/v1/traces', logs: '/v1/logs' } },
     sink: {
       accept(batch) {
         points += batch.size;
         return { state: 'accepted', rejected: 0 };
       },
     },
-    maxMessageBytes: 64 * 1024 * 1024,
-    maxInFlightBytes: 128 * 1024 * 1024,
+    maxResidentBytes: 1024 * 1024 * 1024,
     maxSeries: 10_000,
     nowMs: () => Date.now(),
     onDefect: (error) => {
       throw error;
     },
+    onCertificates: () => {},
   });
   await receiver.start();
   process.on('message', () =>
     process.send?.({ points, cpuSeconds: cpuSeconds(), rssBytes: process.memoryUsage.rss() }),
   );
   process.on('disconnect', () => process.exit());
-  process.send?.({ address: receiver.address });
+  process.send?.(receiver.addresses);
 }
 
 interface Reading {
@@ -109,7 +118,45 @@ interface Reading {
   readonly rssBytes: number;
 }
 
-async function benchGrpc(points: number, compression: 'none' | 'gzip', seconds: number) {
+interface Sender extends Disposable {
+  send(bytes: Uint8Array): Promise<void>;
+}
+
+function grpcSender(address: string, compression: 'none' | 'gzip'): Sender {
+  const client = rawClient(address, compression);
+  return {
+    async send(bytes) {
+      const answer = await client.send(bytes);
+      if (!answer.ok) throw answer.error;
+    },
+    [Symbol.dispose]: () => client[Symbol.dispose](),
+  };
+}
+
+function httpSender(address: string, compression: 'none' | 'gzip', contentType: string): Sender {
+  const agent = new Agent({ keepAlive: true, maxSockets: REQUESTS_ON_THE_WAY });
+  const headers = { 'content-type': contentType, ...(compression === 'gzip' && { 'content-encoding': 'gzip' }) };
+  return {
+    send: (bytes) =>
+      new Promise((resolve, reject) => {
+        const url = `http://${address}/v1/metrics`;
+        const call = request(url, { method: 'POST', agent, headers: { ...headers, 'content-length': bytes.length } });
+        call.on('error', reject);
+        call.on('response', (response) => {
+          response.resume();
+          response.on('end', () =>
+            response.statusCode === 200 ? resolve() : reject(new Error(`answered ${response.statusCode}`)),
+          );
+        });
+        call.end(bytes);
+      }),
+    [Symbol.dispose]: () => agent.destroy(),
+  };
+}
+
+type Protocol = 'grpc' | 'http' | 'http-json';
+
+async function benchTransport(protocol: Protocol, points: number, compression: 'none' | 'gzip', seconds: number) {
   const child = fork(import.meta.filename, [SERVE]);
   // What arrives is what `serve` above sends.
   const received = <T>() => new Promise<T>((resolve) => child.once('message', (message) => resolve(message as T)));
@@ -119,16 +166,15 @@ async function benchGrpc(points: number, compression: 'none' | 'gzip', seconds: 
     return reading;
   };
   try {
-    const { address } = await received<{ address: string }>();
-    using client = rawClient(address, compression);
-    const bytes = requests(points, VARIANTS);
+    const { grpc, http } = await received<{ grpc: string; http: string }>();
+    const type = protocol === 'http-json' ? 'application/json' : 'application/x-protobuf';
+    using sender = protocol === 'grpc' ? grpcSender(grpc, compression) : httpSender(http, compression, type);
+    const plain = protocol === 'http-json' ? jsonRequests(points, VARIANTS) : requests(points, VARIANTS);
+    const bytes = protocol !== 'grpc' && compression === 'gzip' ? plain.map((each) => gzipSync(each)) : plain;
     const drive = async (forSeconds: number): Promise<void> => {
       const until = performance.now() + forSeconds * 1_000;
       const lane = async (first: number): Promise<void> => {
-        for (let i = first; performance.now() < until; i++) {
-          const answer = await client.send(bytes[i % VARIANTS]!);
-          if (!answer.ok) throw answer.error;
-        }
+        for (let i = first; performance.now() < until; i++) await sender.send(bytes[i % VARIANTS]!);
       };
       await Promise.all(Array.from({ length: REQUESTS_ON_THE_WAY }, (_, lap) => lane(lap)));
     };
@@ -136,13 +182,11 @@ async function benchGrpc(points: number, compression: 'none' | 'gzip', seconds: 
     const before = await read();
     await drive(seconds);
     const after = await read();
+    const cpu = after.cpuSeconds - before.cpuSeconds;
     return {
-      pointsPerRequest: points,
-      compression,
-      pointsPerCpuSecond: Math.round((after.points - before.points) / (after.cpuSeconds - before.cpuSeconds)),
-      requestsPerCpuSecond: Math.round(
-        (after.points - before.points) / points / (after.cpuSeconds - before.cpuSeconds),
-      ),
+      ...{ protocol, pointsPerRequest: points, compression },
+      pointsPerCpuSecond: Math.round((after.points - before.points) / cpu),
+      requestsPerCpuSecond: Math.round((after.points - before.points) / points / cpu),
       serverRssMiB: Math.round(after.rssBytes / 1024 / 1024),
     };
   } finally {
@@ -154,14 +198,16 @@ if (positionals.includes(SERVE)) await serve();
 else {
   const seconds = Number(values.seconds);
   const decode = SIZES.map((points) => benchDecode(points, seconds));
-  const grpc: Awaited<ReturnType<typeof benchGrpc>>[] = [];
-  for (const compression of ['none', 'gzip'] as const) {
-    for (const points of SIZES) grpc.push(await benchGrpc(points, compression, seconds));
+  const transports: Awaited<ReturnType<typeof benchTransport>>[] = [];
+  for (const protocol of ['grpc', 'http', 'http-json'] as const) {
+    for (const compression of ['none', 'gzip'] as const) {
+      for (const points of SIZES) transports.push(await benchTransport(protocol, points, compression, seconds));
+    }
   }
-  const report = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, decode, grpc };
+  const report = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, decode, transports };
   if (values.json) console.log(JSON.stringify(report));
   else {
     console.table(decode);
-    console.table(grpc);
+    console.table(transports);
   }
 }

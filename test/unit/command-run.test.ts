@@ -28,7 +28,7 @@ function start(more = '', otlp = '127.0.0.1:0') {
     [
       `state: { path: "${folder}/state.db" }`,
       `control: { address: "127.0.0.1:0", socket: "${folder}/control.sock" }`,
-      `receivers: { otlp: { grpc: { address: "${otlp}" } } }`,
+      `receivers: { otlp: { grpc: { address: "${otlp}" }, http: { address: null } } }`,
       more,
     ].join('\n'),
   );
@@ -90,7 +90,7 @@ describe('perfopt run', () => {
       [
         `state: { path: "${folder}/state.db" }`,
         `control: { address: null, socket: "${folder}/control.sock" }`,
-        'receivers: { otlp: { grpc: { address: "127.0.0.1:0" } } }',
+        'receivers: { otlp: { grpc: { address: "127.0.0.1:0" }, http: { address: null } } }',
         'log: { level: silent }',
       ].join('\n'),
     );

@@ -6,9 +6,8 @@ import { gzipSync } from 'node:zlib';
 import { status } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createOtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
 import { requestArb } from './otlp_requests.ts';
-import { framed, LOGS, MemorySink, rawClient, rawSession, startReceiver, statusOf, TRACES } from './otlp_rig.ts';
+import { framed, LOGS, rawClient, rawSession, startReceiver, statusOf, TRACES } from './otlp_rig.ts';
 import { decodeResponse, encodeRequest } from './otlp_schema.ts';
 
 const gauge = (points: number, extra: object = {}) =>
@@ -126,6 +125,19 @@ describe('answers', () => {
       expect(answer.ok && answer.response.length).toBe(0);
     }
     expect(rig.receiver.counters).toMatchObject({ tracesDropped: 1, logsDropped: 1, requests: 0 });
+  });
+
+  it('UNAVAILABLE with RetryInfo while memory is short, but for a trickle', async () => {
+    let resident = 2_000;
+    await using rig = await startReceiver({ residentBytes: () => resident });
+    using client = rawClient(rig.address);
+    expect(await client.send(gauge(1))).toMatchObject({ ok: true });
+    const answer = await client.send(gauge(1));
+    expect(answer).toMatchObject({ ok: false, error: { code: status.UNAVAILABLE } });
+    expect(!answer.ok && retrySeconds(answer.error)).toBe(5);
+    expect(rig.receiver.counters).toMatchObject({ pointsAccepted: 1, refused: { memory: 1 } });
+    resident = 0;
+    await expect.poll(async () => (await client.send(gauge(1))).ok).toBe(true);
   });
 
   it('INTERNAL to a defect behind it, reports it, and goes on', async () => {
@@ -334,16 +346,8 @@ describe('listening', () => {
     );
   });
 
-  it('refuses an address that is none', () => {
-    const { receiver: _, ...options } = {
-      receiver: 0,
-      sink: new MemorySink(),
-      maxMessageBytes: 1,
-      maxInFlightBytes: 1,
-    };
-    const create = () =>
-      createOtlpGrpcReceiver({ ...options, address: 'nowhere', maxSeries: 1, nowMs: () => 0, onDefect: () => {} });
-    expect(create).toThrow(/expected unix:\/absolute\/path, host:port/);
+  it('refuses an address that is none', async () => {
+    await expect(startReceiver({ address: 'nowhere' })).rejects.toThrow(/expected unix:\/absolute\/path, host:port/);
   });
 });
 

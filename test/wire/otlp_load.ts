@@ -8,6 +8,11 @@ export function requests(pointsPerRequest: number, howMany: number): Uint8Array[
   return Array.from({ length: howMany }, (_, round) => encodeRequest(request(pointsPerRequest, round)));
 }
 
+/** The same in JSON. */
+export function jsonRequests(pointsPerRequest: number, howMany: number): Uint8Array[] {
+  return Array.from({ length: howMany }, (_, round) => Buffer.from(JSON.stringify(request(pointsPerRequest, round))));
+}
+
 const START_NS = 1_800_000_000_000_000_000n;
 const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 

@@ -1,6 +1,10 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import { createOtlpGrpcReceiver, type OtlpGrpcOptions, type OtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
+import type { Certificates } from '../../agent/adapters/otlp/certificates.ts';
+import type { ReceiverCounters } from '../../agent/adapters/otlp/counters.ts';
+import { createOtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
+import { createOtlpHttpReceiver, type OtlpHttpOptions } from '../../agent/adapters/otlp/http.ts';
+import { createReception } from '../../agent/adapters/otlp/reception.ts';
 import type { Acceptance, SampleBatch, SampleSink } from '../../agent/core/model.ts';
 
 /** Keeps what it is given, and answers what a test wants. */
@@ -19,33 +23,72 @@ export class MemorySink implements SampleSink {
 }
 
 export interface Rig extends AsyncDisposable {
-  readonly receiver: OtlpGrpcReceiver;
   readonly sink: MemorySink;
   readonly defects: unknown[];
-  /** `host:port` or `unix:/path`. */
+  /** Of gRPC and HTTP: `host:port` or `unix:/path`. */
   readonly address: string;
+  readonly httpAddress: string;
+  readonly receiver: {
+    readonly counters: ReceiverCounters;
+    evictIdle(idleMs: number): number;
+    /** Both transports. */
+    stop(deadline: AbortSignal): Promise<void>;
+  };
 }
 
-export async function startReceiver(change: Partial<OtlpGrpcOptions> = {}): Promise<Rig> {
+export interface RigOptions {
+  readonly address: string;
+  readonly httpAddress: string;
+  readonly sink: SampleSink;
+  readonly maxMessageBytes: number;
+  readonly maxInFlightBytes: number;
+  readonly maxSeries: number;
+  readonly residentBytes: () => number;
+  readonly nowMs: () => number;
+  readonly certificates: Certificates;
+  readonly timeouts: NonNullable<OtlpHttpOptions['timeouts']>;
+}
+
+/** A receiver with both of its transports, as the agent builds it. */
+export async function startReceiver(change: Partial<RigOptions> = {}): Promise<Rig> {
   const sink = new MemorySink();
   const defects: unknown[] = [];
-  const receiver = createOtlpGrpcReceiver({
-    address: '127.0.0.1:0',
-    sink,
-    maxMessageBytes: 1024 * 1024,
-    maxInFlightBytes: 4 * 1024 * 1024,
-    maxSeries: 1_000,
-    nowMs: () => 0,
+  const reception = createReception({
+    sink: change.sink ?? sink,
+    maxSeries: change.maxSeries ?? 1_000,
+    maxResidentBytes: 1_000,
+    residentBytes: change.residentBytes ?? (() => 0),
+    nowMs: change.nowMs ?? (() => 0),
     onDefect: (error) => defects.push(error),
-    ...change,
   });
-  await receiver.start();
+  const transport = {
+    reception,
+    maxMessageBytes: change.maxMessageBytes ?? 1024 * 1024,
+    maxInFlightBytes: change.maxInFlightBytes ?? 4 * 1024 * 1024,
+    certificates: change.certificates,
+  };
+  const grpc = createOtlpGrpcReceiver({ ...transport, address: change.address ?? '127.0.0.1:0' });
+  const http = createOtlpHttpReceiver({
+    ...transport,
+    address: change.httpAddress ?? '127.0.0.1:0',
+    paths: { metrics: '/v1/metrics', traces: '/v1/traces', logs: '/v1/logs' },
+    ...(change.timeouts !== undefined && { timeouts: change.timeouts }),
+  });
+  const stop = async (deadline: AbortSignal): Promise<void> => {
+    await Promise.all([grpc.stop(deadline), http.stop(deadline)]);
+  };
+  await grpc.start();
+  await http.start().catch(async (error: unknown) => {
+    await stop(AbortSignal.abort());
+    throw error;
+  });
   return {
-    receiver,
     sink,
     defects,
-    address: receiver.address ?? '',
-    [Symbol.asyncDispose]: () => receiver.stop(AbortSignal.abort()),
+    address: grpc.address ?? '',
+    httpAddress: http.address ?? '',
+    receiver: { counters: reception.counters, evictIdle: reception.evictIdle, stop },
+    [Symbol.asyncDispose]: () => stop(AbortSignal.abort()),
   };
 }
 

@@ -18,7 +18,7 @@ it('the agent scrapes what its configuration names, says so, and stops', async (
   const loaded = parseConfig(
     `
 receivers:
-  otlp: { grpc: { address: "127.0.0.1:0" } }
+  otlp: { grpc: { address: "127.0.0.1:0" }, http: { address: null } }
   prometheus:
     targets:
       - { url: "${server.url}", component: chat, interval: 100ms, timeout: 100ms }

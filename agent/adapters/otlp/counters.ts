@@ -6,10 +6,16 @@ export interface RefusedRequests {
   overloaded: number;
   /** More bytes in work than `maxInFlightBytes`. */
   inFlight: number;
+  /** The process holds more memory than `maxResidentBytes`. */
+  memory: number;
   /** Over `maxMessageBytes`, before or after decompression. */
   tooLarge: number;
-  /** No protobuf, or not what its compression says. */
+  /** No request in its encoding, or not what its compression says. */
   undecodable: number;
+  /** Over HTTP: another path, method, content type or compression. */
+  unsupported: number;
+  /** Over HTTP: broken or oversized headers, or too slow to send them or the body. */
+  badHttp: number;
   stopping: number;
   /** A defect of ours; reported as well. */
   internal: number;
@@ -28,6 +34,8 @@ export interface ReceiverCounters {
   /** Requests with traces and logs: nobody here wants them, so they are answered with success and dropped. */
   tracesDropped: number;
   logsDropped: number;
+  /** Over HTTP: connections that were closed at once because there were too many. */
+  connectionsDropped: number;
   /** Bytes of requests received and not answered yet: the level now, and the highest so far. */
   inFlightBytes: number;
   inFlightBytesMax: number;
@@ -50,9 +58,13 @@ export function newCounters(): ReceiverCounters {
       series_limit: 0,
       refused_by_engine: 0,
     },
-    refused: { overloaded: 0, inFlight: 0, tooLarge: 0, undecodable: 0, stopping: 0, internal: 0 },
+    refused: {
+      ...{ overloaded: 0, inFlight: 0, memory: 0, tooLarge: 0, undecodable: 0, unsupported: 0, badHttp: 0 },
+      ...{ stopping: 0, internal: 0 },
+    },
     tracesDropped: 0,
     logsDropped: 0,
+    connectionsDropped: 0,
     inFlightBytes: 0,
     inFlightBytesMax: 0,
   };

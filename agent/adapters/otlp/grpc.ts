@@ -1,40 +1,34 @@
-import { type handleUnaryCall, Server, type ServiceDefinition, status } from '@grpc/grpc-js';
-import type { SampleSink } from '../../core/model.ts';
-import { SeriesInterner } from '../../core/series/interner.ts';
+import { type handleUnaryCall, Server, type ServiceDefinition, type StatusObject, status } from '@grpc/grpc-js';
 import { parseAddress } from '../../rpc/address.ts';
-import { newCounters, type ReceiverCounters } from './counters.ts';
-import { MetricsDecoder } from './decode.ts';
+import type { Certificates } from './certificates.ts';
 import { type Inflated, Inflater } from './inflate.ts';
 import { Intake } from './intake.ts';
 import { listenOn } from './listen.ts';
-import { MetricsRequests } from './metrics_requests.ts';
-import { FULL_SUCCESS } from './response.ts';
+import type { Outcome } from './metrics_requests.ts';
+import { RETRY_MS, type Reception } from './reception.ts';
+import { exportResponse, FULL_SUCCESS } from './response.ts';
 import { permanent, unavailable } from './status.ts';
 
 export interface OtlpGrpcOptions {
+  readonly reception: Reception;
   /** `host:port`, `[ipv6]:port` (port 0: any that is free) or `unix:/path`. */
   readonly address: string;
-  readonly sink: SampleSink;
   /** Largest request, also after decompression. */
   readonly maxMessageBytes: number;
   /** Most bytes of requests between their first byte and their answer, all clients together. */
   readonly maxInFlightBytes: number;
-  readonly maxSeries: number;
-  readonly nowMs: () => number;
-  /** A defect of ours while handling a request: the request is refused, the receiver goes on. */
-  readonly onDefect: (error: unknown) => void;
+  /** Encrypted where given. */
+  readonly certificates?: Certificates | undefined;
 }
 
-export interface OtlpGrpcReceiver {
-  readonly counters: Readonly<ReceiverCounters>;
+/** One transport of the OTLP receiver. */
+export interface OtlpTransport {
   /** Where it listens, with the port that it got; `undefined` unless started. */
   readonly address: string | undefined;
   /** Throws `OtlpListenError` when the address cannot be had. */
   start(): Promise<void>;
   /** Lets requests that are arriving finish until the deadline. After it returns, nothing reaches the sink. */
   stop(deadline: AbortSignal): Promise<void>;
-  /** Frees the series that no request has named for `idleMs`. Call it now and then. */
-  evictIdle(idleMs: number): number;
 }
 
 /** Requests in parallel on one connection; exporters send one at a time. */
@@ -42,23 +36,16 @@ const MAX_STREAMS_PER_CONNECTION = 128;
 /** A peer that is silently gone (a container that was killed) is noticed after about this long. */
 const KEEPALIVE_MS = 120_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
-const STOPPING_RETRY_MS = 1_000;
 
 type Handler = handleUnaryCall<Buffer, Buffer>;
 
 /** OTLP over gRPC: metrics into the sink; traces and logs are answered with success and dropped, and counted. */
-export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpGrpcReceiver {
-  const { sink, maxMessageBytes, maxInFlightBytes, maxSeries, nowMs, onDefect } = options;
+export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport {
+  const { reception, maxMessageBytes, maxInFlightBytes, certificates } = options;
+  const { counters, requests, onDefect } = reception;
   const address = parseAddress(options.address);
-  const counters = newCounters();
-  const intake = new Intake(maxInFlightBytes, maxMessageBytes, counters);
+  const intake = new Intake(maxInFlightBytes, maxMessageBytes, reception);
   const inflater = new Inflater(maxMessageBytes);
-  const decoder = new MetricsDecoder({
-    interner: new SeriesInterner({ maxSeries }),
-    // Beside series also resources, scopes, metrics and bounds have keys, and one series may be written in two ways.
-    maxCachedKeys: 2 * maxSeries + 1_000,
-  });
-  const requests = new MetricsRequests({ decoder, sink, counters, nowMs });
   let server: Server | undefined;
   let bound: string | undefined;
   let isStopped = false;
@@ -68,7 +55,7 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpGrpcReceiv
       try {
         if (isStopped) {
           counters.refused.stopping += 1;
-          answer(unavailable('the agent is stopping', STOPPING_RETRY_MS));
+          answer(unavailable('the agent is stopping', RETRY_MS.stopping));
         } else if (inflated.state === 'too_large') {
           counters.refused.tooLarge += 1;
           answer(permanent(status.RESOURCE_EXHAUSTED, `the request inflates to more than ${maxMessageBytes} bytes`));
@@ -77,8 +64,8 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpGrpcReceiv
           answer(permanent(status.INVALID_ARGUMENT, 'the request is not what its grpc-encoding says'));
         } else {
           const outcome = requests.handle(inflated.bytes);
-          if (outcome.ok) answer(null, outcome.response);
-          else answer(outcome.status);
+          if (outcome.state === 'taken') answer(null, exportResponse(outcome.rejected, outcome.message));
+          else answer(refusal(outcome));
         }
       } catch (error) {
         counters.refused.internal += 1;
@@ -105,8 +92,6 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpGrpcReceiv
   };
 
   return {
-    counters,
-
     get address() {
       return bound;
     },
@@ -126,7 +111,7 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpGrpcReceiv
       server.addService(exportService('trace', 'TraceService'), { export: dropTraces });
       server.addService(exportService('logs', 'LogsService'), { export: dropLogs });
       try {
-        bound = await listenOn(server, address);
+        bound = await listenOn(server, address, certificates);
       } catch (error) {
         server.forceShutdown();
         server = undefined;
@@ -154,9 +139,13 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpGrpcReceiv
       isStopped = true;
       bound = undefined;
     },
-
-    evictIdle: (idleMs) => decoder.evictIdle(nowMs(), idleMs),
   };
+}
+
+function refusal(outcome: Exclude<Outcome, { state: 'taken' }>): StatusObject {
+  if (outcome.state === 'overloaded') return unavailable(outcome.message, outcome.retryAfterMs);
+  const code = outcome.state === 'invalid' ? status.INVALID_ARGUMENT : status.RESOURCE_EXHAUSTED;
+  return permanent(code, outcome.message);
 }
 
 /** The unary `Export` of one signal, with the bytes as they are: decoding is ours. */

@@ -6,29 +6,21 @@ import {
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
 } from '@grpc/grpc-js';
-import type { ReceiverCounters } from './counters.ts';
-import type { Encoding } from './inflate.ts';
+import { type Arriving, InFlight } from './in_flight.ts';
+import { RETRY_MS, type Reception } from './reception.ts';
 import { unavailable } from './status.ts';
+
+type GrpcEncoding = 'gzip' | 'deflate';
 
 /** Beside its payload each frame costs a buffer object; a client that sends single bytes must not get them for free. */
 const FRAME_OVERHEAD_BYTES = 256;
-const IN_FLIGHT_RETRY_MS = 1_000;
-
-interface Arriving {
-  readonly call: ServerInterceptingCallInterface;
-  readonly stream: ServerHttp2Stream;
-  heldBytes: number;
-  /** Answered: nothing of it is kept any more, whatever the client still sends. */
-  isReleased: boolean;
-}
 
 /**
  * Watches requests while they arrive, which grpc-js itself does not limit: it collects messages of any number of clients
  * at the same time, and inflates them all at once.
  *
- * - The bytes of all requests between their first frame and their answer stay under `maxInFlightBytes`. When they would
- *   not, the request that holds most is refused with UNAVAILABLE and a time to come back, so that a client that sends a
- *   large request slowly cannot keep small ones out.
+ * - Their bytes stay under `maxInFlightBytes`, and new ones are refused while the process holds too much memory. Both
+ *   answers are UNAVAILABLE with a time to come back.
  * - Decompression is taken out of grpc-js's hands; `encodingOf` says what the handler has to undo.
  *
  * Both need what grpc-js 1.14 does not offer: the HTTP/2 stream of a call, and its `incomingEncoding`. They are read by
@@ -36,17 +28,17 @@ interface Arriving {
  * work, and the tests of the limits fail.
  */
 export class Intake {
-  readonly #maxInFlightBytes: number;
   readonly #maxMessageBytes: number;
-  readonly #counters: ReceiverCounters;
-  readonly #arriving = new Set<Arriving>();
-  readonly #encodings = new WeakMap<Metadata, Encoding>();
+  readonly #reception: Reception;
+  readonly #inFlight: InFlight;
+  readonly #streams = new Set<ServerHttp2Stream>();
+  readonly #encodings = new WeakMap<Metadata, GrpcEncoding>();
   isWatching = true;
 
-  constructor(maxInFlightBytes: number, maxMessageBytes: number, counters: ReceiverCounters) {
-    this.#maxInFlightBytes = maxInFlightBytes;
+  constructor(maxInFlightBytes: number, maxMessageBytes: number, reception: Reception) {
     this.#maxMessageBytes = maxMessageBytes;
-    this.#counters = counters;
+    this.#reception = reception;
+    this.#inFlight = new InFlight(maxInFlightBytes, reception.counters);
   }
 
   readonly interceptor: ServerInterceptor = (_method, call) => {
@@ -72,64 +64,50 @@ export class Intake {
 
   /** Ends the connections of all requests that are still arriving. */
   breakOff(): void {
-    for (const { stream } of this.#arriving) stream.session?.destroy();
+    for (const stream of this.#streams) stream.session?.destroy();
   }
 
   /** How the messages of the call with this metadata may be compressed, still. */
-  encodingOf(metadata: Metadata): Encoding | undefined {
+  encodingOf(metadata: Metadata): GrpcEncoding | undefined {
     return this.#encodings.get(metadata);
   }
 
   #watch(call: ServerInterceptingCallInterface, stream: ServerHttp2Stream): void {
-    const request: Arriving = { call, stream, heldBytes: 0, isReleased: false };
-    this.#arriving.add(request);
+    const { counters, gate } = this.#reception;
+    const inFlight = this.#inFlight;
+    const refuse = (why: string, retryMs: number): void => {
+      call.sendStatus(unavailable(why, retryMs));
+      // The rest of it is not wanted, and its frames must not be kept until the client is done sending.
+      stream.close(constants.NGHTTP2_NO_ERROR);
+    };
+    const request: Arriving = {
+      heldBytes: 0,
+      isReleased: false,
+      refuse: () => refuse('too many bytes of requests in work', RETRY_MS.inFlight),
+    };
+    this.#streams.add(stream);
+    inFlight.add(request);
     let isFirst = true;
     stream.on('data', (frame: Buffer) => {
-      if (isFirst && frame.length >= 5 && frame.readUInt32BE(1) > this.#maxMessageBytes) {
-        this.#counters.refused.tooLarge += 1;
+      if (isFirst) {
+        isFirst = false;
+        const bytes = frame.length >= 5 ? frame.readUInt32BE(1) : frame.length;
+        if (bytes > this.#maxMessageBytes) counters.refused.tooLarge += 1;
+        else if (!gate.admits(bytes)) {
+          counters.refused.memory += 1;
+          inFlight.release(request);
+          refuse('the agent is short of memory', RETRY_MS.memory);
+          return;
+        }
       }
-      isFirst = false;
       // Already answered (too large for grpc-js, refused below): what still comes is thrown away by grpc-js.
-      if (stream.headersSent) this.#release(request);
-      else this.#hold(request, frame.length + FRAME_OVERHEAD_BYTES);
+      if (stream.headersSent) inFlight.release(request);
+      else inFlight.hold(request, frame.length + FRAME_OVERHEAD_BYTES);
     });
     stream.once('close', () => {
-      this.#release(request);
-      this.#arriving.delete(request);
+      inFlight.release(request);
+      this.#streams.delete(stream);
     });
-  }
-
-  #hold(request: Arriving, bytes: number): void {
-    if (request.isReleased) return;
-    const counters = this.#counters;
-    request.heldBytes += bytes;
-    counters.inFlightBytes += bytes;
-    while (counters.inFlightBytes > this.#maxInFlightBytes) {
-      const largest = this.#largest();
-      if (largest === undefined) return;
-      this.#release(largest);
-      counters.refused.inFlight += 1;
-      largest.call.sendStatus(unavailable('too many bytes of requests in work', IN_FLIGHT_RETRY_MS));
-      // The rest of it is not wanted, and its frames must not be kept until the client is done sending.
-      largest.stream.close(constants.NGHTTP2_NO_ERROR);
-    }
-    if (counters.inFlightBytes > counters.inFlightBytesMax) counters.inFlightBytesMax = counters.inFlightBytes;
-  }
-
-  #largest(): Arriving | undefined {
-    let largest: Arriving | undefined;
-    for (const request of this.#arriving) {
-      if (request.isReleased) continue;
-      if (largest === undefined || request.heldBytes > largest.heldBytes) largest = request;
-    }
-    return largest;
-  }
-
-  #release(request: Arriving): void {
-    if (request.isReleased) return;
-    request.isReleased = true;
-    this.#counters.inFlightBytes -= request.heldBytes;
-    request.heldBytes = 0;
   }
 }
 

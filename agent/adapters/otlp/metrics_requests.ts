@@ -1,14 +1,18 @@
-import { type StatusObject, status } from '@grpc/grpc-js';
 import type { SampleSink } from '../../core/model.ts';
 import type { ReceiverCounters } from './counters.ts';
 import type { MetricsDecoder } from './decode.ts';
+import type { JsonTranscoder } from './json_transcoder.ts';
+import { TooLargeError } from './proto_writer.ts';
 import { REJECTION_REASONS } from './rejections.ts';
-import { FULL_SUCCESS, partialSuccess } from './response.ts';
-import { permanent, unavailable } from './status.ts';
+import { MalformedError } from './wire.ts';
 
+/** What is to be answered, whatever the transport. */
 export type Outcome =
-  | { readonly ok: true; readonly response: Buffer }
-  | { readonly ok: false; readonly status: StatusObject };
+  /** `rejected` points were refused, and why; 0: full success. */
+  | { readonly state: 'taken'; readonly rejected: number; readonly message: string }
+  | { readonly state: 'invalid'; readonly message: string }
+  | { readonly state: 'too_large'; readonly message: string }
+  | { readonly state: 'overloaded'; readonly message: string; readonly retryAfterMs: number };
 
 export interface MetricsRequestsOptions {
   readonly decoder: MetricsDecoder;
@@ -16,6 +20,8 @@ export interface MetricsRequestsOptions {
   readonly counters: ReceiverCounters;
   readonly nowMs: () => number;
 }
+
+const TAKEN: Outcome = { state: 'taken', rejected: 0, message: '' };
 
 /** What becomes of one metrics request: decoded, offered to the sink, answered. Synchronous, so nothing queues here. */
 export class MetricsRequests {
@@ -25,16 +31,13 @@ export class MetricsRequests {
     this.#options = options;
   }
 
-  handle(bytes: Uint8Array): Outcome {
+  /** In protobuf; `originalBytes` where it came as something else. */
+  handle(bytes: Uint8Array, originalBytes = bytes.length): Outcome {
     const { decoder, sink, counters, nowMs } = this.#options;
     counters.requests += 1;
-    counters.bytes += bytes.length;
+    counters.bytes += originalBytes;
     const decoded = decoder.decode(bytes, nowMs());
-    if (!decoded.ok) {
-      counters.refused.undecodable += 1;
-      const why = `not an ExportMetricsServiceRequest: ${decoded.message}, at byte ${decoded.offset}`;
-      return { ok: false, status: permanent(status.INVALID_ARGUMENT, why) };
-    }
+    if (!decoded.ok) return this.#invalid(decoded.message, decoded.offset);
     const { batch, rejections } = decoded;
     let refused = 0;
     let reason: string | undefined;
@@ -42,7 +45,7 @@ export class MetricsRequests {
       const acceptance = sink.accept(batch);
       if (acceptance.state === 'overloaded') {
         counters.refused.overloaded += 1;
-        return { ok: false, status: unavailable('the agent is overloaded', acceptance.retryAfterMs) };
+        return { state: 'overloaded', message: 'the agent is overloaded', retryAfterMs: acceptance.retryAfterMs };
       }
       refused = acceptance.rejected;
       reason = acceptance.reason;
@@ -51,11 +54,31 @@ export class MetricsRequests {
     counters.pointsRejected.refused_by_engine += refused;
     for (const [why, points] of rejections.byReason) counters.pointsRejected[why] += points;
     const rejected = rejections.total + refused;
-    if (rejected === 0) return { ok: true, response: FULL_SUCCESS };
+    if (rejected === 0) return TAKEN;
     const parts = [
       ...(rejections.total > 0 ? [rejections.describe()] : []),
       ...(refused > 0 ? [`${refused} points: ${reason ?? REJECTION_REASONS.refused_by_engine}`] : []),
     ];
-    return { ok: true, response: partialSuccess(rejected, parts.join('; ')) };
+    return { state: 'taken', rejected, message: parts.join('; ') };
+  }
+
+  /** In JSON, by way of `transcoder`, whose limit is the transport's. */
+  handleJson(bytes: Buffer, transcoder: JsonTranscoder): Outcome {
+    const { counters } = this.#options;
+    let protobuf: Buffer;
+    try {
+      protobuf = transcoder.transcode(bytes);
+    } catch (error) {
+      if (error instanceof MalformedError) return this.#invalid(error.message, error.offset);
+      if (!(error instanceof TooLargeError)) throw error;
+      counters.refused.tooLarge += 1;
+      return { state: 'too_large', message: `the request stands for ${error.message}` };
+    }
+    return this.handle(protobuf, bytes.length);
+  }
+
+  #invalid(message: string, offset: number): Outcome {
+    this.#options.counters.refused.undecodable += 1;
+    return { state: 'invalid', message: `not an ExportMetricsServiceRequest: ${message}, at byte ${offset}` };
   }
 }

@@ -11,6 +11,16 @@ export function partialSuccess(rejected: number, message: string): Buffer {
   return field(1, Buffer.concat([Buffer.of(0x08), varint(rejected), field(2, Buffer.from(message))]));
 }
 
+/** `rejected` points were refused, and why; 0: full success. */
+export function exportResponse(rejected: number, message: string): Buffer {
+  return rejected === 0 ? FULL_SUCCESS : partialSuccess(rejected, message);
+}
+
+/** `google.rpc.Status` without details. */
+export function statusMessage(grpcCode: number, message: string): Buffer {
+  return Buffer.concat([Buffer.of(0x08), varint(grpcCode), field(2, Buffer.from(message))]);
+}
+
 /** For `grpc-status-details-bin`: tells a client that a retry helps, and when. */
 export function retryDetails(grpcCode: number, message: string, retryAfterMs: number): Buffer {
   const seconds = Math.floor(retryAfterMs / 1_000);
@@ -20,7 +30,7 @@ export function retryDetails(grpcCode: number, message: string, retryAfterMs: nu
     field(1, Buffer.from('type.googleapis.com/google.rpc.RetryInfo')),
     field(2, field(1, duration)),
   ]);
-  return Buffer.concat([Buffer.of(0x08), varint(grpcCode), field(2, Buffer.from(message)), field(3, any)]);
+  return Buffer.concat([statusMessage(grpcCode, message), field(3, any)]);
 }
 
 function field(number: number, payload: Buffer): Buffer {

@@ -1,0 +1,55 @@
+import { performance } from 'node:perf_hooks';
+import type { SampleSink } from '../../core/model.ts';
+import { SeriesInterner } from '../../core/series/interner.ts';
+import { newCounters, type ReceiverCounters } from './counters.ts';
+import { MetricsDecoder } from './decode.ts';
+import { MemoryGate } from './memory_gate.ts';
+import { MetricsRequests } from './metrics_requests.ts';
+
+export interface ReceptionOptions {
+  readonly sink: SampleSink;
+  readonly maxSeries: number;
+  /** Resident memory above which requests are refused. */
+  readonly maxResidentBytes: number;
+  readonly residentBytes?: () => number;
+  readonly nowMs: () => number;
+  /** A defect of ours while handling a request: the request is refused, the receiver goes on. */
+  readonly onDefect: (error: unknown) => void;
+}
+
+/**
+ * What the receivers of all transports share: one decoder, so that a series is the same object however it comes in, one
+ * gate, and one set of counters. Sound because a request is decoded and offered to the sink in one go, never in parts.
+ */
+export interface Reception {
+  readonly counters: ReceiverCounters;
+  readonly requests: MetricsRequests;
+  readonly gate: MemoryGate;
+  readonly onDefect: (error: unknown) => void;
+  /** Frees the series that no request has named for `idleMs`. Call it now and then. */
+  evictIdle(idleMs: number): number;
+}
+
+export function createReception(options: ReceptionOptions): Reception {
+  const { sink, maxSeries, maxResidentBytes, nowMs, onDefect } = options;
+  const counters = newCounters();
+  const decoder = new MetricsDecoder({
+    interner: new SeriesInterner({ maxSeries }),
+    // Beside series also resources, scopes, metrics and bounds have keys, and one series may be written in two ways.
+    maxCachedKeys: 2 * maxSeries + 1_000,
+  });
+  return {
+    counters,
+    requests: new MetricsRequests({ decoder, sink, counters, nowMs }),
+    gate: new MemoryGate({
+      maxResidentBytes,
+      residentBytes: options.residentBytes ?? (() => process.memoryUsage.rss()),
+      monotonicMs: () => performance.now(),
+    }),
+    onDefect,
+    evictIdle: (idleMs) => decoder.evictIdle(nowMs(), idleMs),
+  };
+}
+
+/** How long a sender is asked to wait, by why it is refused. */
+export const RETRY_MS = { inFlight: 1_000, memory: 5_000, stopping: 1_000 } as const;
