@@ -66,17 +66,20 @@ export class Certificates {
     this.#contextListeners.add(listener);
   }
 
-  /** For grpc-js, which follows changes by itself through this. */
+  /**
+   * For grpc-js, which follows changes by itself through this. It registers before it listens to itself, so what it is
+   * told at once would be lost; and until it is told, it drops every connection.
+   */
   serverCredentials(): ServerCredentials {
     const provider: experimental.CertificateProvider = {
       addCaCertificateListener: (listener) => {
         this.#caListeners.add(listener);
-        this.#tellCa(listener);
+        queueMicrotask(() => this.#tellCa(listener));
       },
       removeCaCertificateListener: (listener) => void this.#caListeners.delete(listener),
       addIdentityCertificateListener: (listener) => {
         this.#identityListeners.add(listener);
-        this.#tellIdentity(listener);
+        queueMicrotask(() => this.#tellIdentity(listener));
       },
       removeIdentityCertificateListener: (listener) => void this.#identityListeners.delete(listener),
     };
