@@ -1,22 +1,45 @@
-import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-grpc';
+import { OTLPMetricExporter as GrpcExporter } from '@opentelemetry/exporter-metrics-otlp-grpc';
+import { OTLPMetricExporter as JsonExporter } from '@opentelemetry/exporter-metrics-otlp-http';
+import { OTLPMetricExporter as ProtobufExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import { AggregationTemporality, MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
+import {
+  AggregationTemporality,
+  AggregationType,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
+import { Distribution } from '../../agent/core/series/distribution.ts';
 import { type Increment, SeriesStore } from '../../agent/core/series/store.ts';
 import { type MemorySink, type Rig, startReceiver } from './otlp_rig.ts';
 
+type Transport = 'grpc' | 'http/protobuf' | 'http/json';
+
 /** A process instrumented with the official SDK and exporter. */
-function instrumented(rig: Rig, temporality: AggregationTemporality, compression: 'gzip' | 'none') {
-  const exporter = new OTLPMetricExporter({
-    url: `http://${rig.address}`,
+function instrumented(
+  rig: Rig,
+  temporality: AggregationTemporality,
+  compression: 'gzip' | 'none',
+  transport: Transport = 'grpc',
+) {
+  const settings = {
+    url: transport === 'grpc' ? `http://${rig.address}` : `http://${rig.httpAddress}/v1/metrics`,
     temporalityPreference: temporality,
     // The enumeration of compressions is not exported by the exporter package; these are its values.
     ...({ compression } as object),
-  });
+  };
+  const Exporter = { grpc: GrpcExporter, 'http/protobuf': ProtobufExporter, 'http/json': JsonExporter }[transport];
+  const exporter = new Exporter(settings);
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
   const provider = new MeterProvider({
     resource: resourceFromAttributes({ 'service.name': 'shop', 'process.pid': 42 }),
     readers: [reader],
+    views: [
+      {
+        instrumentName: 'spread',
+        aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM, options: { recordMinMax: true } },
+      },
+    ],
   });
   const meter = provider.getMeter('lib', '1.2');
   return {
@@ -24,6 +47,7 @@ function instrumented(rig: Rig, temporality: AggregationTemporality, compression
     active: meter.createUpDownCounter('active'),
     load: meter.createGauge('load'),
     duration: meter.createHistogram('duration', { unit: 's', advice: { explicitBucketBoundaries: [0.1, 0.5, 1] } }),
+    spread: meter.createHistogram('spread', { unit: 's' }),
     flush: () => {
       nextMillisecond();
       return provider.forceFlush();
@@ -45,23 +69,28 @@ function incrementsOf(sink: MemorySink): Increment[] {
   );
 }
 
-const ENCODINGS = [
-  ['cumulative', AggregationTemporality.CUMULATIVE, 'none'],
-  ['cumulative', AggregationTemporality.CUMULATIVE, 'gzip'],
-  ['delta', AggregationTemporality.DELTA, 'none'],
-  ['delta', AggregationTemporality.DELTA, 'gzip'],
+const TEMPORALITIES = [
+  ['cumulative', AggregationTemporality.CUMULATIVE],
+  ['delta', AggregationTemporality.DELTA],
 ] as const;
+const CASES = (['grpc', 'http/protobuf', 'http/json'] as const).flatMap((transport) =>
+  TEMPORALITIES.flatMap(([name, temporality]) =>
+    (['none', 'gzip'] as const).map((compression) => ({ transport, name, temporality, compression })),
+  ),
+);
 
-describe.each(ENCODINGS)('the official exporter, %s', (name, temporality, compression) => {
-  it(`with ${compression} compression: everything recorded arrives once`, async () => {
+describe('the official exporter', () => {
+  it.each(CASES)('over $transport, $name, compression $compression: everything recorded arrives once', async (how) => {
+    const { transport, name, temporality, compression } = how;
     await using rig = await startReceiver();
-    await using app = instrumented(rig, temporality, compression);
+    await using app = instrumented(rig, temporality, compression, transport);
     for (const round of [1, 2, 3]) {
       app.requests.add(10 * round, { route: '/a' });
       app.requests.add(1, { route: '/b' });
       app.active.add(round === 2 ? -2 : 3);
       app.load.record(round / 10);
       for (const seconds of [0.05, 0.3, 2]) app.duration.record(seconds);
+      for (const seconds of [0.001 * round, 0.3, 100 ** round]) app.spread.record(seconds);
       await app.flush();
     }
     const increments = incrementsOf(rig.sink);
@@ -76,11 +105,22 @@ describe.each(ENCODINGS)('the official exporter, %s', (name, temporality, compre
     expect(durations.at(-1)).toMatchObject({ bounds: [0.1, 0.5, 1], counts: [1, 1, 0, 1] });
     expect(durations.at(-1)?.kind === 'histogram' && durations.at(-1)).toHaveProperty('sum', expect.closeTo(2.35, 9));
 
+    const spread = new Distribution();
+    for (const each of of('spread')) {
+      if (each.kind !== 'histogram') expect.fail('no histogram');
+      expect(each.count).toBe(3);
+      spread.addHistogram(each.bounds, each.counts, each.count, each.sum);
+    }
+    expect([spread.count, spread.sum]).toEqual([9, expect.closeTo(1_010_100.906, 6)]);
+    // The fifth of nine is one of the three 0.3.
+    expect(spread.quantile(0.5)! / 0.3).toBeGreaterThan(0.8);
+    expect(spread.quantile(0.5)! / 0.3).toBeLessThan(1.25);
+
     const series = durations[0]?.series;
     expect(series).toMatchObject({ unit: 's', kind: 'histogram', temporality: name, scope: 'lib@1.2' });
     expect(series?.resource.get('service.name')).toBe('shop');
     expect(series?.resource.get('process.pid')).toBe(42);
-    expect(new Set(increments.map((each) => each.series)).size).toBe(5);
+    expect(new Set(increments.map((each) => each.series)).size).toBe(6);
     expect(rig.receiver.counters.refused.undecodable).toBe(0);
   });
 });
