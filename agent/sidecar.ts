@@ -14,13 +14,20 @@ import { createPrometheusScraper } from './adapters/prometheus/scraper.ts';
 import type { ScrapeNotice, ScrapeTarget } from './adapters/prometheus/target.ts';
 import { createSchedule } from './adapters/schedule.ts';
 import { createTelemetry, type Readings } from './adapters/telemetry/telemetry.ts';
+import { createUpstream, type Upstream } from './adapters/upstream/upstream.ts';
+import { LoopWatch } from './adapters/web/loop_watch.ts';
+import { ownMetrics } from './adapters/web/own_metrics.ts';
+import { StepTimes } from './adapters/web/step_times.ts';
+import { createWebServer, type WebPages } from './adapters/web/web_server.ts';
 import { engineSettings, signalMappings } from './config/engine.ts';
 import type { Config } from './config/schema.ts';
 import { createEngine, type Engine, type SavedState, type View } from './core/engine.ts';
 import type { Effect } from './core/model.ts';
 import { SeriesInterner } from './core/series/interner.ts';
+import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
 import { snapshotOf } from './snapshot.ts';
+import { pageReadingsOf, type StatusParts, statusOf } from './status.ts';
 
 export interface SidecarOptions {
   readonly log: Logger;
@@ -31,7 +38,12 @@ export interface SidecarOptions {
 
 export interface Sidecar {
   /** Where it listens, ports filled in. */
-  readonly addresses: { readonly otlpGrpc: string; readonly otlpHttp: string; readonly control: readonly string[] };
+  readonly addresses: {
+    readonly otlpGrpc: string;
+    readonly otlpHttp: string;
+    readonly control: readonly string[];
+    readonly web: string;
+  };
   stop(deadline: AbortSignal): Promise<void>;
 }
 
@@ -45,8 +57,11 @@ const SERIES_IDLE_MS = 900_000;
  */
 export async function startSidecar(config: Config, { log, version, seed }: SidecarOptions): Promise<Sidecar> {
   const clock = createClock();
+  const startedMs = clock.nowMs();
+  let notReady: string | undefined = 'the agent is starting';
   const started: ((deadline: AbortSignal) => Promise<void>)[] = [];
   const stopAll = async (deadline: AbortSignal): Promise<void> => {
+    notReady = 'the agent is stopping';
     for (const stop of started.splice(0).reverse()) {
       await stop(deadline).catch((error: unknown) => log.error({ err: error }, 'a part did not stop cleanly'));
     }
@@ -65,6 +80,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       log,
       readings: () => readings(),
     });
+    const steps = new StepTimes();
     const runtime = new Runtime({
       engine,
       journal,
@@ -73,7 +89,10 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       maxQueuedPoints: config.capacity.maxQueuedPoints,
       perform: (effect) => perform(effect),
       log,
-      onStep: (durationMs) => telemetry.recordStep(durationMs),
+      onStep: (durationMs) => {
+        telemetry.recordStep(durationMs);
+        steps.record(durationMs);
+      },
     });
     const views = (): readonly View[] => runtime.components().flatMap((component) => runtime.view(component) ?? []);
     const control = createControlServer({
@@ -99,6 +118,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     const perform = (effect: Effect): void => {
       if (effect.kind !== 'decision') control.perform(effect);
     };
+    const upstream = upstreamOf(config, () => clock.nowMs(), log);
     const interner = new SeriesInterner({ maxSeries: config.capacity.maxSeries });
     const { grpc, http, maxResidentBytes } = config.receivers.otlp;
     const receiver = createOtlpReceiver({
@@ -110,6 +130,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       nowMs: () => clock.nowMs(),
       onDefect: (error) => log.error({ err: error }, 'a request could not be handled: a defect of the agent'),
       onCertificates: (transport, problem) => reportCertificates(transport, problem, log),
+      upstream,
     });
     const scraper = createPrometheusScraper({
       targets: config.receivers.prometheus.targets.map(scrapeTarget),
@@ -192,8 +213,31 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       };
     }
 
+    const statusParts = (): StatusParts => ({
+      ...{ config, version, startedMs, notReady, engine, upstream, receiver },
+      ...{ nowMs: clock.nowMs(), runtime: runtime.stats(), views: views() },
+      ...{ controlAddresses: control.addresses, sampler: sampler.counts },
+    });
+    const loopWatch = new LoopWatch();
+    const web = webOf(config, {
+      metrics: () =>
+        ownMetrics(pageReadingsOf(readings(), statusParts(), { steps: steps.read(), ...loopWatch.read() })),
+      status: () => statusOf(statusParts()),
+      notReady: () => notReady,
+      onDefect: (error) => log.error({ err: error }, 'a page could not be made: a defect of the agent'),
+    });
+
     runtime.start();
     started.push(async () => runtime.stop());
+    if (web !== undefined) {
+      await web.start();
+      loopWatch.start();
+      started.push((deadline) => web.stop(deadline).finally(() => loopWatch.stop()));
+    }
+    if (upstream !== undefined) {
+      await upstream.start();
+      started.push((deadline) => upstream.stop(deadline));
+    }
     await telemetry.start();
     started.push((deadline) => telemetry.stop(deadline));
     await control.start();
@@ -210,20 +254,42 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       await scraper.start();
       started.push((deadline) => scraper.stop(deadline));
     }
+    notReady = undefined;
     log.info(
       {
-        ...{ otlpGrpc: receiver.addresses.grpc, otlpHttp: receiver.addresses.http },
+        ...{ otlpGrpc: receiver.addresses.grpc, otlpHttp: receiver.addresses.http, web: web?.address },
         ...{ control: control.addresses, state: config.state.path, epoch },
       },
       'the agent is ready',
     );
     void readInventory({ timeoutMs: INVENTORY_TIMEOUT_MS }).then((inventory) => log.info({ inventory }, 'inventory'));
     const { grpc: otlpGrpc = 'off', http: otlpHttp = 'off' } = receiver.addresses;
-    return { addresses: { otlpGrpc, otlpHttp, control: control.addresses }, stop: stopAll };
+    const addresses = { otlpGrpc, otlpHttp, control: control.addresses, web: web?.address ?? 'off' };
+    return { addresses, stop: stopAll };
   } catch (error) {
     await stopAll(AbortSignal.timeout(1_000));
     throw error;
   }
+}
+
+function upstreamOf({ upstream }: Config, nowMs: () => number, log: Logger): Upstream | undefined {
+  const { endpoint, timeout, retry, queue, ...same } = upstream;
+  if (endpoint === null) return undefined;
+  return createUpstream({
+    ...same,
+    endpoint,
+    timeoutMs: timeout,
+    retry: { initialMs: retry.initial, maxMs: retry.max },
+    queue: { ...queue, maxAgeMs: queue.maxAge },
+    log,
+    nowMs,
+  });
+}
+
+function webOf({ web }: Config, { onDefect, ...pages }: WebPages & { onDefect: (error: unknown) => void }) {
+  const address = web.address === null ? undefined : parseAddress(web.address);
+  if (address?.kind !== 'tcp') return undefined;
+  return createWebServer({ host: address.host, port: address.port, key: web.key, pages, onDefect });
 }
 
 /** The engine as it was when the state was last saved; a state that cannot be read is a clean start, said loudly. */

@@ -3,6 +3,7 @@ import { JournalError } from '../adapters/journal/journal.ts';
 import { nearest } from '../config/nearest.ts';
 import { configCommand } from './config.ts';
 import { decisionsCommand } from './decisions.ts';
+import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
 import { operatorCommands } from './operator.ts';
 import { runCommand } from './run.ts';
@@ -19,6 +20,7 @@ const COMMANDS: readonly Command[] = [
   explainCommand,
   decisionsCommand,
   snapshotCommand,
+  doctorCommand,
   ...operatorCommands,
   versionCommand,
 ];

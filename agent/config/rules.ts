@@ -1,4 +1,5 @@
 import { type Address, isLocal, parseAddress } from '../rpc/address.ts';
+import { upstreamRules, webRules } from './rules-upstream.ts';
 import type { Config } from './schema.ts';
 
 /** What two keys must be to each other; the schema holds what each must be by itself. */
@@ -128,6 +129,8 @@ export function breaches(config: Config): Breach[] {
       "is this agent's own receiver (receivers.otlp.grpc.address or http.address); give the address of another collector, or null",
     );
   }
+  upstreamRules(config, must, (endpoint) => reachesOwnReceiver(endpoint, config));
+  webRules(config, must);
   return found;
 }
 

@@ -6,6 +6,7 @@ import { DEFAULT_TCP_ADDRESS } from '../rpc/address.ts';
 import { address, bytes, choice, duration, flag, formatDuration, integer, number, text } from './kinds.ts';
 import { scrapeTarget } from './scrape-target.ts';
 import { signalRow } from './signal-rows.ts';
+import { upstream, web } from './upstream.ts';
 
 /*
  * Every key of the configuration, once: types, validation, defaults, `config/schema.json` and `config/agent.yaml` all
@@ -378,8 +379,10 @@ export const configSchema = z.strictObject({
   thresholds,
   gpu,
   receivers,
+  upstream,
   control,
   state,
+  web,
   telemetry,
   log: section('The log: one JSON object a line on standard error.', {
     level: choice('The least severe level that is written.', [

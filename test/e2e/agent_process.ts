@@ -35,6 +35,7 @@ export class AgentProcess {
     const defaults = {
       state: { path: join(this.folder, 'state.db') },
       receivers: { otlp: { grpc: { address: `127.0.0.1:${this.#otlpPort}` }, http: { address: '127.0.0.1:0' } } },
+      web: { address: '127.0.0.1:0' },
       control: {
         socket: join(this.folder, 'control.sock'),
         address: null,

@@ -29,6 +29,7 @@ function start(more = '', otlp = '127.0.0.1:0') {
       `state: { path: "${folder}/state.db" }`,
       `control: { address: "127.0.0.1:0", socket: "${folder}/control.sock" }`,
       `receivers: { otlp: { grpc: { address: "${otlp}" }, http: { address: null } } }`,
+      'web: { address: null }',
       more,
     ].join('\n'),
   );
@@ -80,7 +81,7 @@ describe('perfopt run', () => {
   test('refuses a bad configuration with exit code 1', async () => {
     const { closed, text } = start('debgu: true');
     expect(await closed).toBe(1);
-    expect(text.join('\n')).toContain('agent.yaml:4: debgu: unknown key; did you mean "debug"?');
+    expect(text.join('\n')).toContain('agent.yaml:5: debgu: unknown key; did you mean "debug"?');
   });
 
   test('a signal during the start is obeyed, and a second one ends the process at once', async () => {
@@ -91,6 +92,7 @@ describe('perfopt run', () => {
         `state: { path: "${folder}/state.db" }`,
         `control: { address: null, socket: "${folder}/control.sock" }`,
         'receivers: { otlp: { grpc: { address: "127.0.0.1:0" }, http: { address: null } } }',
+        'web: { address: null }',
         'log: { level: silent }',
       ].join('\n'),
     );

@@ -22,6 +22,7 @@ receivers:
   prometheus:
     targets:
       - { url: "${server.url}", component: chat, interval: 100ms, timeout: 100ms }
+web: { address: "127.0.0.1:0" }
 control: { socket: null, address: "127.0.0.1:0" }
 state: { path: "${join(folder, 'state.db')}" }
 `,

@@ -4,7 +4,8 @@ import type { Certificates } from './certificates.ts';
 import { type Inflated, Inflater } from './inflate.ts';
 import { Intake } from './intake.ts';
 import { listenOn } from './listen.ts';
-import type { Outcome } from './metrics_requests.ts';
+import { type Outcome, TAKEN } from './metrics_requests.ts';
+import { leave, type Signal, viaOf } from './raw_sink.ts';
 import { RETRY_MS, type Reception } from './reception.ts';
 import { exportResponse, FULL_SUCCESS } from './response.ts';
 import { permanent, unavailable } from './status.ts';
@@ -39,10 +40,13 @@ const KEEPALIVE_TIMEOUT_MS = 20_000;
 
 type Handler = handleUnaryCall<Buffer, Buffer>;
 
-/** OTLP over gRPC: metrics into the sink; traces and logs are answered with success and dropped, and counted. */
+/**
+ * OTLP over gRPC: metrics into the sink, and everything on to the upstream; without one, traces and logs are answered with
+ * success and dropped, and counted.
+ */
 export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport {
   const { reception, maxMessageBytes, maxInFlightBytes, certificates } = options;
-  const { counters, requests, onDefect } = reception;
+  const { counters, requests, onDefect, upstream } = reception;
   const address = parseAddress(options.address);
   const intake = new Intake(maxInFlightBytes, maxMessageBytes, reception);
   const inflater = new Inflater(maxMessageBytes);
@@ -50,38 +54,45 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport 
   let bound: string | undefined;
   let isStopped = false;
 
-  const exportMetrics: Handler = (call, answer) => {
-    const handle = (inflated: Inflated): void => {
-      try {
-        if (isStopped) {
-          counters.refused.stopping += 1;
-          answer(unavailable('the agent is stopping', RETRY_MS.stopping));
-        } else if (inflated.state === 'too_large') {
-          counters.refused.tooLarge += 1;
-          answer(permanent(status.RESOURCE_EXHAUSTED, `the request inflates to more than ${maxMessageBytes} bytes`));
-        } else if (inflated.state === 'corrupt') {
-          counters.refused.undecodable += 1;
-          answer(permanent(status.INVALID_ARGUMENT, 'the request is not what its grpc-encoding says'));
-        } else {
-          const outcome = requests.handle(inflated.bytes);
-          if (outcome.state === 'taken') answer(null, exportResponse(outcome.rejected, outcome.message));
-          else answer(refusal(outcome));
+  const exportOf =
+    (signal: Signal): Handler =>
+    (call, answer) => {
+      const handle = (inflated: Inflated): void => {
+        try {
+          if (isStopped) {
+            counters.refused.stopping += 1;
+            answer(unavailable('the agent is stopping', RETRY_MS.stopping));
+          } else if (inflated.state === 'too_large') {
+            counters.refused.tooLarge += 1;
+            answer(permanent(status.RESOURCE_EXHAUSTED, `the request inflates to more than ${maxMessageBytes} bytes`));
+          } else if (inflated.state === 'corrupt') {
+            counters.refused.undecodable += 1;
+            answer(permanent(status.INVALID_ARGUMENT, 'the request is not what its grpc-encoding says'));
+          } else {
+            const outcome = signal === 'metrics' ? requests.handle(inflated.bytes) : TAKEN;
+            if (outcome.state !== 'taken') return answer(refusal(outcome));
+            const { rejected, message } = outcome;
+            const request = { signal, body: inflated.bytes, encoding: 'protobuf', via: viaOf(call.metadata) } as const;
+            leave(upstream, request, (kept) => {
+              if (kept.state === 'kept') answer(null, exportResponse(rejected, message));
+              else answer(unavailable('too much waits for the disk of the upstream queue', kept.retryAfterMs));
+            });
+          }
+        } catch (error) {
+          counters.refused.internal += 1;
+          onDefect(error);
+          answer(permanent(status.INTERNAL, 'the agent failed to handle this request; its log says why'));
         }
-      } catch (error) {
-        counters.refused.internal += 1;
-        onDefect(error);
-        answer(permanent(status.INTERNAL, 'the agent failed to handle this request; its log says why'));
+      };
+      const encoding = intake.encodingOf(call.metadata);
+      if (encoding === undefined || !Inflater.isCompressed(call.request, encoding)) {
+        handle({ state: 'done', bytes: call.request });
+        return;
       }
+      const inflated = inflater.inflate(call.request, encoding);
+      if (inflated instanceof Promise) void inflated.then(handle);
+      else handle(inflated);
     };
-    const encoding = intake.encodingOf(call.metadata);
-    if (encoding === undefined || !Inflater.isCompressed(call.request, encoding)) {
-      handle({ state: 'done', bytes: call.request });
-      return;
-    }
-    const inflated = inflater.inflate(call.request, encoding);
-    if (inflated instanceof Promise) void inflated.then(handle);
-    else handle(inflated);
-  };
   const dropTraces: Handler = (_call, answer) => {
     counters.tracesDropped += 1;
     answer(null, FULL_SUCCESS);
@@ -107,9 +118,13 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport 
         // Its bookkeeping per call and message is of no use here.
         'grpc.enable_channelz': 0,
       });
-      server.addService(exportService('metrics', 'MetricsService'), { export: exportMetrics });
-      server.addService(exportService('trace', 'TraceService'), { export: dropTraces });
-      server.addService(exportService('logs', 'LogsService'), { export: dropLogs });
+      server.addService(exportService('metrics', 'MetricsService'), { export: exportOf('metrics') });
+      server.addService(exportService('trace', 'TraceService'), {
+        export: upstream === undefined ? dropTraces : exportOf('traces'),
+      });
+      server.addService(exportService('logs', 'LogsService'), {
+        export: upstream === undefined ? dropLogs : exportOf('logs'),
+      });
       try {
         bound = await listenOn(server, address, certificates);
       } catch (error) {

@@ -10,7 +10,8 @@ import { type Arriving, InFlight } from './in_flight.ts';
 import { type Encoding, type Inflated, Inflater } from './inflate.ts';
 import { JsonTranscoder } from './json_transcoder.ts';
 import { listenHttpOn } from './listen.ts';
-import type { Outcome } from './metrics_requests.ts';
+import { type Outcome, TAKEN } from './metrics_requests.ts';
+import { leave, type Signal, VIA } from './raw_sink.ts';
 import { RETRY_MS, type Reception } from './reception.ts';
 
 export interface OtlpHttpOptions {
@@ -38,12 +39,13 @@ const TIMEOUTS = {
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_CONNECTIONS = 1_024;
 
-type Signal = 'metrics' | 'traces' | 'logs';
-
-/** OTLP over HTTP: metrics into the sink; traces and logs are answered with success and dropped, and counted. */
+/**
+ * OTLP over HTTP: metrics into the sink, and everything on to the upstream; without one, traces and logs are answered with
+ * success and dropped, and counted.
+ */
 export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport {
   const { reception, paths, maxMessageBytes, maxInFlightBytes, certificates } = options;
-  const { counters, requests, gate, onDefect } = reception;
+  const { counters, requests, gate, onDefect, upstream } = reception;
   const address = parseAddress(options.address);
   const signals = new Map<string, Signal>([
     [paths.metrics, 'metrics'],
@@ -80,7 +82,7 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
     else refuse(response, state === 'invalid' ? 400 : 413, media, message);
   };
 
-  const handle = (response: ServerResponse, media: Media, inflated: Inflated): void => {
+  const handle = (response: ServerResponse, signal: Signal, media: Media, inflated: Inflated): void => {
     try {
       if (isStopped) {
         counters.refused.stopping += 1;
@@ -94,7 +96,16 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
       } else {
         const { bytes } = inflated;
         const isJson = media === 'application/json';
-        conclude(response, media, isJson ? requests.handleJson(bytes, transcoder) : requests.handle(bytes));
+        let outcome = TAKEN;
+        if (signal === 'metrics') outcome = isJson ? requests.handleJson(bytes, transcoder) : requests.handle(bytes);
+        if (outcome.state !== 'taken' || upstream === undefined) return conclude(response, media, outcome);
+        // A copy: these bytes are only lent, and a small body would keep the whole chunk that it came in.
+        const body = Buffer.from(bytes);
+        const via = String(response.req.headers[VIA] ?? '');
+        leave(upstream, { signal, body, encoding: isJson ? 'json' : 'protobuf', via }, (kept) => {
+          if (kept.state === 'kept') conclude(response, media, outcome);
+          else postpone(response, 503, media, 'too much waits for the disk of the upstream queue', kept.retryAfterMs);
+        });
       }
     } catch (error) {
       counters.refused.internal += 1;
@@ -103,9 +114,10 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
     }
   };
 
-  const takeMetrics = (
+  const take = (
     request: IncomingMessage,
     response: ServerResponse,
+    signal: Signal,
     media: Media,
     encoding: Encoding | 'none',
   ): void => {
@@ -121,15 +133,15 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
       arriving,
       (chunks) => {
         if (encoding === 'none') {
-          handle(response, media, { state: 'done', bytes: bodies.joinBriefly(chunks) });
+          handle(response, signal, media, { state: 'done', bytes: bodies.joinBriefly(chunks) });
           return;
         }
         const bytes = Buffer.concat(chunks);
         // Nothing at all is an empty request, however it was meant to be compressed.
-        if (bytes.length === 0) return handle(response, media, { state: 'done', bytes });
+        if (bytes.length === 0) return handle(response, signal, media, { state: 'done', bytes });
         const inflated = inflater.inflate(bytes, encoding);
-        if (inflated instanceof Promise) void inflated.then((late) => handle(response, media, late));
-        else handle(response, media, inflated);
+        if (inflated instanceof Promise) void inflated.then((late) => handle(response, signal, media, late));
+        else handle(response, signal, media, inflated);
       },
       () => {
         inFlight.release(arriving);
@@ -164,7 +176,7 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
       counters.refused.tooLarge += 1;
       return refuse(response, 413, media, `the request has ${bytes} bytes; allowed are ${maxMessageBytes}`);
     }
-    if (signal !== 'metrics') {
+    if (signal !== 'metrics' && upstream === undefined) {
       request.resume();
       request.on('end', () => {
         if (signal === 'traces') counters.tracesDropped += 1;
@@ -177,7 +189,7 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
       counters.refused.memory += 1;
       return postpone(response, 503, media, 'the agent is short of memory', RETRY_MS.memory);
     }
-    takeMetrics(request, response, media, encoding);
+    take(request, response, signal, media, encoding);
   };
 
   const onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {

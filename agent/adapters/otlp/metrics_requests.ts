@@ -21,7 +21,8 @@ export interface MetricsRequestsOptions {
   readonly nowMs: () => number;
 }
 
-const TAKEN: Outcome = { state: 'taken', rejected: 0, message: '' };
+/** Full success. */
+export const TAKEN: Outcome = { state: 'taken', rejected: 0, message: '' };
 
 /** What becomes of one metrics request: decoded, offered to the sink, answered. Synchronous, so nothing queues here. */
 export class MetricsRequests {

@@ -5,6 +5,7 @@ import { newCounters, type ReceiverCounters } from './counters.ts';
 import { MetricsDecoder } from './decode.ts';
 import { MemoryGate } from './memory_gate.ts';
 import { MetricsRequests } from './metrics_requests.ts';
+import type { RawSink } from './raw_sink.ts';
 
 export interface ReceptionOptions {
   readonly sink: SampleSink;
@@ -15,6 +16,8 @@ export interface ReceptionOptions {
   readonly nowMs: () => number;
   /** A defect of ours while handling a request: the request is refused, the receiver goes on. */
   readonly onDefect: (error: unknown) => void;
+  /** Where everything received goes on to; without it traces and logs end here. */
+  readonly upstream?: RawSink | undefined;
 }
 
 /**
@@ -26,6 +29,7 @@ export interface Reception {
   readonly requests: MetricsRequests;
   readonly gate: MemoryGate;
   readonly onDefect: (error: unknown) => void;
+  readonly upstream: RawSink | undefined;
   /** Frees the series that no request has named for `idleMs`. Call it now and then. */
   evictIdle(idleMs: number): number;
 }
@@ -47,6 +51,7 @@ export function createReception(options: ReceptionOptions): Reception {
       monotonicMs: () => performance.now(),
     }),
     onDefect,
+    upstream: options.upstream,
     evictIdle: (idleMs) => decoder.evictIdle(nowMs(), idleMs),
   };
 }

@@ -1,0 +1,116 @@
+/** What `/status` shows: every part's state in one object, for humans with `curl`, for `perfopt doctor`, and for scripts. */
+export interface Status {
+  readonly version: string;
+  readonly node: string;
+  readonly pid: number;
+  readonly epoch: number;
+  readonly nowMs: number;
+  readonly startedMs: number;
+  readonly ready: boolean;
+  /** Why not, where it is not. */
+  readonly notReady?: string;
+  readonly engine: EngineStatus;
+  readonly receiver: ReceiverStatus;
+  readonly journal: { readonly path: string; readonly unsavedDecisions: number };
+  readonly control: { readonly addresses: readonly string[]; readonly sessions: number };
+  readonly sampler: SamplerStatus;
+  /** Absent: none is configured, and traces and logs end here. */
+  readonly upstream?: UpstreamStatus;
+  readonly components: readonly ComponentStatus[];
+}
+
+export interface EngineStatus {
+  /** False: `monitoring.enabled` is off; nothing is received or sampled. */
+  readonly monitoring: boolean;
+  /** False: `optimization.enabled` is off; no knob is moved. */
+  readonly tuning: boolean;
+  /** Why it stopped for good. */
+  readonly halted?: string;
+  /** Why nothing may be tried anywhere. */
+  readonly frozen?: string;
+  readonly inboxDepth: number;
+  readonly pointsAccepted: number;
+  /** Points of metrics that no mapping gives a meaning to. */
+  readonly pointsUnmapped: number;
+  readonly series: number;
+  readonly maxSeries: number;
+  readonly minRequests: number;
+}
+
+export interface ReceiverStatus {
+  /** By transport; where it listens, or `null` where it does not. */
+  readonly addresses: Readonly<Record<string, string | null>>;
+  /** With metrics. */
+  readonly requests: number;
+  readonly pointsAccepted: number;
+  /** By reason. */
+  readonly pointsRejected: Readonly<Record<string, number>>;
+  /** Whole requests, by reason. */
+  readonly requestsRefused: Readonly<Record<string, number>>;
+  /** Requests with traces and logs that ended here, for want of an upstream. */
+  readonly tracesDropped: number;
+  readonly logsDropped: number;
+}
+
+export interface SamplerStatus {
+  readonly samples: number;
+  readonly failures: number;
+}
+
+export interface UpstreamStatus {
+  readonly endpoint: string;
+  readonly protocol: string;
+  readonly queue: 'disk' | 'memory';
+  readonly diskProblem?: string;
+  readonly signals: Readonly<Record<string, UpstreamSignalStatus>>;
+}
+
+export interface UpstreamSignalStatus {
+  readonly delivery: {
+    readonly state: 'idle' | 'sending' | 'waiting';
+    readonly failures?: number;
+    readonly why?: string;
+    readonly untilMs?: number;
+  };
+  readonly queued: { readonly requests: number; readonly bytes: number };
+  readonly counters: {
+    readonly accepted: number;
+    readonly delivered: number;
+    readonly retries: number;
+    readonly possibleDuplicates: number;
+    readonly rejectedByUpstream: number;
+    readonly unsaved: number;
+    readonly dropped: Readonly<Record<string, number>>;
+  };
+}
+
+export interface ComponentStatus {
+  readonly component: string;
+  /** Of the latest telemetry about requests. */
+  readonly measuredAtMs?: number;
+  readonly responseTimeMs?: number;
+  readonly requestsPerSecond?: number;
+  readonly errorRatio?: number;
+  /** Absent: no session was ever opened. */
+  readonly tuning?: TuningStatus;
+}
+
+export interface TuningStatus {
+  readonly connected: boolean;
+  readonly tier: string;
+  readonly phase: string;
+  readonly frozen?: string;
+  readonly knobs: readonly {
+    readonly knob: string;
+    readonly mode: string;
+    readonly pinned: boolean;
+    readonly value: number | boolean | string;
+  }[];
+  readonly openTrial?: {
+    readonly id: string;
+    readonly strategy: string;
+    readonly startedMs: number;
+    readonly blocks: number;
+  };
+  readonly proposal?: string;
+}

@@ -1,0 +1,135 @@
+import type { ReceiverCounters } from './adapters/otlp/counters.ts';
+import type { Readings } from './adapters/telemetry/telemetry.ts';
+import type { Upstream, UpstreamStatus } from './adapters/upstream/upstream.ts';
+import type { PageReadings, UpstreamReadings } from './adapters/web/own_metrics.ts';
+import type { ComponentStatus, Status, TuningStatus } from './adapters/web/status.ts';
+import type { Config } from './config/schema.ts';
+import type { Engine, View } from './core/engine.ts';
+import type { TunerView } from './core/tune/view.ts';
+import type { RuntimeStats } from './runtime.ts';
+
+/** The parts whose state the pages show. */
+export interface StatusParts {
+  readonly config: Config;
+  readonly version: string;
+  readonly startedMs: number;
+  readonly nowMs: number;
+  readonly notReady: string | undefined;
+  readonly engine: Engine;
+  readonly runtime: RuntimeStats;
+  readonly views: readonly View[];
+  readonly receiver: {
+    readonly counters: Readonly<ReceiverCounters>;
+    readonly addresses: { readonly grpc: string | undefined; readonly http: string | undefined };
+  };
+  readonly controlAddresses: readonly string[];
+  readonly sampler: { readonly samples: number; readonly failures: number };
+  readonly upstream: Upstream | undefined;
+}
+
+/** Every part's state in one object, for `/status`. */
+export function statusOf(parts: StatusParts): Status {
+  const { config, engine, runtime, views, receiver, notReady, upstream } = parts;
+  const { counters, addresses } = receiver;
+  const { series, unmapped } = engine.stats();
+  const { overloaded, inFlight, memory, tooLarge, undecodable, unsupported, badHttp, internal } = counters.refused;
+  return {
+    version: parts.version,
+    node: process.versions.node,
+    pid: process.pid,
+    epoch: engine.epoch,
+    nowMs: parts.nowMs,
+    startedMs: parts.startedMs,
+    ready: notReady === undefined,
+    ...(notReady !== undefined && { notReady }),
+    engine: {
+      monitoring: config.monitoring.enabled,
+      tuning: config.optimization.enabled,
+      ...(runtime.halted !== undefined && { halted: runtime.halted }),
+      ...(engine.frozen !== undefined && { frozen: engine.frozen }),
+      inboxDepth: runtime.queuedInputs + runtime.queuedPoints,
+      pointsAccepted: runtime.pointsAccepted,
+      pointsUnmapped: unmapped,
+      series: series.live,
+      maxSeries: config.capacity.maxSeries,
+      minRequests: config.tuning.window.minRequests,
+    },
+    receiver: {
+      addresses: { grpc: addresses.grpc ?? null, http: addresses.http ?? null },
+      requests: counters.requests,
+      pointsAccepted: counters.pointsAccepted,
+      pointsRejected: counters.pointsRejected,
+      requestsRefused: { overloaded, inFlight, memory, tooLarge, undecodable, unsupported, badHttp, internal },
+      tracesDropped: counters.tracesDropped,
+      logsDropped: counters.logsDropped,
+    },
+    journal: { path: config.state.path, unsavedDecisions: runtime.unsavedDecisions },
+    control: {
+      addresses: parts.controlAddresses,
+      sessions: views.filter(({ tuning }) => tuning?.connected === true).length,
+    },
+    sampler: parts.sampler,
+    ...(upstream !== undefined && { upstream: upstream.status() }),
+    components: views.map(componentOf),
+  };
+}
+
+function componentOf({ component, profile, tuning }: View): ComponentStatus {
+  const responseTimeMs = profile?.metrics.responseTime?.average;
+  const requestsPerSecond = profile?.metrics.throughput?.average;
+  const errorRatio = profile?.metrics.errorRate;
+  return {
+    component,
+    ...(profile?.measuredAtMs !== undefined && { measuredAtMs: profile.measuredAtMs }),
+    ...(responseTimeMs !== undefined && { responseTimeMs }),
+    ...(requestsPerSecond !== undefined && { requestsPerSecond }),
+    ...(errorRatio !== undefined && { errorRatio }),
+    ...(tuning !== undefined && { tuning: tuningOf(tuning) }),
+  };
+}
+
+function tuningOf({ connected, tier, phase, frozen, knobs, openTrial, proposal }: TunerView): TuningStatus {
+  return {
+    connected,
+    tier,
+    phase,
+    ...(frozen !== undefined && { frozen }),
+    knobs: knobs.map(({ spec, mode, pinned, incumbent }) => ({ knob: spec.id, mode, pinned, value: incumbent })),
+    ...(openTrial !== undefined && {
+      openTrial: {
+        id: openTrial.id,
+        strategy: openTrial.strategy,
+        startedMs: openTrial.startedMs,
+        blocks: openTrial.blocks,
+      },
+    }),
+    ...(proposal !== undefined && { proposal: proposal.id }),
+  };
+}
+
+/** What `/metrics` shows: the readings of own telemetry and what only the page has. */
+export function pageReadingsOf(
+  readings: Readings,
+  parts: Pick<StatusParts, 'version' | 'startedMs' | 'upstream'>,
+  measured: Pick<PageReadings, 'steps' | 'loop' | 'loopDelaySeconds'>,
+): PageReadings {
+  const { user, system } = process.cpuUsage();
+  return {
+    ...readings,
+    ...measured,
+    version: parts.version,
+    startedMs: parts.startedMs,
+    residentBytes: process.memoryUsage.rss(),
+    cpuSeconds: { user: user / 1e6, system: system / 1e6 },
+    ...(parts.upstream !== undefined && { upstream: upstreamReadings(parts.upstream.status()) }),
+  };
+}
+
+function upstreamReadings({ signals }: UpstreamStatus): Readonly<Record<string, UpstreamReadings>> {
+  return Object.fromEntries(
+    Object.entries(signals).map(([signal, { queued, counters }]) => [
+      signal,
+      { queuedRequests: queued.requests, queuedBytes: queued.bytes, ...counters },
+    ]),
+  );
+}
