@@ -1,13 +1,10 @@
-import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { randomFrom } from '../../deploy/demo/arrivals.ts';
 import { end, ServerProcess } from '../../deploy/demo/processes.ts';
 import { makeClip } from '../../deploy/demo/voice.ts';
 
-// The model and its runtime are not part of the agent's install: `npm ci --ignore-scripts` in deploy/demo, or one run of the demo.
-const isInstalled = existsSync(new URL('../../deploy/demo/node_modules/onnxruntime-node', import.meta.url));
-
-describe.skipIf(!isInstalled)("the demo's server (needs npm ci in deploy/demo), with no agent about", () => {
+// The model and its runtime are not part of the agent's install: `npm run test:demo` installs them and runs this.
+describe("the demo's server, with no agent about", () => {
   let server: ServerProcess;
   beforeAll(async () => {
     server = await ServerProcess.start([], 'inherit');
