@@ -45,7 +45,8 @@ export class GrpcClient implements Disposable {
   readonly #session: ClientHttp2Session;
 
   constructor(address: string) {
-    this.#session = connect(`http://${address}`);
+    // In megabytes; the default would end the session over a request larger than itself.
+    this.#session = connect(`http://${address}`, { maxSessionMemory: 1_024 });
     this.#session.on('error', () => {});
   }
 
@@ -77,16 +78,13 @@ export class GrpcClient implements Disposable {
       stream.on('close', () => resolve({ code, message, details, response: Buffer.concat(chunks).subarray(5) }));
       stream.setTimeout(PATIENCE_MS, () => stream.destroy());
     });
+    const closed = answer.then(() => {});
     return {
       answer,
-      write: (bytes) =>
-        new Promise((resolve) => {
-          if (stream.destroyed || stream.closed) resolve();
-          else {
-            stream.once('close', resolve);
-            stream.write(bytes, () => resolve());
-          }
-        }),
+      write: (bytes) => {
+        if (stream.destroyed || stream.closed) return closed;
+        return Promise.race([closed, new Promise<void>((resolve) => stream.write(bytes, () => resolve()))]);
+      },
       end: () => void stream.end(),
       destroy: () => void stream.destroy(),
     };
@@ -166,13 +164,10 @@ export class HttpClient implements Disposable {
         });
       });
     });
+    const closed = answer.then(() => {});
     return {
       answer,
-      write: (bytes) =>
-        new Promise((resolve) => {
-          call.once('close', resolve);
-          call.write(bytes, () => resolve());
-        }),
+      write: (bytes) => Promise.race([closed, new Promise<void>((resolve) => call.write(bytes, () => resolve()))]),
       end: () => void call.end(),
       destroy: () => void call.destroy(),
     };
