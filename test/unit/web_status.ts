@@ -1,0 +1,38 @@
+import type { Status } from '../../agent/adapters/web/status.ts';
+
+/** An agent that has just started, and what is different. */
+export function statusWith(change: Partial<Status>): Status {
+  return {
+    version: '1.2.3',
+    node: '24.0.0',
+    pid: 1,
+    epoch: 7,
+    nowMs: 1_000_000,
+    startedMs: 990_000,
+    ready: true,
+    engine: {
+      monitoring: true,
+      tuning: true,
+      inboxDepth: 0,
+      pointsAccepted: 0,
+      pointsUnmapped: 0,
+      series: 0,
+      maxSeries: 10_000,
+      minRequests: 200,
+    },
+    receiver: {
+      addresses: { grpc: '127.0.0.1:4317', http: null },
+      requests: 0,
+      pointsAccepted: 0,
+      pointsRejected: {},
+      requestsRefused: {},
+      tracesDropped: 0,
+      logsDropped: 0,
+    },
+    journal: { path: 'state.db', unsavedDecisions: 0 },
+    control: { addresses: ['127.0.0.1:4319'], sessions: 0 },
+    sampler: { samples: 1, failures: 0 },
+    components: [],
+    ...change,
+  };
+}
