@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ExponentialBuckets, ExponentialPoint } from '../../agent/core/model.ts';
+import type { ExponentialBuckets, ExponentialPoint, Series } from '../../agent/core/model.ts';
 import { SampleBatchBuilder } from '../../agent/core/series/batch.ts';
 import { Distribution } from '../../agent/core/series/distribution.ts';
 import { exponentialBound, exponentialDifference, reducedExponential } from '../../agent/core/series/exponential.ts';
 import { ExponentialGrids } from '../../agent/core/series/exponential_grid.ts';
 import { SeriesInterner } from '../../agent/core/series/interner.ts';
 import { type Increment, SeriesStore } from '../../agent/core/series/store.ts';
+import { DEFAULT_MAPPINGS, SignalMapper } from '../../agent/core/signals.ts';
+import { MeasurementWindow } from '../../agent/core/tune/window.ts';
 
 /** The histogram of some values, made one by one from the definition: the oracle. */
 function pointOf(values: readonly number[], scale: number, zeroThreshold = 0): ExponentialPoint {
@@ -265,5 +267,48 @@ describe('the series store', () => {
       { kind: 'histogram', count: 4, sum: 3, startMs: 200 },
       { kind: 'histogram', count: 2, sum: 1, startMs: 300 },
     ]);
+  });
+});
+
+describe('response times', () => {
+  /** What a tuning window makes of points of one series. */
+  function measured(
+    kind: 'exponential_histogram' | 'summary',
+    fill: (builder: SampleBatchBuilder, series: Series) => void,
+  ) {
+    const series = interner.intern({
+      ...{ name: 'http.server.request.duration', unit: 's', kind, temporality: 'delta', monotonic: false, scope: '' },
+      ...{ resource: new Map(), attributes: new Map() },
+    });
+    const role = series && new SignalMapper(DEFAULT_MAPPINGS).roleOf(series);
+    if (series === undefined || role?.signal !== 'responseTime') expect.fail('no response time');
+    const builder = new SampleBatchBuilder();
+    fill(builder, series);
+    const batch = builder.build();
+    const store = new SeriesStore({ maxSeries: 10 });
+    const window = new MeasurementWindow({ minMs: 1, maxMs: 10, minRequests: 1 }, 50, new Distribution());
+    for (let row = 0; row < batch.size; row++) {
+      const increment = store.normalise(batch, row);
+      if (increment !== undefined) window.observe(role, increment);
+    }
+    return window.measurement();
+  }
+
+  it('come out of exponential histograms with their percentiles', () => {
+    const seconds = Array.from({ length: 100 }, (_, i) => (i + 1) / 100);
+    const measurement = measured('exponential_histogram', (builder, series) =>
+      builder.exponential(series, 100, 0, 200, 0, pointOf(seconds, 20)),
+    );
+    expect(measurement).toMatchObject({ requests: 100, latencyMsMean: expect.closeTo(505, 6) });
+    expect(measurement.latencyMsP95).toBeGreaterThan(950 / 2 ** (1 / 32));
+    expect(measurement.latencyMsP95).toBeLessThan(950 * 2 ** (1 / 32));
+  });
+
+  it('come out of summaries with their mean alone', () => {
+    const measurement = measured('summary', (builder, series) =>
+      builder.histogram(series, 100, 0, 200, 0, { count: 4, sum: 2, bounds: [], counts: [] }),
+    );
+    expect(measurement).toMatchObject({ requests: 4, latencyMsMean: 500 });
+    expect(measurement.latencyMsP95).toBeUndefined();
   });
 });

@@ -21,6 +21,8 @@ const INVALID_ARGUMENT = 3;
 const RESOURCE_EXHAUSTED = 8;
 const UNAVAILABLE = 14;
 const MIB = 1024 * 1024;
+/** How long a refusal may take once everything was sent. */
+const PATIENCE_MS = 1_000;
 
 const GOOD: Json = requestOf(gauge(point(1), point(2)));
 const BYTES = encodeRequest(GOOD);
@@ -256,8 +258,9 @@ async function overload<Answer>(
   }
   // What was written may still be on its way, and the answer to it.
   if (refused === undefined) {
-    const patience = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 1_000));
-    refused = await Promise.race([...calls.map(({ answer }) => answer), patience]);
+    const patience = AbortSignal.timeout(PATIENCE_MS);
+    const none = new Promise<undefined>((resolve) => patience.addEventListener('abort', () => resolve(undefined)));
+    refused = await Promise.race([...calls.map(({ answer }) => answer), none]);
   }
   for (const call of calls) call.destroy();
   return refused;
