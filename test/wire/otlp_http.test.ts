@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -280,6 +283,43 @@ describe('both transports', () => {
     await post(rig.httpAddress, asProtobuf(points(1)));
     await post(rig.httpAddress, asJson(points(1)), { type: JSON_TYPE });
     expect(new Set(rig.sink.batches.flatMap(({ series }) => series)).size).toBe(1);
+  });
+});
+
+describe('listening', () => {
+  it('works over a Unix socket', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'otlp-http-'));
+    const socketPath = join(folder, 's');
+    try {
+      await using rig = await startReceiver({ httpAddress: `unix:${socketPath}` });
+      const status = await new Promise<number>((resolve, reject) => {
+        const call = request({
+          socketPath,
+          path: '/v1/metrics',
+          method: 'POST',
+          headers: { 'content-type': PROTOBUF },
+        });
+        call.on('error', reject);
+        call.on('response', (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        });
+        call.end(asProtobuf(points(2)));
+      });
+      expect([status, rig.sink.points]).toEqual([200, 2]);
+      await expect(startReceiver({ httpAddress: `unix:${socketPath}` })).rejects.toThrow(
+        /another process is listening/,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('says clearly that a port is taken, and takes down what was started before it', async () => {
+    await using rig = await startReceiver();
+    await expect(startReceiver({ httpAddress: rig.httpAddress })).rejects.toThrow(
+      /OTLP\/HTTP cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE.*receivers\.otlp\.http\.address/,
+    );
   });
 });
 
