@@ -231,7 +231,6 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     started.push(async () => runtime.stop());
     if (web !== undefined) {
       await web.start();
-      loopWatch.start();
       started.push((deadline) => web.stop(deadline).finally(() => loopWatch.stop()));
     }
     if (upstream !== undefined) {

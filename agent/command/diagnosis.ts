@@ -42,7 +42,7 @@ export function diagnose(status: Status): readonly Finding[] {
   ];
 }
 
-function ofReceiver({ receiver, engine, nowMs, startedMs, components }: Status): Finding[] {
+function ofReceiver({ receiver, nowMs, startedMs, components }: Status): Finding[] {
   const listening = Object.entries(receiver.addresses).flatMap(([name, address]) =>
     address === null ? [] : [{ name, address }],
   );
@@ -76,7 +76,7 @@ function ofReceiver({ receiver, engine, nowMs, startedMs, components }: Status):
     if (components.length === 0) {
       findings.push(
         problem(
-          `${engine.pointsUnmapped} data points arrived whose metrics mean nothing to the agent, and none that does.`,
+          `${receiver.pointsAccepted} data points arrived, and none is of a metric that means something to the agent.`,
           'Say under `signals` in the configuration which of your metrics is the response time; `perfopt config` shows how.',
         ),
       );

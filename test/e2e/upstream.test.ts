@@ -164,7 +164,7 @@ test('the pages and the doctor of a running agent', { timeout: LONG }, async () 
   });
   const code = await new Promise((resolve) => doctor.once('close', resolve));
   expect(said).toContain('1 requests with 1 data points have arrived');
-  expect(said).toContain('none that does');
+  expect(said).toContain('none is of a metric that means something');
   expect(said).toContain(`The upstream ${server.endpoint} does not take metrics`);
   expect(code).toBe(1);
 });

@@ -250,7 +250,9 @@ function prepare(database: DatabaseSync, path: string, maxBytes: number): void {
     );
   }
   if (isNew) database.exec(SCHEMA);
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = 4194304');
+  database.exec(
+    'PRAGMA journal_mode = WAL; PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 16777216',
+  );
   const check = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {})[0];
   if (check !== 'ok') throw Object.assign(new Error(String(check)), { errcode: CORRUPT });
   // Bodies are counted, and pages hold them: rounding at most doubles them.

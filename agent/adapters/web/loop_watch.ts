@@ -1,16 +1,15 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 
 const NS_PER_S = 1e9;
-/** How often lateness is measured: fifty wake-ups a second, below a thousandth of a core. */
+/** How often lateness is measured: fifty wake-ups a second, measured at two thousandths of a core. */
 const RESOLUTION_MS = 20;
 
-/** How busy and how late the event loop is: a loop that stalls stalls control. */
+/**
+ * How busy and how late the event loop is: a loop that stalls stalls control. Lateness is measured from the first reading on,
+ * so that an agent that nobody scrapes does not pay for it.
+ */
 export class LoopWatch {
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-
-  start(): void {
-    this.#delay.enable();
-  }
 
   stop(): void {
     this.#delay.disable();
@@ -27,6 +26,7 @@ export class LoopWatch {
       max: seconds(max),
     };
     this.#delay.reset();
+    this.#delay.enable();
     return { loop: { activeSeconds: active / 1_000, idleSeconds: idle / 1_000 }, loopDelaySeconds: delay };
   }
 }
