@@ -1,7 +1,7 @@
 /**
  * Four times what the agent can take: `npm run -s bench:overload -- --json [--seconds 60] [--times 4]`.
  *
- * First what it takes of gzipped requests of 1,000 points over gRPC, sent as fast as they are answered. Then as many
+ * First what it takes of gzipped requests of 5,000 points over gRPC, sent as fast as they are answered. Then as many
  * times that, at a fixed pace whatever is answered; then whether it is as it was before. Beside it, in a process of its
  * own, control messages are sent and timed.
  *
@@ -49,12 +49,20 @@ const acceptedBefore = (await agent.status()).receiver.pointsAccepted;
 const perSecond = (times * before) / POINTS_PER_REQUEST;
 let answers: Awaited<ReturnType<Flood['openLoop']>> | undefined;
 let cost: Awaited<ReturnType<typeof costWhile>> | undefined;
+const senderBefore = process.cpuUsage();
+const floodStartedMs = performance.now();
 const control = await probing(async () => {
   cost = await costWhile(agent.pid, async () => {
     answers = await flood.openLoop(perSecond, seconds);
   });
 });
 if (answers === undefined || cost === undefined) throw new Error('nothing was measured');
+
+const senderCpu = process.cpuUsage(senderBefore);
+// Near 100: the sender is the one that failed, and requests that timed out may never have reached the agent.
+const senderCpuPercentOfCore = Math.round(
+  (senderCpu.user + senderCpu.system) / 10 / (performance.now() - floodStartedMs),
+);
 
 const recoverySeconds = await recovered();
 const status = await agent.status();
@@ -80,6 +88,7 @@ const report = {
   capacityPointsPerSecond: Math.round(before),
   offeredPointsPerSecond: Math.round(perSecond * POINTS_PER_REQUEST),
   sentTimes: Number(((sent * POINTS_PER_REQUEST) / seconds / before).toFixed(2)),
+  senderCpuPercentOfCore,
   answers: { ...answers, refusedTotal: refused, malformedTotal: malformed },
   memory: { limitMiB, ...cost, rssAtRestMiB },
   control,
