@@ -56,7 +56,7 @@ export class AgentProcess {
     this.#run(['run', '--config', file]);
     const ready = await this.line((line) => line.msg === 'the agent is ready' || line.level === 'fatal', from);
     if (ready.level === 'fatal') throw new Error(`the agent did not start: ${JSON.stringify(ready)}`);
-    this.#otlpPort = Number(String(ready['otlpGrpc']).split(':').at(-1));
+    this.#otlpPort = Number(String(ready.otlpGrpc).split(':').at(-1));
   }
 
   get otlpUrl(): string {
@@ -84,8 +84,8 @@ export class AgentProcess {
         decision !== undefined && of === component && kinds.some((wanted) => wanted === kind),
       from,
     );
-    const found = this.decisions().find(({ id }) => id === line['decision']);
-    if (found === undefined) throw new Error(`decision ${line['decision']} was logged but is not in the journal`);
+    const found = this.decisions().find(({ id }) => id === line.decision);
+    if (found === undefined) throw new Error(`decision ${line.decision} was logged but is not in the journal`);
     return found;
   }
 

@@ -49,7 +49,9 @@ describe('a start that cannot work says what, where and what is allowed', () => 
     const address = taken.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
     const agent = newAgent();
-    const start = agent.start({ receivers: { otlp: { grpc: { address: `127.0.0.1:${port}` }, http: { address: null } } } });
+    const start = agent.start({
+      receivers: { otlp: { grpc: { address: `127.0.0.1:${port}` }, http: { address: null } } },
+    });
     await expect(start).rejects.toThrow(new RegExp(`127\\.0\\.0\\.1:${port}`));
   });
 
