@@ -1,10 +1,9 @@
 /**
- * The official Python exporters against the receiver: `npm run -s test:python -- [--python PATH]`.
+ * The official Python exporters against the receiver: `npm run -s test:python`.
  *
  * gRPC and HTTP, cumulative and delta, plain and gzip; counters, gauges, histograms of both kinds. Everything recorded
- * must arrive exactly once. It needs what `test/bench/python/requirements.txt` names, in a virtual environment:
- * `python3 -m venv V && V/bin/pip install -r test/bench/python/requirements.txt`, then `--python V/bin/python`. Not part
- * of `npm test`, which must not depend on another language's packages.
+ * must arrive exactly once. The script makes a virtual environment of its own (`.venv`) from
+ * `test/bench/python/requirements.txt`. Not part of `npm test`, which must not depend on another language's packages; CI runs both.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
