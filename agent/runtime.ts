@@ -235,8 +235,7 @@ export class Runtime implements SampleSink {
     this.#journalDown = true;
     // A freeze that an operator wanted stays theirs to lift.
     if (this.#options.engine.frozen !== undefined) return;
-    const reason = JOURNAL_FREEZE;
-    const request = { requestId: 'journal-down', by: JOURNAL_ACTOR, action: 'freeze', reason } as const;
+    const request = { requestId: 'journal-down', by: JOURNAL_ACTOR, action: 'freeze', reason: JOURNAL_FREEZE } as const;
     this.#step({ kind: 'operator', request });
   }
 

@@ -163,14 +163,9 @@ export class Actuator {
    */
   apply(target: Setting, rationale: Rationale, nowMs: number, force = false): readonly Effect[] {
     if (this.#state.state === 'closed' || this.#state.state === 'uncertain') return [];
-    const differing = this.difference(target);
     this.#failure = undefined;
-    if (differing.length === 0 && this.#state.state !== 'applying') {
-      this.#state = { state: 'settled', sinceMs: nowMs };
-      return [];
-    }
     // While a command is under way belief may be behind: send the whole target, absolute values make that harmless.
-    const changes = this.#state.state === 'applying' ? this.#all(target) : differing;
+    const changes = this.#state.state === 'applying' ? this.#all(target) : this.difference(target);
     if (changes.length === 0) {
       this.#state = { state: 'settled', sinceMs: nowMs };
       return [];
@@ -293,8 +288,6 @@ export class Actuator {
     if (result.state === 'applied') {
       knob.manual = false;
       knob.inherited = false;
-    }
-    if (result.state === 'applied') {
       if (result.effectiveValue === change.value) return;
       knob.lastError = `reads back ${result.effectiveValue} after ${change.value} was acknowledged`;
       const detail = `${result.knob} was acknowledged as ${change.value} but reads back ${result.effectiveValue}`;

@@ -1,6 +1,7 @@
 import { median } from './proof.ts';
 import type { Measurement } from './window.ts';
 
+const WINDOWS_KEPT = 8;
 const STEPS_KEPT = 24;
 /** A window's mean of a few hundred requests at moderate load. */
 const PRIOR_NOISE = 0.08;
@@ -8,21 +9,16 @@ const PRIOR_STEPS = 3;
 
 /** Measurements of the incumbent, the yardstick of everything tried: the last few windows only, since load moves. */
 export class Reference {
-  readonly #capacity: number;
   #windows: { readonly y: number; readonly measurement: Measurement }[] = [];
   /** Steps between one window and the next, over a longer time than the level is trusted for. */
   readonly #steps: number[] = [];
-
-  constructor(capacity = 8) {
-    this.#capacity = capacity;
-  }
 
   push(y: number, measurement: Measurement): void {
     const before = this.#windows.at(-1);
     if (before !== undefined) this.#steps.push(y - before.y);
     if (this.#steps.length > STEPS_KEPT) this.#steps.shift();
     this.#windows.push({ y, measurement });
-    if (this.#windows.length > this.#capacity) this.#windows.shift();
+    if (this.#windows.length > WINDOWS_KEPT) this.#windows.shift();
   }
 
   /** The level is no longer to be trusted; what is known of the noise stays. */
