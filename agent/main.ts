@@ -8,6 +8,16 @@ if (major < 24) {
 } else {
   // A reader that goes away (`perfopt decisions | head`) is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  // On standard error, so that what is piped on stays clean.
+  const confirm = async (question: string): Promise<boolean> => {
+    const { createInterface } = await import('node:readline/promises');
+    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      return /^y(?:es)?$/i.test((await lines.question(question)).trim());
+    } finally {
+      lines.close();
+    }
+  };
   const { runCommandLine } = await import('./command/command.ts');
   process.exitCode = await runCommandLine({
     argv: process.argv.slice(2),
@@ -23,5 +33,6 @@ if (major < 24) {
       };
     },
     exit: (code) => process.exit(code),
+    ...(process.stdin.isTTY && process.stderr.isTTY && { confirm }),
   });
 }

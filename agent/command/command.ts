@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { JournalError } from '../adapters/journal/journal.ts';
 import { nearest } from '../config/nearest.ts';
+import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { decisionsCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   snapshotCommand,
   doctorCommand,
   ...operatorCommands,
+  completionCommand(() => COMMANDS),
   versionCommand,
 ];
 const NAMES = [...COMMANDS.map(({ name }) => name), 'help'];

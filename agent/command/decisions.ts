@@ -33,6 +33,7 @@ export const decisionsCommand: Command = {
     json: { type: 'boolean' },
   },
   arguments: [0, 0],
+  choices: { kind: DECISION_KINDS },
   async run(given, shell) {
     const component = optionOf(given, 'component');
     const kind = kindOf(optionOf(given, 'kind'));

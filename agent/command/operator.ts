@@ -6,8 +6,9 @@ import { callUnary } from '../rpc/calls.ts';
 import { decodeSpec, encodeValue } from '../rpc/knob_codec.ts';
 import { whyNotAllowed } from '../rpc/knob_domain.ts';
 import { modeWords } from '../rpc/words.ts';
+import { CHANGE_HELP, CHANGE_OPTIONS, isDryRun, mustBeMeant } from './consent.ts';
 import { CONFIG_OPTION } from './settings.ts';
-import { type Command, CommandError, EXIT, type Given, optionOf } from './shell.ts';
+import { type Command, CommandError, EXIT, type Given, hasFlag, optionOf } from './shell.ts';
 import { snapshotOf } from './snapshot.ts';
 import { printable } from './text.ts';
 import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, operatorName, withAgent } from './tuning-client.ts';
@@ -15,69 +16,117 @@ import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, operatorName, withAgent
 const { method } = TuningService;
 type Answer = Promise<{ readonly message: string }>;
 
+/** What goes with every request: who asks, and whether it is only a question. */
+interface Asker {
+  readonly by: string;
+  readonly validateOnly: boolean;
+}
+
+interface Verb {
+  readonly name: string;
+  readonly synopsis: string;
+  readonly summary: string;
+  readonly arguments: readonly [number, number];
+  readonly words?: Command['words'];
+  /** Said before it is done, and asked whether it is meant; nothing where it does no harm. */
+  danger?(words: readonly string[]): string | undefined;
+  ask(client: Client, words: readonly string[], asker: Asker, given: Given): Answer;
+}
+
 /** The commands of a human's hand on the running agent. */
-export const operatorCommands: readonly Command[] = [
-  verb('approve', 'PROPOSAL_ID', 'let a proposal go ahead', [1, 1], (client, [proposalId = '']) =>
-    call(client, method.approve, { proposalId, by: operatorName() }),
-  ),
-  verb('reject', 'PROPOSAL_ID --reason TEXT', 'decline a proposal', [1, 1], (client, [proposalId = ''], given) =>
-    call(client, method.reject, { proposalId, reason: reasonOf(given), by: operatorName() }),
-  ),
-  verb(
-    'mode',
-    `COMPONENT [KNOB] ${KNOB_MODES.join('|')}`,
-    'set what the tuner may do with a knob, or with all knobs of a component',
-    [2, 3],
-    (client, words) => {
+const VERBS: readonly Verb[] = [
+  {
+    name: 'approve',
+    synopsis: 'PROPOSAL_ID',
+    summary: 'let a proposal go ahead',
+    arguments: [1, 1],
+    ask: (client, [proposalId = ''], asker) => call(client, method.approve, { proposalId, ...asker }),
+  },
+  {
+    name: 'reject',
+    synopsis: 'PROPOSAL_ID --reason TEXT',
+    summary: 'decline a proposal',
+    arguments: [1, 1],
+    ask: (client, [proposalId = ''], asker, given) =>
+      call(client, method.reject, { proposalId, reason: reasonOf(given), ...asker }),
+  },
+  {
+    name: 'mode',
+    synopsis: `COMPONENT [KNOB] ${KNOB_MODES.join('|')}`,
+    summary: 'set what the tuner may do with a knob, or with all knobs of a component',
+    arguments: [2, 3],
+    words: KNOB_MODES,
+    ask: (client, words, asker) => {
       const [component = '', knob = ''] = words.length === 3 ? words : words.slice(0, 1);
       const mode = modeWords.encode(modeOf(words.at(-1) ?? ''));
-      return call(client, method.setMode, { component, knob, mode, by: operatorName() });
+      return call(client, method.setMode, { component, knob, mode, ...asker });
     },
-  ),
-  verb(
-    'pin',
-    'COMPONENT KNOB [VALUE]',
-    'keep a knob where it is, or at a value',
-    [2, 3],
-    async (client, [component = '', knob = '', text]) => {
+  },
+  {
+    name: 'pin',
+    synopsis: 'COMPONENT KNOB [VALUE]',
+    summary: 'keep a knob where it is, or at a value',
+    arguments: [2, 3],
+    ask: async (client, [component = '', knob = '', text], asker) => {
       const value = text === undefined ? {} : { value: await wireValue(client, component, knob, text) };
-      return call(client, method.pin, { component, knob, ...value, by: operatorName() });
+      return call(client, method.pin, { component, knob, ...value, ...asker });
     },
-  ),
-  verb('unpin', 'COMPONENT KNOB', 'let the tuner move a knob again', [2, 2], (client, [component = '', knob = '']) =>
-    call(client, method.unpin, { component, knob, by: operatorName() }),
-  ),
-  verb(
-    'freeze',
-    '[COMPONENT] --reason TEXT',
-    'stop all tuning, of one component or of all',
-    [0, 1],
-    (client, [component = ''], given) =>
-      call(client, method.freeze, { component, reason: reasonOf(given), by: operatorName() }),
-  ),
-  verb('unfreeze', '[COMPONENT]', 'let tuning go on', [0, 1], (client, [component = '']) =>
-    call(client, method.unfreeze, { component, by: operatorName() }),
-  ),
+  },
+  {
+    name: 'unpin',
+    synopsis: 'COMPONENT KNOB',
+    summary: 'let the tuner move a knob again',
+    arguments: [2, 2],
+    danger: ([component = '', knob = '']) => `the tuner may move ${printable(knob)} of ${printable(component)} again`,
+    ask: (client, [component = '', knob = ''], asker) => call(client, method.unpin, { component, knob, ...asker }),
+  },
+  {
+    name: 'freeze',
+    synopsis: '[COMPONENT] --reason TEXT',
+    summary: 'stop all tuning, of one component or of all',
+    arguments: [0, 1],
+    danger: ([component]) =>
+      component === undefined ? 'tuning of every component stops, and what is on trial is taken back' : undefined,
+    ask: (client, [component = ''], asker, given) =>
+      call(client, method.freeze, { component, reason: reasonOf(given), ...asker }),
+  },
+  {
+    name: 'unfreeze',
+    synopsis: '[COMPONENT]',
+    summary: 'let tuning go on',
+    arguments: [0, 1],
+    danger: ([component]) =>
+      component === undefined ? 'tuning goes on wherever it is not frozen by itself' : undefined,
+    ask: (client, [component = ''], asker) => call(client, method.unfreeze, { component, ...asker }),
+  },
 ];
 
-function verb(
-  name: string,
-  synopsis: string,
-  summary: string,
-  least: readonly [number, number],
-  ask: (client: Client, words: readonly string[], given: Given) => Answer,
-): Command {
+export const operatorCommands: readonly Command[] = VERBS.map(commandOf);
+
+function commandOf({ name, synopsis, summary, arguments: least, words, danger, ask }: Verb): Command {
   const takesReason = synopsis.includes('--reason');
   return {
     name,
     synopsis,
     summary,
-    details: [ADDRESS_HELP, ...(takesReason ? ['  --reason        why, for the record'] : [])],
-    options: { ...CONFIG_OPTION, ...ADDRESS_OPTION, ...(takesReason ? { reason: { type: 'string' } } : {}) },
+    details: [ADDRESS_HELP, ...(takesReason ? ['  --reason        why, for the record'] : []), ...CHANGE_HELP],
+    options: {
+      ...CONFIG_OPTION,
+      ...ADDRESS_OPTION,
+      ...CHANGE_OPTIONS,
+      ...(takesReason ? { reason: { type: 'string' } } : {}),
+    },
     arguments: least,
+    ...(words !== undefined && { words }),
     async run(given, shell) {
-      const { message } = await withAgent(given, shell, (client) => ask(client, given.positionals, given));
-      shell.out(printable(message));
+      if (takesReason) reasonOf(given);
+      const dryRun = isDryRun(given);
+      const harm = danger?.(given.positionals);
+      if (harm !== undefined) await mustBeMeant(given, shell, harm);
+      const asker = { by: operatorName(), validateOnly: dryRun };
+      const { message } = await withAgent(given, shell, (client) => ask(client, given.positionals, asker, given));
+      if (hasFlag(given, 'json')) shell.out(JSON.stringify({ message, dryRun }));
+      else shell.out(`${dryRun ? 'nothing was done; it would be: ' : ''}${printable(message)}`);
       return EXIT.ok;
     },
   };

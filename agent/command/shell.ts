@@ -15,6 +15,8 @@ export interface Shell {
   onSignal(handler: (signal: 'SIGINT' | 'SIGTERM') => void): () => void;
   /** Ends the process now. */
   exit(code: number): void;
+  /** Asks a human a question that is answered by yes or no; absent where nobody is there to answer. */
+  readonly confirm?: (question: string) => Promise<boolean>;
 }
 
 /** Exit codes, as `perfopt help` lists them. */
@@ -32,6 +34,10 @@ export interface Command {
   readonly options: ParseArgsOptionsConfig;
   /** Least and most arguments that are not options. */
   readonly arguments: readonly [number, number];
+  /** What an argument may be, where that is one of a few words; for completion. */
+  readonly words?: readonly string[];
+  /** The same for the values of options, by name. */
+  readonly choices?: Readonly<Record<string, readonly string[]>>;
   run(given: Given, shell: Shell): Promise<number>;
 }
 

@@ -271,11 +271,11 @@ class SteppedEngine implements Engine {
     const { requestId, by } = request;
     const reply = (ok: boolean, message: string): Effect => ({ kind: 'reply', requestId, ok, message });
     if ((request.action === 'freeze' || request.action === 'unfreeze') && request.component === undefined) {
-      return this.#freezeAll(request.action === 'freeze' ? request.reason : undefined, by, nowMs, reply);
+      return this.#freezeAll(request, nowMs, reply);
     }
     const target = this.#targetOf(request);
     if (typeof target === 'string') return [reply(false, target)];
-    const { ok, message, effects } = target.operator(request, by, nowMs);
+    const { ok, message, effects } = target.operator(request, by, nowMs, request.dryRun);
     return [...effects, reply(ok, message)];
   }
 
@@ -295,14 +295,16 @@ class SteppedEngine implements Engine {
   }
 
   #freezeAll(
-    reason: string | undefined,
-    by: string,
+    request: OperatorRequest & { readonly action: 'freeze' | 'unfreeze' },
     nowMs: number,
     reply: (ok: boolean, message: string) => Effect,
   ): readonly Effect[] {
+    const { by } = request;
+    const reason = request.action === 'freeze' ? request.reason : undefined;
     if (reason === undefined && this.#frozen === undefined) return [reply(false, 'not frozen')];
     const effects: Effect[] = [];
     const text = reason === undefined ? `${by}: everything unfrozen` : `${by}: everything frozen: ${reason}`;
+    if (request.dryRun === true) return [reply(true, text)];
     this.#frozen = reason;
     if (reason !== undefined) {
       for (const tuner of this.#tuners.values()) effects.push(...tuner.halt(nowMs, text));

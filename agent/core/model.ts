@@ -256,8 +256,15 @@ export interface KnobResult {
 // ---------------------------------------------------------------------------------------------------------------
 // Operators
 
-/** Something a human asked for. Answered by exactly one `reply` effect with the same `requestId`. */
-export type OperatorRequest = { readonly requestId: string; readonly by: string } & OperatorAction;
+/**
+ * Something a human asked for. Answered by exactly one `reply` effect with the same `requestId`. `dryRun`: the answer is
+ * the only effect, and says what would have been done.
+ */
+export type OperatorRequest = {
+  readonly requestId: string;
+  readonly by: string;
+  readonly dryRun?: boolean;
+} & OperatorAction;
 export type OperatorAction =
   | { readonly action: 'set_mode'; readonly component: string; readonly knob?: string; readonly mode: KnobMode }
   | { readonly action: 'pin'; readonly component: string; readonly knob: string; readonly value?: KnobValue }

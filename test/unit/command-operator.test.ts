@@ -75,6 +75,12 @@ function snapshot() {
 }
 
 async function perfopt(...argv: string[]) {
+  return perfoptAsking(undefined, ...argv);
+}
+
+/** `human`: what they answer to every question; nobody is there without. */
+async function perfoptAsking(human: boolean | undefined, ...argv: string[]) {
+  const questions: string[] = [];
   const out: string[] = [];
   const err: string[] = [];
   const code = await runCommandLine({
@@ -85,8 +91,14 @@ async function perfopt(...argv: string[]) {
     hasColours: false,
     onSignal: () => () => undefined,
     exit: () => undefined,
+    ...(human !== undefined && {
+      confirm: async (question: string) => {
+        questions.push(question);
+        return human;
+      },
+    }),
   });
-  return { code, out: out.join('\n'), err: err.join('\n') };
+  return { questions, code, out: out.join('\n'), err: err.join('\n') };
 }
 
 test.each([
@@ -102,11 +114,11 @@ test.each([
   [['pin', 'embedder', 'batch_size', '16'], 'pin', { value: encodeValue(16, 'int') }],
   [['pin', 'embedder', 'wait', '1'], 'pin', { value: encodeValue(1, 'duration') }],
   [['pin', 'embedder', 'policy', 'lifo'], 'pin', { value: encodeValue('lifo') }],
-  [['unpin', 'embedder', 'wait'], 'unpin', { component: 'embedder', knob: 'wait' }],
-  [['freeze', '--reason', 'release'], 'freeze', { component: '', reason: 'release' }],
+  [['unpin', 'embedder', 'wait', '--yes'], 'unpin', { component: 'embedder', knob: 'wait' }],
+  [['freeze', '--reason', 'release', '-y'], 'freeze', { component: '', reason: 'release' }],
   [['unfreeze', 'embedder'], 'unfreeze', { component: 'embedder' }],
 ])('perfopt %j asks the agent to %s', async (argv, name, request) => {
-  expect(await perfopt(...argv)).toEqual({ code: 0, out: `${name} done [2J`, err: '' });
+  expect(await perfopt(...argv)).toEqual({ code: 0, out: `${name} done [2J`, err: '', questions: [] });
   expect(asked.at(-1)).toMatchObject({ name, request });
   expect(asked.at(-1)?.request.by).toMatch(/./);
 });
@@ -123,6 +135,24 @@ test.each([
   expect(err).toContain(expected);
   expect({ code, out }).toEqual({ code: 1, out: '' });
   expect(asked.filter(({ name }) => name === 'pin')).toEqual([]);
+});
+
+test('what is dangerous is asked, and done only on a yes', async () => {
+  const refused = await perfopt('freeze', '--reason', 'release');
+  expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('say that it is meant with --yes') });
+  expect(await perfoptAsking(false, 'unpin', 'embedder', 'wait')).toMatchObject({ code: 1 });
+  expect(asked).toEqual([]);
+  const question = 'the tuner may move wait of embedder again. Go on? [y/N] ';
+  expect(await perfoptAsking(true, 'unpin', 'embedder', 'wait')).toMatchObject({ code: 0, questions: [question] });
+  expect(asked).toMatchObject([{ name: 'unpin' }]);
+});
+
+test('a dry run asks the agent what it would do, and no human', async () => {
+  const { code, out } = await perfopt('freeze', '--reason', 'release', '--dry-run');
+  expect({ code, out }).toEqual({ code: 0, out: 'nothing was done; it would be: freeze done [2J' });
+  expect(asked.at(-1)?.request).toMatchObject({ validateOnly: true });
+  const { out: json } = await perfopt('pin', 'embedder', 'wait', '--json');
+  expect(JSON.parse(json)).toEqual({ message: 'pin done\u001b[2J', dryRun: false });
 });
 
 test('snapshot shows components, knobs and the open trial', async () => {

@@ -171,6 +171,19 @@ describe('a human wins', () => {
     expect(loop.run(2_000, ({ kind }) => kind === 'trial_started')).toBeDefined();
   });
 
+  test('a dry run answers what would be done, and does nothing', () => {
+    const loop = new Loop(helped).open();
+    const before = { effects: loop.effects.length, state: loop.engine.save() };
+    const dryRun = true;
+    expect(loop.operator({ action: 'freeze', reason: 'incident', dryRun }).message).toContain('everything frozen');
+    expect(loop.operator({ action: 'pin', component: 'c', knob: 'batch', value: 5, dryRun })).toMatchObject({
+      ok: true,
+    });
+    expect(loop.operator({ action: 'unpin', component: 'c', knob: 'batch', dryRun })).toMatchObject({ ok: false });
+    expect(loop.effects.slice(before.effects).filter(({ kind }) => kind !== 'reply')).toEqual([]);
+    expect(loop.engine.save()).toEqual(before.state);
+  });
+
   test('a mode set by an operator outlives the agent', () => {
     const loop = new Loop(helped).open();
     loop.operator({ action: 'set_mode', component: 'c', knob: 'batch', mode: 'observe' });

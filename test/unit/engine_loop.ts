@@ -109,7 +109,7 @@ export class Loop {
     });
   }
 
-  operator(action: OperatorAction): { ok: boolean; message: string } {
+  operator(action: OperatorAction & { readonly dryRun?: boolean }): { ok: boolean; message: string } {
     const requestId = `r${++this.#requests}`;
     const effects = this.engine.step(this.nowMs, { kind: 'operator', request: { requestId, by: 'eve', ...action } });
     this.perform(effects);

@@ -26,7 +26,7 @@ export class OperatorCalls {
     this.#limits = limits;
   }
 
-  ask(by: string, action: OperatorAction): Promise<Answer> {
+  ask(by: string, action: OperatorAction, dryRun: boolean): Promise<Answer> {
     const { maxPendingRequests, operatorDeadlineMs } = this.#limits;
     if (this.#pending.size >= maxPendingRequests) {
       const message = `${maxPendingRequests} requests are waiting already; try again later`;
@@ -47,7 +47,7 @@ export class OperatorCalls {
         }),
       );
       this.#pending.set(requestId, finish);
-      this.#inbox({ kind: 'operator', request: { requestId, by, ...action } });
+      this.#inbox({ kind: 'operator', request: { requestId, by, ...action, ...(dryRun && { dryRun }) } });
     });
   }
 

@@ -28,6 +28,12 @@ const MAX_NAME = 200;
 const MAX_BY = 128;
 const MAX_REASON = 1_024;
 
+/** What every request that changes something says of itself. */
+interface Asker {
+  readonly by: string;
+  readonly validateOnly: boolean;
+}
+
 /** A request that cannot be meant; which field, and what is allowed, is its message. */
 class BadRequest extends Error {}
 
@@ -38,8 +44,8 @@ export function tuningService(
   calls: OperatorCalls,
   watchers: Watchers,
 ): Handlers<typeof TuningService> {
-  const act = async (by: string, action: OperatorAction): Promise<{ message: string }> => {
-    const answer = await calls.ask(text('by', by || 'operator', MAX_BY), action);
+  const act = async ({ by, validateOnly }: Asker, action: OperatorAction): Promise<{ message: string }> => {
+    const answer = await calls.ask(text('by', by || 'operator', MAX_BY), action, validateOnly);
     if (!answer.ok) throw new Refused(answer.code, answer.message);
     return { message: answer.message };
   };
@@ -61,39 +67,42 @@ export function tuningService(
       return create(ExplainDecisionResponseSchema, { decision: encodeDecision(decision) });
     }),
     watchEvents: (call) => watchers.add(call),
-    approve: unary(async ({ proposalId, by }) =>
-      create(ApproveResponseSchema, await act(by, { action: 'approve', proposalId: name('proposal_id', proposalId) })),
+    approve: unary(async ({ proposalId, ...asker }) =>
+      create(
+        ApproveResponseSchema,
+        await act(asker, { action: 'approve', proposalId: name('proposal_id', proposalId) }),
+      ),
     ),
-    reject: unary(async ({ proposalId, reason, by }) => {
+    reject: unary(async ({ proposalId, reason, ...asker }) => {
       const action = { action: 'reject' as const, proposalId: name('proposal_id', proposalId) };
-      return create(RejectResponseSchema, await act(by, { ...action, reason: text('reason', reason, MAX_REASON) }));
+      return create(RejectResponseSchema, await act(asker, { ...action, reason: text('reason', reason, MAX_REASON) }));
     }),
-    setMode: unary(async ({ component, knob, mode: wireMode, by }) => {
+    setMode: unary(async ({ component, knob, mode: wireMode, ...asker }) => {
       const mode = modeWords.decode(wireMode);
       if (!mode) throw new BadRequest('mode must be one of OBSERVE, RECOMMEND, APPROVE, AUTO');
       const action = { action: 'set_mode' as const, component: name('component', component), mode };
       return create(
         SetModeResponseSchema,
-        await act(by, { ...action, ...(knob !== '' && { knob: name('knob', knob) }) }),
+        await act(asker, { ...action, ...(knob !== '' && { knob: name('knob', knob) }) }),
       );
     }),
-    pin: unary(async ({ component, knob, value: wireValue, by }) => {
+    pin: unary(async ({ component, knob, value: wireValue, ...asker }) => {
       const value = decodeValue(wireValue);
       if (wireValue && value === undefined)
         throw new BadRequest('value must be finite and, if whole, within ±(2^53 - 1)');
       const action = { action: 'pin' as const, component: name('component', component), knob: name('knob', knob) };
-      return create(PinResponseSchema, await act(by, { ...action, ...(value !== undefined && { value }) }));
+      return create(PinResponseSchema, await act(asker, { ...action, ...(value !== undefined && { value }) }));
     }),
-    unpin: unary(async ({ component, knob, by }) => {
+    unpin: unary(async ({ component, knob, ...asker }) => {
       const action = { action: 'unpin' as const, component: name('component', component), knob: name('knob', knob) };
-      return create(UnpinResponseSchema, await act(by, action));
+      return create(UnpinResponseSchema, await act(asker, action));
     }),
-    freeze: unary(async ({ component, reason, by }) => {
+    freeze: unary(async ({ component, reason, ...asker }) => {
       const action = { action: 'freeze' as const, reason: text('reason', reason, MAX_REASON) };
-      return create(FreezeResponseSchema, await act(by, { ...action, ...where(component) }));
+      return create(FreezeResponseSchema, await act(asker, { ...action, ...where(component) }));
     }),
-    unfreeze: unary(async ({ component, by }) =>
-      create(UnfreezeResponseSchema, await act(by, { action: 'unfreeze', ...where(component) })),
+    unfreeze: unary(async ({ component, ...asker }) =>
+      create(UnfreezeResponseSchema, await act(asker, { action: 'unfreeze', ...where(component) })),
     ),
   };
 }

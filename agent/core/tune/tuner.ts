@@ -157,11 +157,12 @@ export class Tuner {
     return this.#records.flush();
   }
 
-  operator(action: OperatorAction, by: string, nowMs: number): OperatorAnswer {
+  operator(action: OperatorAction, by: string, nowMs: number, dryRun = false): OperatorAnswer {
     const before = this.#incumbent;
     const outcome = obey(this.#standing, action, by, nowMs, this.#terms.specs, this.#actuator.effective);
     if (!outcome.ok) return { ok: false, message: outcome.message, effects: [] };
     const { kind, message } = outcome;
+    if (dryRun) return { ok: true, message, effects: [] };
     const reason = `${by}: ${message}`;
     this.#standing = outcome.standing;
     if (outcome.endsTrial) this.#endTrial('rolled_back', reason, nowMs);
