@@ -1,8 +1,9 @@
-/** Fails when agent/gen is not what the protos generate: run by `npm run gen:check`. */
+/** Fails when agent/gen or config/formulas.md is not what `npm run gen` makes: run by `npm run gen:check`. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { renderFormulas } from './formulas.ts';
 
 const root = join(import.meta.dirname, '..');
 const fresh = mkdtempSync(join(tmpdir(), 'perfopt-gen-'));
@@ -33,10 +34,13 @@ try {
       return committed === text ? [] : [`agent/gen/${path} is out of date`];
     }),
     ...[...present.keys()].filter((path) => !wanted.has(path)).map((path) => `agent/gen/${path} has no proto any more`),
+    ...(readFileSync(join(root, 'config/formulas.md'), 'utf8') === renderFormulas()
+      ? []
+      : ['config/formulas.md is not what the docstrings say']),
   ];
   if (problems.length > 0) {
     console.error(
-      `The generated code is not that of the protos:\n  ${problems.join('\n  ')}\nRun "npm run gen" and commit agent/gen.`,
+      `What is generated is out of date:\n  ${problems.join('\n  ')}\nRun "npm run gen" and commit the result.`,
     );
     process.exitCode = 1;
   }

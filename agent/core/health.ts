@@ -8,6 +8,7 @@ export interface HealthThresholds {
     readonly acceptable: number;
     readonly poor: number;
   };
+  readonly throughputPerSecond: { readonly minimum: number; readonly target: number; readonly maximum: number };
   readonly resourcePercent: { readonly cpu: number; readonly memory: number; readonly gpu: number };
   /** Largest share of failed requests that is acceptable. */
   readonly errorRatio: number;
@@ -15,6 +16,7 @@ export interface HealthThresholds {
 
 export const DEFAULT_HEALTH_THRESHOLDS: HealthThresholds = {
   responseTimeMs: { excellent: 10, good: 50, acceptable: 200, poor: 1_000 },
+  throughputPerSecond: { minimum: 10, target: 100, maximum: 1_000 },
   resourcePercent: { cpu: 80, memory: 85, gpu: 90 },
   errorRatio: 0.02,
 };
@@ -56,6 +58,8 @@ const DEGRADED_FROM = 0.5;
  * bad health. Fails when the thresholds do not fit the service: an LLM's answers take seconds, so set them.
  *
  * Example: p95 of 200 ms, no errors, CPU at 40 % of 80: min(0.8, 1, 1) = 0.8, healthy.
+ *
+ * @figure Health score and status [0, 1]
  */
 export function healthOf(profile: PerformanceProfile, thresholds: HealthThresholds): Health {
   const { metrics, resources } = profile;
@@ -77,11 +81,14 @@ export function healthOf(profile: PerformanceProfile, thresholds: HealthThreshol
   }
   if (worst === undefined) return { status: 'unknown' };
   const score = parts[worst]!;
-  const status = score >= HEALTHY_FROM ? 'healthy' : score >= DEGRADED_FROM ? 'degraded' : 'unhealthy';
-  return { status, score, worst, parts };
+  return { status: statusAt(score), score, worst, parts };
 }
 
-function responseTimeScore(ms: number, { responseTimeMs }: HealthThresholds): number {
+export function statusAt(score: number): 'healthy' | 'degraded' | 'unhealthy' {
+  return score >= HEALTHY_FROM ? 'healthy' : score >= DEGRADED_FROM ? 'degraded' : 'unhealthy';
+}
+
+export function responseTimeScore(ms: number, { responseTimeMs }: HealthThresholds): number {
   const { excellent, good, acceptable, poor } = responseTimeMs;
   return interpolate(Math.log(Math.max(ms, Number.MIN_VALUE)), [
     [Math.log(excellent), SCORE.excellent],
@@ -111,7 +118,7 @@ function resourceScore(ratio: number | undefined, percent: number): number | und
 }
 
 /** Piecewise linear through points of rising x; flat outside. */
-function interpolate(x: number, points: readonly (readonly [x: number, y: number])[]): number {
+export function interpolate(x: number, points: readonly (readonly [x: number, y: number])[]): number {
   let [beforeX, beforeY] = points[0]!;
   for (const [atX, atY] of points) {
     if (x <= atX) return atX === beforeX ? atY : beforeY + ((atY - beforeY) * (x - beforeX)) / (atX - beforeX);

@@ -28,6 +28,8 @@ export interface Anomaly {
 /**
  * Severity from the tail probability and the duration: `rank = (surprise − bar) + log₁₀(1 + points / 10)` decades, so
  * ninety points of duration weigh as much as a value ten times rarer. Below 1 low, below 2 medium, below 4 high.
+ *
+ * @figure Severity of an anomaly [low, medium, high, critical]
  */
 export function severityOf(excessDecades: number, points: number): Severity {
   const rank = excessDecades + Math.log10(1 + points / 10);

@@ -18,6 +18,8 @@ export interface ResourceUsage {
    * Rzadca et al., "Autopilot: workload autoscaling at Google", EuroSys 2020. Reserved is what `reserve()` was told, or
    * else the container's own limit; a GPU is always reserved whole. Absent while no reservation is known: the share of
    * a machine that others use too says nothing about waste.
+   *
+   * @figure Efficiency of CPU, memory and GPU [0, 1]
    */
   readonly efficiency?: number;
   /** Share of what is available, in [0, 1]: `min(1, usage / limit)`, where the limit is the container's or the machine's. */

@@ -14,7 +14,17 @@ export interface ThroughputMetrics {
   readonly trend?: number;
 }
 
-/** Share of finished requests that succeeded, in [0, 1]. */
+/**
+ * Share of finished requests that succeeded.
+ *
+ *     reliability = Σ successes / Σ finished requests      [0, 1]
+ *
+ * over the window (`average`), and over the latest interval with requests (`current`). What counts as failed is decided from
+ * the server's side: 5xx, 408, 429, 499 and their gRPC counterparts, and requests with an `error.type`. Absent where no
+ * request finished.
+ *
+ * @figure Reliability [0, 1]
+ */
 export interface ReliabilityMetrics {
   /** In the latest interval with requests. */
   readonly current: number;

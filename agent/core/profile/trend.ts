@@ -16,6 +16,8 @@
  * H. B. Mann, "Nonparametric tests against trend", Econometrica 13 (1945); M. G. Kendall, "Rank Correlation Methods".
  *
  * Example: `kendallTau([1, 2, 4, 3])` has 5 rising pairs and 1 falling: τ = 4/6.
+ *
+ * @figure Trend [−1, 1]
  */
 export function kendallTau(values: readonly number[]): number | undefined {
   const n = values.length;
