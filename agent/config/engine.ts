@@ -1,3 +1,4 @@
+import type { HealthThresholds } from '../core/health.ts';
 import type { ComponentPolicy, EngineSettings } from '../core/settings.ts';
 import { DEFAULT_MAPPINGS, type SignalMapping } from '../core/signals.ts';
 import type { Config } from './schema.ts';
@@ -25,6 +26,17 @@ export function engineSettings(config: Config): EngineSettings {
     ),
     profile: { intervalMs: config.monitoring.interval, windowSize: config.monitoring.windowSize },
     capacity: { maxComponents: config.capacity.maxComponents, maxSeries: config.capacity.maxSeries },
+  };
+}
+
+/** What counts as good, in the core's words; of one component where it has limits of its own. */
+export function healthThresholds({ thresholds, tuning, components }: Config, component?: string): HealthThresholds {
+  const own = component === undefined ? undefined : components[component]?.limits;
+  return {
+    responseTimeMs: thresholds.responseTime,
+    throughputPerSecond: thresholds.throughput,
+    resourcePercent: thresholds.resourceUsage,
+    errorRatio: own?.errorRatio ?? tuning.limits.errorRatio,
   };
 }
 

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { defaultSocketPath } from '../rpc/address.ts';
 import { keysOf, outline } from './outline.ts';
-import { formatProblems, type Problem, problemAt, problemsOf } from './problems.ts';
+import { formatProblems, type Places, type Problem, problemAt, problemsOf } from './problems.ts';
 import { breaches, reachesOwnReceiver } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type Environment, readYaml } from './yaml.ts';
@@ -45,19 +45,23 @@ export function loadConfig(path: string | undefined, environment: Environment): 
 export function parseConfig(text: string, environment: Environment, source = 'config'): Loaded {
   const file = readYaml(text, environment);
   if (file.problems.length > 0) return refused(source, file.problems);
+  return parseData(file.data, file.places, environment, source);
+}
 
-  const parsed = configSchema.safeParse(file.data);
-  if (!parsed.success) return refused(source, problemsOf(parsed.error.issues, configSchema, file.places));
+/** The same of plain data; `places` says where a path stands. */
+export function parseData(data: unknown, places: Places, environment: Environment, source: string): Loaded {
+  const parsed = configSchema.safeParse(data);
+  if (!parsed.success) return refused(source, problemsOf(parsed.error.issues, configSchema, places));
 
   const { config, notes } = withEndpoint(withSocket(parsed.data, environment), environment);
   const broken = breaches(config);
   if (broken.length > 0) {
     return refused(
       source,
-      broken.map(({ path, message }) => problemAt(path, message, file.places)),
+      broken.map(({ path, message }) => problemAt(path, message, places)),
     );
   }
-  return { ok: true, config: deepFreeze(config), notes: [...notes, ...inertKeys(file.data)] };
+  return { ok: true, config: deepFreeze(config), notes: [...notes, ...inertKeys(data)] };
 }
 
 function refused(source: string, problems: readonly Problem[]): Loaded {
