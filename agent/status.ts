@@ -88,7 +88,8 @@ function componentOf({ component, profile, tuning }: View): ComponentStatus {
   };
 }
 
-function tuningOf({ connected, tier, phase, frozen, knobs, openTrial, proposal }: TunerView): TuningStatus {
+function tuningOf({ connected, tier, phase, frozen, knobs, openTrial, proposals }: TunerView): TuningStatus {
+  const proposal = proposals.find(({ approvedBy }) => approvedBy === undefined);
   return {
     connected,
     tier,

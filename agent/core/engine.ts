@@ -6,7 +6,7 @@ import type { EngineSettings } from './settings.ts';
 import { DEFAULT_MAPPINGS, isTuned, Precedence, SignalMapper, type SignalMapping, tunedRank } from './signals.ts';
 import { configurationStrategy } from './tune/configuration.ts';
 import { Random, type RandomState } from './tune/random.ts';
-import { EMPTY_STANDING, type Standing } from './tune/standing.ts';
+import { completeStanding, type Standing } from './tune/standing.ts';
 import type { Strategy } from './tune/strategy.ts';
 import { timeoutStrategy } from './tune/timeout.ts';
 import { Tuner } from './tune/tuner.ts';
@@ -236,7 +236,7 @@ class SteppedEngine implements Engine {
       random: this.#random,
       nextId: (what) => `${names[what]}${epoch}-${++this.#ids[what]}`,
       responseTimes: (nowMs) => this.#profiles.open(component)?.responseTimes(nowMs),
-      standing: this.#absent.get(component) ?? EMPTY_STANDING,
+      standing: completeStanding(this.#absent.get(component) ?? {}),
     });
   }
 
@@ -275,15 +275,17 @@ class SteppedEngine implements Engine {
     }
     const target = this.#targetOf(request);
     if (typeof target === 'string') return [reply(false, target)];
-    const { ok, message, effects } = target.operator(request, by, nowMs, request.dryRun);
-    return [...effects, reply(ok, message)];
+    if (request.action === 'propose' && this.#frozen !== undefined) {
+      return [reply(false, `nothing is tried while everything is frozen: ${this.#frozen}`)];
+    }
+    const { effects, ...answer } = target.operator(request, by, nowMs, request.dryRun);
+    return [...effects, { kind: 'reply', requestId, ...answer }];
   }
 
   #targetOf(request: OperatorRequest): Tuner | string {
     if (request.action === 'approve' || request.action === 'reject') {
       const open = [...this.#tuners.values()].flatMap((tuner) => {
-        const id = tuner.standing.proposal?.id;
-        return id === undefined ? [] : [{ id, tuner }];
+        return tuner.standing.proposals.map(({ id }) => ({ id, tuner }));
       });
       const found = open.find(({ id }) => id === request.proposalId);
       const ids = open.map(({ id }) => id).join(', ') || 'none';

@@ -272,7 +272,29 @@ export type OperatorAction =
   | { readonly action: 'freeze'; readonly component?: string; readonly reason: string }
   | { readonly action: 'unfreeze'; readonly component?: string }
   | { readonly action: 'approve'; readonly proposalId: string }
-  | { readonly action: 'reject'; readonly proposalId: string; readonly reason: string };
+  | { readonly action: 'reject'; readonly proposalId: string; readonly reason: string }
+  /**
+   * Somebody wants this tried: values by knob, as far as bounds, modes and guards allow. `strategy` and `rule` name whose idea
+   * it is, where it is not the operator's own. What becomes of it carries the reply's `proposalId`.
+   */
+  | {
+      readonly action: 'propose';
+      readonly component: string;
+      readonly changes: Setting;
+      readonly strategy?: string;
+      readonly rule?: string;
+      readonly reason: string;
+    }
+  /**
+   * Back to the recorded values of an earlier setting in force: of a revision, as a decision left it, or by default the one
+   * before the present. Pinned knobs stay.
+   */
+  | {
+      readonly action: 'rollback';
+      readonly component: string;
+      readonly toRevision?: number;
+      readonly toDecision?: string;
+    };
 
 // ---------------------------------------------------------------------------------------------------------------
 // Decisions: the permanent, explained record of everything the engine did
@@ -411,4 +433,13 @@ export type Effect =
       readonly reason: string;
     }
   | { readonly kind: 'event'; readonly event: OptimizerEvent }
-  | { readonly kind: 'reply'; readonly requestId: string; readonly ok: boolean; readonly message: string };
+  | {
+      readonly kind: 'reply';
+      readonly requestId: string;
+      readonly ok: boolean;
+      readonly message: string;
+      /** Of what was proposed; absent where it was refused, or only recommended. */
+      readonly proposalId?: string;
+      /** The decision that records what was done. */
+      readonly decisionId?: string;
+    };

@@ -109,13 +109,18 @@ export class Loop {
     });
   }
 
-  operator(action: OperatorAction & { readonly dryRun?: boolean }): { ok: boolean; message: string } {
+  operator(action: OperatorAction & { readonly dryRun?: boolean }): {
+    ok: boolean;
+    message: string;
+    proposalId?: string;
+  } {
     const requestId = `r${++this.#requests}`;
     const effects = this.engine.step(this.nowMs, { kind: 'operator', request: { requestId, by: 'eve', ...action } });
     this.perform(effects);
     const reply = effects.find((effect) => effect.kind === 'reply' && effect.requestId === requestId);
     if (reply?.kind !== 'reply') throw new Error('an operator got no reply');
-    return { ok: reply.ok, message: reply.message };
+    const { ok, message, proposalId } = reply;
+    return { ok, message, ...(proposalId !== undefined && { proposalId }) };
   }
 
   run(seconds: number, until: (decision: Decision) => boolean = () => false): Decision | undefined {

@@ -1,6 +1,9 @@
-import type { DecisionKind, KnobSpec, OperatorAction, Setting } from '../model.ts';
-import { isAllowed } from './space.ts';
-import type { Proposal, Standing } from './standing.ts';
+import type { Decision, DecisionKind, KnobSpec, OperatorAction, Setting } from '../model.ts';
+import { checkProposal, HUMAN_STRATEGY, PROPOSAL_LIFE_MS, type ProposalRules, whyNotQueued } from './proposals.ts';
+import { findRevision } from './revisions.ts';
+import { allowedValues, isAllowed } from './space.ts';
+import { type Held, type Proposal, type Standing, unknownKnob, withoutProposal, withProposal } from './standing.ts';
+import { changesBetween, describeChanges } from './trial.ts';
 
 export type OperatorOutcome =
   | { readonly ok: false; readonly message: string }
@@ -11,22 +14,34 @@ export type OperatorOutcome =
       readonly kind: DecisionKind;
       /** What was asked for and is not wanted. */
       readonly declined?: Proposal;
+      readonly proposalId?: string;
+      readonly strategy?: string;
+      /** What would change; absent: what has changed of the incumbent. */
+      readonly changes?: Decision['changes'];
+      /** The incumbent was taken back from somewhere: it is not gone to again for a while. */
+      readonly isRetreat?: boolean;
       /** The open trial cannot go on under the new rules. */
       readonly endsTrial: boolean;
     };
 
+export interface OperatorContext extends ProposalRules {
+  /** What the process holds. */
+  readonly effective: Setting;
+  readonly nextProposalId: () => string;
+}
+
 /**
  * What an operator's wish makes of a component's standing. Pure: the caller records the decision and brings the process
- * to the new incumbent. A human always wins, so nothing here asks whether the tuner agrees.
+ * to the new incumbent. A human always wins, so nothing here asks whether the tuner agrees; a proposal alone is only
+ * the wish that something be tried.
  */
 export function obey(
   standing: Standing,
   action: OperatorAction,
   by: string,
-  nowMs: number,
-  specs: readonly KnobSpec[],
-  effective: Setting,
+  context: OperatorContext,
 ): OperatorOutcome {
+  const { specs, effective, nowMs } = context;
   switch (action.action) {
     case 'set_mode': {
       const key = action.knob ?? '*';
@@ -46,7 +61,7 @@ export function obey(
       if (spec === undefined) return unknown(action.knob, specs);
       const value = action.value ?? effective[action.knob];
       if (!isAllowed(spec, value)) {
-        return { ok: false, message: `${action.knob} cannot be ${value}: ${allowed(spec)}` };
+        return { ok: false, message: `${action.knob} cannot be ${value}: ${allowedValues(spec)}` };
       }
       return {
         ok: true,
@@ -87,49 +102,125 @@ export function obey(
       return { ok: true, message: 'unfrozen', kind: 'unfrozen', standing: thawed, endsTrial: false };
     }
     case 'approve': {
-      const { proposal } = standing;
-      if (proposal === undefined || proposal.id !== action.proposalId) return noProposal(action.proposalId, standing);
+      const proposal = standing.proposals.find(({ id }) => id === action.proposalId);
+      if (proposal === undefined) return noProposal(action.proposalId, standing);
       if (proposal.expiresMs <= nowMs) return { ok: false, message: `proposal ${proposal.id} has expired` };
       return {
         ok: true,
         message: `proposal ${proposal.id} approved; its trial starts as soon as the component can be measured`,
         kind: 'approved',
-        standing: { ...standing, proposal: { ...proposal, approvedBy: by } },
+        proposalId: proposal.id,
+        strategy: proposal.strategy,
+        standing: withProposal(standing, { ...proposal, approvedBy: by }),
         endsTrial: false,
       };
     }
     case 'reject': {
-      const { proposal, ...rest } = standing;
-      if (proposal === undefined || proposal.id !== action.proposalId) return noProposal(action.proposalId, standing);
+      const proposal = standing.proposals.find(({ id }) => id === action.proposalId);
+      if (proposal === undefined) return noProposal(action.proposalId, standing);
       return {
         ok: true,
         message: `proposal ${proposal.id} declined: ${action.reason}`,
         kind: 'declined',
+        proposalId: proposal.id,
+        strategy: proposal.strategy,
         declined: proposal,
-        standing: rest,
+        standing: withoutProposal(standing, proposal.id),
         endsTrial: false,
       };
     }
+    case 'propose':
+      return propose(standing, action, by, context);
+    case 'rollback':
+      return rollBack(standing, action, context);
   }
+}
+
+function propose(
+  standing: Standing,
+  { changes: wanted, strategy = HUMAN_STRATEGY, rule, reason }: OperatorAction & { action: 'propose' },
+  by: string,
+  context: OperatorContext,
+): OperatorOutcome {
+  const { nowMs, incumbent } = context;
+  if (standing.frozen !== undefined) return { ok: false, message: `nothing is tried while frozen: ${standing.frozen}` };
+  const checked = checkProposal(wanted, standing, context);
+  if (typeof checked === 'string') return { ok: false, message: checked };
+  const { mode, setting } = checked;
+  const retryAtMs = strategy === HUMAN_STRATEGY ? undefined : standing.strategies[strategy]?.retryAtMs;
+  if (retryAtMs !== undefined && retryAtMs > nowMs) {
+    const seconds = Math.ceil((retryAtMs - nowMs) / 1000);
+    return { ok: false, message: `${strategy} has failed not long ago and may propose again in ${seconds} s` };
+  }
+  const changes = changesBetween(incumbent, { ...incumbent, ...setting });
+  const told = { ok: true, changes, strategy, endsTrial: false } as const;
+  if (mode === 'recommend') {
+    const message = `recommended, not tried: ${describeChanges(changes)} (mode recommend): ${reason}`;
+    return { ...told, kind: 'recommended', message, standing };
+  }
+  const noRoom = whyNotQueued(setting, standing);
+  if (noRoom !== undefined) return { ok: false, message: noRoom };
+  const id = context.nextProposalId();
+  const proposal: Proposal = {
+    ...{ id, strategy, atMs: nowMs, expiresMs: nowMs + PROPOSAL_LIFE_MS, setting, knobs: Object.keys(setting), reason },
+    askedBy: by,
+    ...(mode === 'auto' && { approvedBy: by }),
+    ...(rule !== undefined && { rule }),
+  };
+  const next = mode === 'auto' ? 'is tried as soon as the component can be measured' : 'waits for approval';
+  const message = `proposal ${id} (${describeChanges(changes)}) ${next}: ${reason}`;
+  return { ...told, kind: 'proposed', message, proposalId: id, standing: withProposal(standing, proposal) };
+}
+
+function rollBack(
+  standing: Standing,
+  { toRevision, toDecision }: OperatorAction & { action: 'rollback' },
+  { specs, incumbent, boundsOf, rejection }: OperatorContext,
+): OperatorOutcome {
+  if (specs.length === 0) return { ok: false, message: 'the process is not connected; its knobs are unknown' };
+  const found = findRevision(standing.revisions, { toRevision, toDecision });
+  if (typeof found === 'string') return { ok: false, message: found };
+  const held: Record<string, Held> = { ...standing.held };
+  const target: Record<string, Setting[string]> = { ...incumbent };
+  const pinned: string[] = [];
+  for (const spec of specs) {
+    const { id } = spec;
+    const value = found.setting[id];
+    if (value === undefined || Object.is(value, incumbent[id])) continue;
+    if (standing.pins[id] !== undefined) {
+      pinned.push(id);
+      continue;
+    }
+    if (!isAllowed(spec, value, boundsOf(id))) {
+      return { ok: false, message: `${id} can no longer be ${value}: ${allowedValues(spec, boundsOf(id))}` };
+    }
+    const refused = rejection(id, value);
+    if (refused !== undefined) return { ok: false, message: `the process refuses ${id} = ${value}: ${refused}` };
+    target[id] = value;
+    if (Object.is(value, spec.baseline)) delete held[id];
+    else held[id] = { value, by: 'human' };
+  }
+  const changes = changesBetween(incumbent, target);
+  const kept = pinned.length === 0 ? '' : `; pinned and left alone: ${pinned.join(', ')}`;
+  if (changes.length === 0)
+    return { ok: false, message: `the setting of revision ${found.revision} is in force already${kept}` };
+  return {
+    ok: true,
+    message: `back to revision ${found.revision}: ${describeChanges(changes)}${kept}`,
+    kind: 'rolled_back',
+    standing: { ...standing, held },
+    isRetreat: true,
+    endsTrial: true,
+  };
 }
 
 function unknown(knob: string, specs: readonly KnobSpec[]): OperatorOutcome {
-  const known = specs.map((spec) => spec.id).join(', ') || 'none declared';
-  return { ok: false, message: `unknown knob ${knob}; known: ${known}` };
+  return { ok: false, message: unknownKnob(knob, specs) };
 }
 
 function noProposal(id: string, standing: Standing): OperatorOutcome {
-  const open = standing.proposal === undefined ? 'none is open' : `open: ${standing.proposal.id}`;
-  return { ok: false, message: `no proposal ${id}; ${open}` };
-}
-
-function allowed(spec: KnobSpec): string {
-  switch (spec.type) {
-    case 'bool':
-      return 'true or false';
-    case 'enum':
-      return `one of ${spec.values.join(', ')}`;
-    default:
-      return `${spec.type} from ${spec.min} to ${spec.max} ${spec.unit}`.trim();
-  }
+  return {
+    ok: false,
+    message: `no proposal ${id}; open: ${standing.proposals.map((open) => open.id).join(', ') || 'none'}`,
+  };
 }

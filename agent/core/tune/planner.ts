@@ -1,7 +1,8 @@
 import type { EngineSettings } from '../settings.ts';
+import { PROPOSAL_LIFE_MS } from './proposals.ts';
 import type { Records } from './records.ts';
 import { select } from './select.ts';
-import { type Proposal, type Standing, sayingOnce, withoutProposal, withTry } from './standing.ts';
+import { type Proposal, type Standing, sayingOnce, withoutProposal, withProposal, withTry } from './standing.ts';
 import type { Plan, Strategy, StrategyContext } from './strategy.ts';
 import { changesBetween, describe } from './trial.ts';
 
@@ -9,10 +10,16 @@ export type TriablePlan = Exclude<Plan, { kind: 'shadow_rejected' }>;
 
 export interface Planned {
   readonly standing: Standing;
-  readonly next?: { readonly plan: TriablePlan; readonly strategy: string };
+  readonly next?: Next;
 }
 
-const PROPOSAL_LIFE_MS = 86_400_000;
+/** What is tried next. */
+export interface Next {
+  readonly plan: TriablePlan;
+  readonly strategy: string;
+  /** What it was proposed as, where it was. */
+  readonly proposal?: Proposal;
+}
 
 /**
  * What to do next with a component that stands at its incumbent: recommendations and a proposal where the modes ask for
@@ -38,14 +45,35 @@ export class Planner {
 
   /** `mayTry`: the tier and the wallet allow a trial now. */
   plan(context: StrategyContext, before: Standing, mayTry: boolean): Planned {
-    const standing = this.#propose(context, this.#recommend(context, before));
+    const standing = this.#propose(context, this.#recommend(context, this.#expire(context.nowMs, before)));
     if (!mayTry) return { standing };
-    if (standing.proposal?.approvedBy !== undefined) return approved(standing.proposal, standing, context);
+    const proposal = standing.proposals.find(({ approvedBy }) => approvedBy !== undefined);
+    if (proposal !== undefined) return this.#approved(proposal, standing, context);
     const selection = select(this.#strategies, context, ['auto'], standing);
     if (selection === undefined) return { standing };
     const { plan, strategy } = selection;
     if (plan.kind !== 'shadow_rejected') return { standing, next: { plan, strategy: strategy.name } };
     return { standing: this.#sayRejected(plan, strategy.name, context, standing) };
+  }
+
+  /** Proposals whose time has run out: whoever asked is told. */
+  #expire(nowMs: number, before: Standing): Standing {
+    const expired = before.proposals.filter(({ expiresMs }) => expiresMs <= nowMs);
+    return expired.reduce(
+      (standing, proposal) => this.decline(proposal, 'it ran out before it could be tried', nowMs, standing),
+      before,
+    );
+  }
+
+  /** A proposal that will not be tried, and why. */
+  decline(proposal: Proposal, why: string, nowMs: number, standing: Standing): Standing {
+    const { id: proposalId, strategy } = proposal;
+    // What the engine itself proposed and nobody answered is no news to anybody.
+    if (proposal.askedBy !== undefined || proposal.approvedBy !== undefined) {
+      this.#records.decide('declined', nowMs, `proposal ${proposalId}: ${why}`, { changes: [], strategy, proposalId });
+      this.#records.emit('optimization_failed', nowMs, { strategy, proposalId, error: why, changes: [] });
+    }
+    return withoutProposal(standing, proposalId);
   }
 
   /** For knobs in mode `recommend`: what could be judged without touching is told, once per value and day. */
@@ -67,10 +95,9 @@ export class Planner {
   }
 
   #propose(context: StrategyContext, standing: Standing): Standing {
-    const open = standing.proposal;
-    if (open !== undefined && open.expiresMs > context.nowMs) return standing;
+    if (standing.proposals.some(({ askedBy }) => askedBy === undefined)) return standing;
     const selection = select(this.#strategies, context, ['approve'], standing);
-    if (selection === undefined || selection.plan.kind === 'shadow_rejected') return withoutProposal(standing);
+    if (selection === undefined || selection.plan.kind === 'shadow_rejected') return standing;
     const { strategy, plan } = selection;
     const proposal: Proposal = {
       id: this.#nextProposalId(),
@@ -86,7 +113,7 @@ export class Planner {
     const told = { changes, strategy: strategy.name, proposalId: proposal.id };
     this.#records.decide('proposed', context.nowMs, reason, { ...told, signals: plan.signals });
     this.#records.emit('recommendation', context.nowMs, { ...told, reason });
-    return { ...standing, proposal };
+    return withProposal(standing, proposal);
   }
 
   #sayRejected(
@@ -104,16 +131,22 @@ export class Planner {
     this.#records.decide('shadow_rejected', nowMs, plan.reason, { changes, strategy, signals: plan.signals });
     return said;
   }
-}
 
-/** The plan that an operator has approved, made anew from the present knobs; the approval is used up by it. */
-function approved(proposal: Proposal, before: Standing, { knobs }: StrategyContext): Planned {
-  const standing = withoutProposal(before);
-  const reason = `${proposal.reason} (approved by ${proposal.approvedBy})`;
-  const { strategy, setting } = proposal;
-  if (setting !== undefined)
-    return { standing, next: { strategy, plan: { kind: 'candidate', setting, reason, signals: {} } } };
-  const axes = knobs.filter((knob) => proposal.knobs.includes(knob.spec.id)).flatMap(({ axis }) => axis ?? []);
-  if (axes.length === 0) return { standing };
-  return { standing, next: { strategy, plan: { kind: 'explore', axes, reason, signals: {} } } };
+  /** The plan that was asked for or approved, made anew from the present knobs. It keeps its place until its trial has begun. */
+  #approved(proposal: Proposal, standing: Standing, context: StrategyContext): Planned {
+    const { strategy, setting, askedBy, approvedBy } = proposal;
+    const knobs = context.knobs.filter(({ spec }) => proposal.knobs.includes(spec.id));
+    const missing = proposal.knobs.find(
+      (id) => !knobs.some(({ spec, mode }) => spec.id === id && mode !== 'recommend'),
+    );
+    if (missing !== undefined) {
+      return { standing: this.decline(proposal, `${missing} may not be moved now`, context.nowMs, standing) };
+    }
+    const who = askedBy === approvedBy ? `asked for by ${askedBy}` : `approved by ${approvedBy}`;
+    const told = { reason: `${proposal.reason} (${who})`, signals: {} };
+    const axes = knobs.flatMap(({ axis }) => axis ?? []);
+    const plan: TriablePlan =
+      setting === undefined ? { kind: 'explore', axes, ...told } : { kind: 'candidate', setting, ...told };
+    return { standing, next: { strategy, plan, proposal } };
+  }
 }

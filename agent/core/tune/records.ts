@@ -18,6 +18,7 @@ export class Records {
   readonly #weights: ObjectiveWeights;
   readonly #nextId: () => string;
   #effects: Effect[] = [];
+  #lastId: string | undefined;
 
   constructor(component: string, weights: ObjectiveWeights, nextId: () => string) {
     this.#component = component;
@@ -25,12 +26,14 @@ export class Records {
     this.#nextId = nextId;
   }
 
-  decide(kind: DecisionKind, atMs: number, reason: string, details: DecisionDetails): void {
+  /** Returns the decision's id. */
+  decide(kind: DecisionKind, atMs: number, reason: string, details: DecisionDetails): string {
     const { signals, ...fields } = details;
     const evidence =
       fields.evidence ?? (signals && { objective: this.#weights, blocks: [], signals, alternatives: [] });
+    const id = this.#nextId();
     const decision: Decision = {
-      id: this.#nextId(),
+      id,
       atMs,
       component: this.#component,
       kind,
@@ -39,6 +42,13 @@ export class Records {
       ...(evidence !== undefined && { evidence }),
     };
     this.#effects.push({ kind: 'decision', decision });
+    this.#lastId = id;
+    return id;
+  }
+
+  /** The newest decision since the last `flush`. */
+  get lastId(): string | undefined {
+    return this.#lastId;
   }
 
   emit(type: EventType, atMs: number, data: Readonly<Record<string, unknown>>): void {
@@ -53,6 +63,7 @@ export class Records {
   flush(): readonly Effect[] {
     const effects = this.#effects;
     this.#effects = [];
+    this.#lastId = undefined;
     if (effects.length < 2) return effects;
     const isDecision = (effect: Effect): boolean => effect.kind === 'decision';
     return [...effects.filter(isDecision), ...effects.filter((effect) => !isDecision(effect))];

@@ -69,12 +69,28 @@ export function isAllowed(spec: KnobSpec, value: KnobValue, policy: Bounds = {})
   }
 }
 
+/** What a knob may be set to, in words. */
+export function allowedValues(spec: KnobSpec, policy: Bounds = {}): string {
+  switch (spec.type) {
+    case 'bool':
+      return 'true or false';
+    case 'enum':
+      return `one of ${spec.values.join(', ')}`;
+    default: {
+      const ceiling = spec.ceilingAtBoot ? spec.baseline : spec.max;
+      const [min, max] = [Math.max(spec.min, policy.min ?? spec.min), Math.min(ceiling, policy.max ?? ceiling)];
+      return `${spec.type} from ${min} to ${max} ${spec.unit}`.trim();
+    }
+  }
+}
+
 function gridStep(spec: NumericKnobSpec): number | undefined {
   if (spec.step !== undefined) return spec.step;
   return spec.type === 'int' ? 1 : undefined;
 }
 
-function snap(axis: Axis, raw: number): number {
+/** The nearest value that the process can take, within the axis. */
+export function snap(axis: Axis, raw: number): number {
   const { min, max, spec } = axis;
   const grid = gridStep(spec);
   if (grid === undefined) return Math.min(max, Math.max(min, raw));

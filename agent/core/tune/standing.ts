@@ -1,6 +1,7 @@
 import type { KnobMode, KnobSpec, KnobValue, Setting } from '../model.ts';
 import type { ComponentPolicy, EngineSettings, TierPolicy } from '../settings.ts';
 import type { ErrorBudgetState } from './error_budget.ts';
+import type { Revision } from './revisions.ts';
 import type { Scar } from './scars.ts';
 import { isAllowed } from './space.ts';
 
@@ -26,7 +27,12 @@ export interface Proposal {
   readonly setting?: Setting;
   readonly knobs: readonly string[];
   readonly reason: string;
+  /** Who let it go ahead; absent while it waits for approval. */
   readonly approvedBy?: string;
+  /** Who asked for it; absent where a strategy of the engine itself did. */
+  readonly askedBy?: string;
+  /** The rule that led to it. */
+  readonly rule?: string;
 }
 
 /**
@@ -40,9 +46,17 @@ export interface Standing {
   /** Modes set by operators; `*` for the component. */
   readonly modes: Readonly<Record<string, KnobMode>>;
   readonly strategies: Readonly<Record<string, StrategyRecord>>;
-  readonly proposal?: Proposal;
+  /** Oldest first; at most one that the engine itself has made. */
+  readonly proposals: readonly Proposal[];
+  /** Settings that were in force one after another; the last one is the incumbent. */
+  readonly revisions: readonly Revision[];
   readonly frozen?: string;
-  readonly openTrial?: { readonly id: string; readonly strategy: string; readonly recorded: Setting };
+  readonly openTrial?: {
+    readonly id: string;
+    readonly strategy: string;
+    readonly proposalId?: string;
+    readonly recorded: Setting;
+  };
   readonly errorBudget: ErrorBudgetState;
   readonly walletBalance?: number;
   /** Incarnation last seen, and when it changed while tuned values were in force. */
@@ -58,6 +72,8 @@ export const EMPTY_STANDING: Standing = {
   pins: {},
   modes: {},
   strategies: {},
+  proposals: [],
+  revisions: [],
   errorBudget: { trials: 0, discoveries: [], firstDiscovery: undefined },
   crashesMs: [],
   scars: [],
@@ -179,9 +195,21 @@ export function withoutTrial(standing: Standing): Standing {
   return rest;
 }
 
-export function withoutProposal(standing: Standing): Standing {
-  const { proposal: _, ...rest } = standing;
-  return rest;
+export function withProposal(standing: Standing, proposal: Proposal): Standing {
+  return { ...standing, proposals: [...withoutProposal(standing, proposal.id).proposals, proposal] };
+}
+
+export function withoutProposal(standing: Standing, id: string): Standing {
+  return { ...standing, proposals: standing.proposals.filter((proposal) => proposal.id !== id) };
+}
+
+/** As saved by this or an earlier build, which may not have known every field. */
+export function completeStanding(saved: Partial<Standing>): Standing {
+  return { ...EMPTY_STANDING, ...saved };
+}
+
+export function unknownKnob(knob: string, specs: readonly KnobSpec[]): string {
+  return `unknown knob ${knob}; known: ${specs.map(({ id }) => id).join(', ') || 'none declared'}`;
 }
 
 /** The standing after saying something; undefined when it was said not long ago. */

@@ -1,7 +1,7 @@
 import type { KnobMode, KnobSpec, Manifest, Setting, Tier } from '../model.ts';
 import type { ComponentPolicy, EngineSettings, TierPolicy } from '../settings.ts';
 import type { ObjectiveWeights } from './objective.ts';
-import { type Axis, axisOf } from './space.ts';
+import { type Axis, axisOf, type Bounds } from './space.ts';
 import { incumbentOf, isActive, modeOf, type Standing } from './standing.ts';
 import type { TunableKnob } from './strategy.ts';
 
@@ -41,6 +41,11 @@ export class Terms {
 
   get axes(): readonly Axis[] {
     return this.specs.flatMap((spec) => axisOf(spec, this.#policy.knobs?.[spec.id]) ?? []);
+  }
+
+  /** The configuration's own bounds of a knob. */
+  boundsOf(knob: string): Bounds {
+    return this.#policy.knobs?.[knob] ?? {};
   }
 
   incumbent(standing: Standing): Setting {

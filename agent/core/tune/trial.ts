@@ -20,6 +20,8 @@ import type { Plan } from './strategy.ts';
 export interface TrialOptions {
   readonly id: string;
   readonly strategy: string;
+  /** What it was proposed as, where it was. */
+  readonly proposalId?: string | undefined;
   readonly plan: Exclude<Plan, { kind: 'shadow_rejected' }>;
   readonly startedMs: number;
   /** The whole setting in force: restored value by value, never computed. */
@@ -61,6 +63,7 @@ const MEASURE: Progress = { state: 'measure' };
 export class Trial {
   readonly id: string;
   readonly strategy: string;
+  readonly proposalId: string | undefined;
   readonly reason: string;
   readonly startedMs: number;
   readonly recorded: Setting;
@@ -83,6 +86,7 @@ export class Trial {
     this.#options = options;
     this.id = options.id;
     this.strategy = options.strategy;
+    this.proposalId = options.proposalId;
     this.reason = options.plan.reason;
     this.startedMs = options.startedMs;
     this.recorded = options.recorded;

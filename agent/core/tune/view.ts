@@ -1,5 +1,6 @@
 import type { Actuator, ActuatorState, KnobStanding } from '../actuator.ts';
 import type { KnobMode, KnobValue, Setting, Tier } from '../model.ts';
+import type { Revision } from './revisions.ts';
 import type { Proposal, Standing } from './standing.ts';
 import type { Terms } from './terms.ts';
 import type { Trial } from './trial.ts';
@@ -17,7 +18,10 @@ export interface TunerView {
   readonly effective: Setting;
   readonly knobs: readonly KnobView[];
   readonly openTrial?: OpenTrialView;
-  readonly proposal?: Proposal;
+  /** Waiting for approval or for their turn, oldest first. */
+  readonly proposals: readonly Proposal[];
+  /** Settings that were in force one after another; the last is the incumbent's. */
+  readonly revisions: readonly Revision[];
   readonly frozen?: string;
   readonly walletBalance: number;
   /** Level of the next proof. */
@@ -29,6 +33,7 @@ export interface TunerView {
 export interface OpenTrialView {
   readonly id: string;
   readonly strategy: string;
+  readonly proposalId?: string;
   readonly startedMs: number;
   /** What will be restored, whatever happens. */
   readonly recorded: Setting;
@@ -57,7 +62,7 @@ export interface TunerParts {
 }
 
 export function viewOf({ phase, terms, standing, actuator, trial, walletBalance, alpha }: TunerParts): TunerView {
-  const { proposal, frozen, held, pins } = standing;
+  const { proposals, revisions, frozen, held, pins } = standing;
   const incumbent = terms.incumbent(standing);
   const pid = terms.manifest?.pid;
   return {
@@ -79,7 +84,8 @@ export function viewOf({ phase, terms, standing, actuator, trial, walletBalance,
       };
     }),
     ...(trial !== undefined && { openTrial: openTrialOf(trial) }),
-    ...(proposal !== undefined && { proposal }),
+    proposals,
+    revisions,
     ...(frozen !== undefined && { frozen }),
     walletBalance,
     alpha,
@@ -88,6 +94,7 @@ export function viewOf({ phase, terms, standing, actuator, trial, walletBalance,
 }
 
 function openTrialOf(trial: Trial): OpenTrialView {
-  const { id, strategy, startedMs, recorded, target, blocks, candidate, hasCandidate } = trial;
-  return { id, strategy, startedMs, recorded, trying: target, blocks, ...(hasCandidate && { candidate }) };
+  const { id, strategy, proposalId, startedMs, recorded, target, blocks, candidate, hasCandidate } = trial;
+  const proposed = proposalId !== undefined && { proposalId };
+  return { id, strategy, ...proposed, startedMs, recorded, trying: target, blocks, ...(hasCandidate && { candidate }) };
 }

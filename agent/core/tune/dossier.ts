@@ -1,0 +1,221 @@
+import type { Actuator } from '../actuator.ts';
+import type { Decision, KnobValue, Manifest, Setting } from '../model.ts';
+import type { EngineSettings } from '../settings.ts';
+import { ErrorBudget } from './error_budget.ts';
+import type { Records } from './records.ts';
+import type { Reference } from './reference.ts';
+import { MAX_RESTORE_ATTEMPTS } from './restoring.ts';
+import { withRevision } from './revisions.ts';
+import { isBanned, withScar } from './scars.ts';
+import {
+  type Proposal,
+  type Standing,
+  withFailure,
+  withIncarnation,
+  withoutHeld,
+  withoutProposal,
+  withoutTrial,
+  withPin,
+  withProven,
+  withTry,
+} from './standing.ts';
+import type { Terms } from './terms.ts';
+import { changesBetween, describe, describeChanges, describeEffect, type Trial } from './trial.ts';
+
+export interface DossierParts {
+  readonly settings: EngineSettings;
+  readonly terms: Terms;
+  readonly actuator: Actuator;
+  readonly records: Records;
+  readonly standing: Standing;
+}
+
+/**
+ * What is known of a component and must outlive the agent, and the words for each change of it: every entry here is a change of
+ * the standing together with the decision and the event that tell of it. It decides nothing.
+ */
+export class Dossier {
+  readonly #settings: EngineSettings;
+  readonly #terms: Terms;
+  readonly #actuator: Actuator;
+  readonly #records: Records;
+  readonly #errorBudget: ErrorBudget;
+  standing: Standing;
+
+  constructor({ settings, terms, actuator, records, standing }: DossierParts) {
+    this.#settings = settings;
+    this.#terms = terms;
+    this.#actuator = actuator;
+    this.#records = records;
+    this.standing = standing;
+    this.#errorBudget = new ErrorBudget(settings.proof.alpha, standing.errorBudget);
+  }
+
+  /** As it is saved. */
+  saved(walletBalance: number | undefined): Standing {
+    const errorBudget = this.#errorBudget.state();
+    return { ...this.standing, errorBudget, ...(walletBalance !== undefined && { walletBalance }) };
+  }
+
+  /** The setting that should be in force when nothing is being tried. */
+  get incumbent(): Setting {
+    return this.#terms.incumbent(this.standing);
+  }
+
+  /** The level of the next proof. */
+  get alpha(): number {
+    return this.#errorBudget.alpha;
+  }
+
+  get longPauseMs(): number {
+    return this.#settings.cooldown.maxWindows * this.#settings.window.minMs;
+  }
+
+  isBanned(setting: Setting, nowMs: number): boolean {
+    return isBanned(this.standing.scars, this.#terms.axes, setting, nowMs);
+  }
+
+  isProposed({ id }: Proposal): boolean {
+    return this.standing.proposals.some((open) => open.id === id);
+  }
+
+  /** A strategy has failed: it waits. */
+  fail(strategy: string, nowMs: number): void {
+    const { cooldown, window } = this.#settings;
+    this.standing = withFailure(this.standing, strategy, nowMs, cooldown, window.minMs);
+  }
+
+  /** Where it hurt: not gone to from there for a while. */
+  scar(from: Setting, at: Setting, nowMs: number): void {
+    const scar = { from, at, untilMs: nowMs + this.longPauseMs };
+    this.standing = { ...this.standing, scars: withScar(this.standing.scars, scar, nowMs) };
+  }
+
+  /** At the end of every input: a changed incumbent is the next revision, and the newest decision is what led to it. */
+  noteRevision(nowMs: number): void {
+    if (this.#terms.manifest === undefined) return;
+    const revisions = withRevision(this.standing.revisions, this.incumbent, nowMs, this.#records.lastId);
+    if (revisions !== this.standing.revisions) this.standing = { ...this.standing, revisions };
+  }
+
+  trialStarted(trial: Trial, reference: Reference, proposal: Proposal | undefined, nowMs: number): void {
+    const { id: trialId, strategy, recorded, proposalId } = trial;
+    const proposed = proposalId !== undefined && { proposalId };
+    const waiting = proposal === undefined ? this.standing : withoutProposal(this.standing, proposal.id);
+    this.standing = {
+      ...withTry(waiting, strategy, nowMs),
+      openTrial: { id: trialId, strategy, ...proposed, recorded },
+    };
+    const changes = trial.hasCandidate ? changesBetween(recorded, trial.candidate) : [];
+    const reason = `${trial.reason}; recorded to restore: ${describe(recorded)}`;
+    this.#records.decide('trial_started', nowMs, reason, { changes, ...this.#about(trial, reference) });
+    const told = { trialId, strategy, ...proposed };
+    this.#records.emit('trial_started', nowMs, { ...told, recorded });
+    const rule = proposal?.rule;
+    if (rule !== undefined) this.#records.emit('adaptive_optimization', nowMs, { ...told, rule, changes });
+  }
+
+  /** The process has acknowledged the proven setting: it is the incumbent now. */
+  promoted(trial: Trial, reference: Reference, nowMs: number): void {
+    const { effect, strategy, candidate, id: trialId, proposalId } = trial;
+    const changes = changesBetween(trial.recorded, candidate);
+    const proven = Object.fromEntries(changes.map(({ knob, to }) => [knob, to]));
+    this.standing = withProven(this.standing, trial, proven, nowMs);
+    this.#errorBudget.spend(true);
+    const told = effect === undefined ? '' : `: ${describeEffect(effect)}`;
+    const reason = `kept ${describeChanges(changes)}${told}`;
+    this.#records.decide('promoted', nowMs, reason, { changes, ...this.#about(trial, reference) });
+    const results = effect && { improvement: -effect.estimate, low: -effect.high, high: -effect.low };
+    this.#records.emit('optimization_applied', nowMs, {
+      ...{ strategy, trialId, changes },
+      ...(proposalId !== undefined && { proposalId }),
+      result: { applied: true, optimization: strategy, ...(results !== undefined && { results }) },
+    });
+  }
+
+  /** The open trial is over without a gain; the caller brings the process back. */
+  ended(trial: Trial, reference: Reference, as: 'futile' | 'rolled_back', why: string, nowMs: number): void {
+    const { effect, strategy, id: trialId, proposalId } = trial;
+    if (trial.isProving) this.#errorBudget.spend(false);
+    this.standing = withoutTrial(this.standing);
+    this.fail(strategy, nowMs);
+    // A plan made from what is known anyway would be the same again: it made no difference, so it need not come back soon.
+    if (as === 'futile' && !trial.isSearch) {
+      this.standing = withTry(this.standing, strategy, nowMs, nowMs + this.longPauseMs);
+    }
+    const changes = changesBetween({ ...this.#actuator.effective, ...trial.candidate }, trial.recorded);
+    const told = effect === undefined ? '' : `; ${describeEffect(effect)}`;
+    const back = changes.length === 0 ? '' : `; restored ${describeChanges(changes)}`;
+    this.#records.decide(as, nowMs, `${why}${told}${back}`, { changes, ...this.#about(trial, reference) });
+    const data = { strategy, trialId, ...(proposalId !== undefined && { proposalId }), error: why, changes };
+    this.#records.emit('optimization_rolled_back', nowMs, data);
+    if (as === 'rolled_back') this.#records.emit('optimization_failed', nowMs, data);
+  }
+
+  pinByHand(knob: string, value: KnobValue, nowMs: number): void {
+    this.standing = withPin(this.standing, knob, value, 'process');
+    const reason = `${knob} was set to ${value} by hand at the process; pinned, the tuner leaves it alone until it is unpinned`;
+    this.#records.decide('pinned', nowMs, reason, { changes: [], by: 'process' });
+    this.#records.emit('manual_override', nowMs, { knob, value });
+  }
+
+  /** Values that were proven once but that the process now refuses for good are given up. */
+  dropRefused(nowMs: number): void {
+    for (const [knob, { value }] of Object.entries(this.standing.held)) {
+      const refused = this.#actuator.rejection(knob, value);
+      if (refused === undefined) continue;
+      this.standing = withoutHeld(this.standing, knob);
+      const reason = `the process refuses ${knob} = ${value}: ${refused}; back to its baseline`;
+      const changes = [{ knob, from: value, to: this.incumbent[knob] }];
+      this.#records.decide('value_rejected', nowMs, reason, { changes });
+    }
+  }
+
+  /** The process does not take back what it should hold: let the lease do it, and touch nothing more. */
+  leaveAlone(nowMs: number): void {
+    const reason = `the process did not take its values back after ${MAX_RESTORE_ATTEMPTS} attempts`;
+    this.standing = { ...this.standing, frozen: reason };
+    this.#records.add(this.#actuator.doubt(nowMs, reason));
+    this.#records.decide('frozen', nowMs, reason, { changes: [] });
+    this.#records.emit('frozen', nowMs, { reason });
+  }
+
+  noteRestart(manifest: Manifest, nowMs: number): void {
+    const before = this.incumbent;
+    const { standing, suspect } = withIncarnation(this.standing, manifest.incarnation, nowMs);
+    this.standing = standing;
+    if (suspect === 0) return;
+    const changes = changesBetween(before, this.incumbent);
+    const reason = `the process restarted ${suspect} times within 30 minutes under tuned values; back to the baselines`;
+    this.#records.decide('rolled_back', nowMs, reason, { changes });
+    this.#records.emit('optimization_failed', nowMs, { strategy: 'incumbent', error: reason, changes });
+  }
+
+  /** What is different at the process from what should be in force, and why it is put right. */
+  noteReturn(nowMs: number): void {
+    const interrupted = this.standing.openTrial;
+    const changes = changesBetween(this.#actuator.effective, this.incumbent);
+    if (interrupted === undefined) {
+      if (changes.length === 0) return;
+      const reason = `the process came back; ${describeChanges(changes)}, as was proven`;
+      this.#records.decide('restored', nowMs, reason, { changes });
+      return;
+    }
+    this.standing = withoutTrial(this.standing);
+    const { id: trialId, strategy, proposalId } = interrupted;
+    const about = { trialId, strategy, ...(proposalId !== undefined && { proposalId }) };
+    const what =
+      changes.length === 0
+        ? 'the process is already back at the recorded values'
+        : `restoring the recorded values: ${describeChanges(changes)}`;
+    const reason = `trial ${trialId} was interrupted by a restart of the agent; ${what}`;
+    this.#records.decide('rolled_back', nowMs, reason, { changes, ...about });
+    this.#records.emit('optimization_failed', nowMs, { ...about, error: reason, changes });
+  }
+
+  #about(trial: Trial, reference: Reference): Pick<Decision, 'trialId' | 'strategy' | 'proposalId' | 'evidence'> {
+    const { id: trialId, strategy, proposalId } = trial;
+    const evidence = trial.evidence(this.#terms.weights, reference);
+    return { trialId, strategy, ...(proposalId !== undefined && { proposalId }), evidence };
+  }
+}

@@ -1,0 +1,127 @@
+import type { ActuatorState } from '../actuator.ts';
+import type { Setting } from '../model.ts';
+import type { Increment } from '../series/store.ts';
+import type { EngineSettings } from '../settings.ts';
+import type { SignalRole } from '../signals.ts';
+import { BurnRate } from './burn_rate.ts';
+import { Meter } from './meter.ts';
+import { objectiveOf } from './objective.ts';
+import { Reference } from './reference.ts';
+import type { Terms } from './terms.ts';
+import type { Trial } from './trial.ts';
+import { BadWindows, errorTrigger } from './triggers.ts';
+import { Wallet } from './wallet.ts';
+import type { Measurement } from './window.ts';
+
+/** One window, read. */
+export type WindowReading =
+  | { readonly state: 'measured'; readonly y: number; readonly signals: string; readonly measurement: Measurement }
+  /** Nothing to compare with: too few requests, or other signals than the trial began with. */
+  | { readonly state: 'unusable' }
+  | { readonly state: 'silent' };
+
+/**
+ * How a component does, window by window: takes windows, keeps the incumbent's as the yardstick, says at once when a setting
+ * under trial hurts, and charges to the harm wallet what it was worse.
+ */
+export class Measuring {
+  readonly reference = new Reference();
+  readonly #settings: EngineSettings;
+  readonly #terms: Terms;
+  readonly #meter: Meter;
+  readonly #burn: BurnRate | undefined;
+  #badWindows = new BadWindows();
+  #wallet: Wallet | undefined;
+
+  constructor(settings: EngineSettings, terms: Terms) {
+    this.#settings = settings;
+    this.#terms = terms;
+    this.#meter = new Meter(settings.window);
+    this.#burn = settings.slo === undefined ? undefined : new BurnRate(settings.slo);
+  }
+
+  /** Only when a session opens is the tier known, and with it the size of the wallet. */
+  open(nowMs: number, savedBalance: number | undefined): void {
+    const balance = this.#wallet?.balance ?? savedBalance;
+    this.#wallet = new Wallet(this.#terms.harmRatio, this.#settings.window.minMs, nowMs, balance);
+    this.reference.clear();
+  }
+
+  get wallet(): Wallet | undefined {
+    return this.#wallet;
+  }
+
+  /** The alarm of the SLO that is firing, in words. */
+  alarm(nowMs: number): string | undefined {
+    return this.#burn?.alarm(nowMs);
+  }
+
+  observe(role: SignalRole, increment: Increment): void {
+    this.#meter.observe(role, increment);
+    this.#burn?.observe(role, increment);
+  }
+
+  /** A better source of the response time has replaced the one that the window was collecting. */
+  restart(nowMs: number): void {
+    this.#meter.restart(nowMs);
+  }
+
+  /** The next window is at `target`; `changed`: values are being sent to get there. */
+  begin(target: Setting, changed: boolean, settleMs: number): void {
+    this.#meter.begin(target, changed, settleMs);
+  }
+
+  cancel(): void {
+    this.#meter.cancel();
+  }
+
+  trialBegins(): void {
+    this.#badWindows = new BadWindows();
+  }
+
+  /** The window under way, once it is over. */
+  read(nowMs: number, actuator: ActuatorState): WindowReading | undefined {
+    const reading = this.#meter.collect(nowMs, actuator);
+    if (reading === undefined) return undefined;
+    if (reading.state === 'silent') return { state: 'silent' };
+    if (reading.state === 'thin') return { state: 'unusable' };
+    const { measurement } = reading;
+    const objective = objectiveOf(measurement, this.#terms.weights);
+    if (objective === undefined) return { state: 'unusable' };
+    return { state: 'measured', ...objective, measurement };
+  }
+
+  /** What cannot wait for the end of the window under way; what it cost so far is charged. */
+  trouble(trial: Trial, nowMs: number): string | undefined {
+    const counts = this.#meter.counts();
+    const why =
+      (counts && errorTrigger(counts, this.#terms.limits.errorRatio, this.reference.errorRatio)) ??
+      (trial.alarmAtStart === undefined ? this.alarm(nowMs) : undefined);
+    if (why !== undefined) this.#chargePartial(trial, this.#meter.partial());
+    return why;
+  }
+
+  /** A whole window at the setting under trial: charged, and judged. Says why it is unbearable, if it is. */
+  judge(trial: Trial, y: number, measurement: Measurement): string | undefined {
+    this.#charge(trial, y - this.reference.y);
+    const { limits } = this.#terms;
+    const { latencyMsP95, errorRatio } = this.reference;
+    return (
+      this.#badWindows.observe(y, this.reference, measurement, limits.responseTimeMsP95, latencyMsP95) ??
+      errorTrigger(measurement, limits.errorRatio, errorRatio)
+    );
+  }
+
+  /** A window cut short costs what it was worse, by the share of it that had passed. */
+  #chargePartial(trial: Trial, partial: Measurement | undefined): void {
+    const y = partial === undefined ? undefined : objectiveOf(partial, this.#terms.weights)?.y;
+    if (partial === undefined || y === undefined) return;
+    const share = Math.min(1, (partial.endMs - partial.startMs) / this.#settings.window.minMs);
+    this.#charge(trial, (y - this.reference.y) * share);
+  }
+
+  #charge(trial: Trial, worseBy: number): void {
+    trial.harmSpent += worseBy;
+    this.#wallet?.spend(worseBy);
+  }
+}
