@@ -29,6 +29,8 @@ export interface Engine {
   /** The part of the view that is cheap enough for every tick. */
   tuning(component: string): TunerView | undefined;
   components(): readonly string[];
+  /** What is measured of the machine as a whole. */
+  machine(): PerformanceProfile;
   save(): SavedState;
   stats(): EngineStats;
   /** Why nothing may be tried anywhere; undefined while it may. */
@@ -160,6 +162,10 @@ class SteppedEngine implements Engine {
 
   components(): readonly string[] {
     return [...new Set([...this.#profiles.components, ...this.#tuners.keys()])];
+  }
+
+  machine(): PerformanceProfile {
+    return this.#profiles.machine(this.#nowMs);
   }
 
   save(): SavedState {

@@ -1,7 +1,7 @@
 import { type LatencyMetrics, LatencyWindow } from './profile/latency_window.ts';
 import { LevelWindow } from './profile/level_window.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
-import { type Limits, type ResourceUsage, ResourceWindow } from './profile/resource_window.ts';
+import { BYTES_PER_MIB, type Limits, type ResourceUsage, ResourceWindow } from './profile/resource_window.ts';
 import { TotalsWindow } from './profile/totals_window.ts';
 import { TrafficWindow } from './profile/traffic_window.ts';
 import { Distribution } from './series/distribution.ts';
@@ -117,7 +117,7 @@ export class ComponentProfile {
         timeToFirstToken: latency('timeToFirstToken'),
         timePerOutputToken: latency('timePerOutputToken'),
         queueTime: latency('queueTime'),
-        queueDepth: level('queueDepth'),
+        queueDepth: this.#queueDepth(nowMs),
         inFlight: level('inFlight'),
         cacheUsage: level('cacheUsage'),
         inputTokens: this.#tokens.input.metrics(nowMs).throughput,
@@ -130,6 +130,12 @@ export class ComponentProfile {
         gpu: this.usage('gpu', nowMs, host) ?? host?.usage('gpu', nowMs),
         gpuMemory: this.usage('gpuMemory', nowMs, host) ?? host?.usage('gpuMemory', nowMs),
       }),
+      stalls: present({
+        cpuPressure: level('cpuPressure'),
+        memoryPressure: level('memoryPressure'),
+        ioPressure: level('ioPressure'),
+        cpuThrottled: level('cpuThrottled'),
+      }),
       optimization: {
         lastOptimized: this.#lastOptimizedMs,
         optimizations: this.#optimizations,
@@ -140,7 +146,11 @@ export class ComponentProfile {
 
   /** `host`: see `snapshot`. */
   usage(resource: Resource, nowMs: number, host?: ComponentProfile): ResourceUsage | undefined {
-    return this.#resources.get(resource)?.metrics(nowMs, host?.limits(resource, nowMs) ?? {});
+    const metrics = this.#resources.get(resource)?.metrics(nowMs, host?.limits(resource, nowMs) ?? {});
+    const own = this.limits(resource, nowMs);
+    const limit = own.container ?? own.host ?? host?.limits(resource, nowMs).host;
+    if (metrics === undefined || limit === undefined) return metrics;
+    return { ...metrics, capacity: resource === 'cpu' ? limit : limit / BYTES_PER_MIB };
   }
 
   /** Returns false when the increment is older than the window. */
@@ -174,6 +184,10 @@ export class ComponentProfile {
       case 'queueDepth':
       case 'inFlight':
       case 'cacheUsage':
+      case 'cpuPressure':
+      case 'memoryPressure':
+      case 'ioPressure':
+      case 'cpuThrottled':
         return increment.kind !== 'gauge' || this.#level(role.signal, role.rank, role.scale, increment, nowMs);
       case 'tokens': {
         const tokens = increment.kind === 'sum' ? increment.delta : increment.kind === 'histogram' ? increment.sum : 0;
@@ -196,6 +210,13 @@ export class ComponentProfile {
     }
   }
 
+  #queueDepth(nowMs: number): PerformanceProfile['metrics']['queueDepth'] {
+    const window = this.#levels.get('queueDepth');
+    const depth = window?.metrics(nowMs);
+    const trend = window?.trend(nowMs);
+    return depth && { ...depth, ...present({ trend }) };
+  }
+
   #finished(role: LatencyRole | RequestsRole, count: number, { startMs, endMs }: Increment, nowMs: number): boolean {
     if (!this.#isBest('requests', requestsRank(role), this.#traffic, nowMs, count > 0)) return true;
     return this.#traffic.add(role.outcome, count, startMs, endMs, nowMs);
@@ -214,8 +235,8 @@ export class ComponentProfile {
   }
 
   #level(signal: LevelSignal, rank: number, scale: number, increment: GaugeIncrement, nowMs: number): boolean {
-    // Queues of several engines add up; shares of their caches do not.
-    const isShare = signal === 'cacheUsage';
+    // Queues of several engines add up; shares of their caches and of their time do not.
+    const isShare = signal !== 'queueDepth' && signal !== 'inFlight';
     const window = entry(this.#levels, signal, () => new LevelWindow(...this.#size, isShare ? 'device_mean' : 'sum'));
     if (!this.#isBest(signal, rank, window, nowMs, true)) return true;
     const device = isShare ? String(increment.series.id) : '';
@@ -293,9 +314,9 @@ export class ProfileStore {
     return this.#profiles.get(component)?.snapshot(nowMs, this.#host);
   }
 
-  /** The machine's own resources. */
-  hostResources(nowMs: number): PerformanceProfile['resources'] {
-    return this.#host.snapshot(nowMs).resources;
+  /** The machine's own profile, under no name. */
+  machine(nowMs: number): PerformanceProfile {
+    return this.#host.snapshot(nowMs);
   }
 
   forget(component: string): void {

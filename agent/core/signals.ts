@@ -14,7 +14,10 @@ import { isHistogram } from './series/histogram_series.ts';
 
 export const LATENCY_SIGNALS = ['responseTime', 'timeToFirstToken', 'timePerOutputToken', 'queueTime'] as const;
 export type LatencySignal = (typeof LATENCY_SIGNALS)[number];
-export const LEVEL_SIGNALS = ['queueDepth', 'inFlight', 'cacheUsage'] as const;
+/** Shares of time: something waited for the resource (the kernel's pressure), or a quota of CPU time had run out. */
+export const STALL_SIGNALS = ['cpuPressure', 'memoryPressure', 'ioPressure', 'cpuThrottled'] as const;
+export type StallSignal = (typeof STALL_SIGNALS)[number];
+export const LEVEL_SIGNALS = ['queueDepth', 'inFlight', 'cacheUsage', ...STALL_SIGNALS] as const;
 export type LevelSignal = (typeof LEVEL_SIGNALS)[number];
 export const RESOURCES = ['cpu', 'memory', 'gpu', 'gpuMemory'] as const;
 export type Resource = (typeof RESOURCES)[number];
@@ -280,6 +283,10 @@ function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined
     case 'queueDepth':
     case 'inFlight':
     case 'cacheUsage':
+    case 'cpuPressure':
+    case 'memoryPressure':
+    case 'ioPressure':
+    case 'cpuThrottled':
       return isLevel
         ? { ...base, signal: mapping.signal, scale: (mapping.scale ?? 1) * ratioScale(series) }
         : undefined;

@@ -326,9 +326,9 @@ describe('resources', () => {
     host.gauge('process.memory.usage', 'By', T0, 100 * 2 ** 20);
     const { resources } = store.snapshot('chat', T0)!;
     expect(resources.gpu).toMatchObject({ scope: 'host', usage: 40, efficiency: 0.4 });
-    expect(resources.memory).toMatchObject({ scope: 'process', usage: 100, utilizationRatio: 0.1 });
+    expect(resources.memory).toMatchObject({ scope: 'process', usage: 100, utilizationRatio: 0.1, capacity: 1_000 });
     expect(resources.memory!.efficiency).toBeUndefined();
-    expect(store.hostResources(T0).memory).toMatchObject({ scope: 'host', usage: 512 });
+    expect(store.machine(T0).resources.memory).toMatchObject({ scope: 'host', usage: 512 });
   });
 
   it('keeps no more parts of a level than it has room for, and counts the rest', () => {
@@ -340,6 +340,33 @@ describe('resources', () => {
 });
 
 describe('other signals', () => {
+  it('gives the shares of time in which something waited or was throttled, each from its own container', () => {
+    const feed = new Feed();
+    const some = { 'system.linux.pressure.stall_type': 'some' };
+    feed.gauge('container.cpu.linux.pressure.10s', '1', T0, 0.3, some);
+    const full = series('container.cpu.linux.pressure.10s', 'gauge', '1', {
+      'system.linux.pressure.stall_type': 'full',
+    });
+    expect(mapper.roleOf(full)).toBeUndefined();
+    feed.gauge('container.cpu.throttled.ratio', '1', T0, 0.25);
+    feed.gauge('container.cpu.limit', '{cpu}', T0, 1.5);
+    feed.gauge('container.cpu.usage', '{cpu}', T0, 0.75);
+    const { stalls, resources } = feed.profile.snapshot(T0);
+    expect(stalls?.cpuPressure?.current).toBe(0.3);
+    expect(stalls?.cpuThrottled?.current).toBe(0.25);
+    expect(stalls?.memoryPressure).toBeUndefined();
+    expect(resources.cpu).toMatchObject({ usage: 50, capacity: 1.5 });
+  });
+
+  it('says whether a queue grows', () => {
+    const feed = new Feed();
+    const depth = () => feed.profile.snapshot(T0 + 20_000).metrics.queueDepth;
+    for (let i = 0; i < 3; i++) feed.gauge('vllm:num_requests_waiting', '', T0 + i * 5_000, i);
+    expect(depth()).not.toHaveProperty('trend');
+    feed.gauge('vllm:num_requests_waiting', '', T0 + 15_000, 9);
+    expect(depth()).toMatchObject({ current: 9, trend: 1 });
+  });
+
   it('gives levels, times to first token and token rates', () => {
     const feed = new Feed();
     feed.gauge('http.server.active_requests', '{request}', T0 + 1_000, 3);

@@ -80,6 +80,7 @@ function scripted(steps: (input: Input) => readonly Effect[]): Engine {
     view: (component) => real.view(component),
     tuning: (component) => real.tuning(component),
     components: () => real.components(),
+    machine: () => real.machine(),
     save: () => real.save(),
     stats: () => real.stats(),
   };

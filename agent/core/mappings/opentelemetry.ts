@@ -1,5 +1,5 @@
 import type { SignalMapping } from '../signals.ts';
-import { latency, resource } from './rows.ts';
+import { latency, resource, stall } from './rows.ts';
 
 /** CPU modes in which a CPU does something; the hostmetrics receiver says `state`, the conventions `cpu.mode`. */
 const BUSY_MODES = ['', 'user', 'nice', 'system', 'kernel', 'interrupt', 'softirq', 'steal'];
@@ -47,6 +47,14 @@ export const OPENTELEMETRY_MAPPINGS: readonly SignalMapping[] = [
   resource(21, 'k8s.container.memory.limit', 'memory', 'container', 'limit', anyPoint),
   resource(30, 'system.memory.usage', 'memory', 'host', 'usage', used),
   resource(30, 'system.memory.limit', 'memory', 'host', 'limit', anyPoint),
+
+  stall(20, 'container.cpu.linux.pressure.10s', 'cpuPressure'),
+  stall(30, 'system.cpu.linux.pressure.10s', 'cpuPressure'),
+  stall(20, 'container.memory.linux.pressure.10s', 'memoryPressure'),
+  stall(30, 'system.memory.linux.pressure.10s', 'memoryPressure'),
+  stall(20, 'container.io.linux.pressure.10s', 'ioPressure'),
+  stall(30, 'system.io.linux.pressure.10s', 'ioPressure'),
+  { rank: 20, metric: 'container.cpu.throttled.ratio', signal: 'cpuThrottled' },
 
   resource(30, 'hw.gpu.utilization', 'gpu', 'host', 'utilization', { 'hw.gpu.task': ['', 'general'] }),
   resource(30, 'hw.gpu.memory.usage', 'gpuMemory', 'host', 'usage', anyPoint),

@@ -5,6 +5,7 @@ import type {
   ResourceMeasure,
   ResourceScope,
   SignalMapping,
+  StallSignal,
 } from '../signals.ts';
 
 /* Rows of the tables, written as lines: rank first, because it is what one compares when reading down. */
@@ -15,6 +16,11 @@ export function latency(rank: number, metric: string, signal: LatencySignal, uni
 
 export function level(rank: number, metric: string, signal: LevelSignal): SignalMapping {
   return { rank, metric, signal };
+}
+
+/** Time in which something waited, not that in which everything did. */
+export function stall(rank: number, metric: string, signal: StallSignal): SignalMapping {
+  return { rank, metric, signal, where: { 'system.linux.pressure.stall_type': ['some'] } };
 }
 
 export function tokens(rank: number, metric: string, direction: 'input' | 'output'): SignalMapping {

@@ -1,5 +1,6 @@
 import type { Series } from '../model.ts';
 import { IntervalRing } from './interval_ring.ts';
+import { kendallTau } from './trend.ts';
 
 /** Something that stands at a level, in the unit of the signal. */
 export interface Level {
@@ -84,6 +85,11 @@ export class LevelWindow {
       peak: Math.max(...totals),
       measuredAtMs: latest.atMs,
     };
+  }
+
+  /** Kendall's τ of the intervals' last values with time; absent below four intervals. */
+  trend(nowMs: number): number | undefined {
+    return kendallTau([...this.#ring.window(nowMs)].map((slot) => slot.total));
   }
 
   clear(): void {

@@ -1,4 +1,4 @@
-import type { Resource } from '../signals.ts';
+import type { Resource, StallSignal } from '../signals.ts';
 import type { LatencyMetrics } from './latency_window.ts';
 import type { Level } from './level_window.ts';
 import type { ResourceUsage } from './resource_window.ts';
@@ -35,7 +35,7 @@ export interface PerformanceProfile {
     readonly timePerOutputToken?: LatencyMetrics;
     readonly queueTime?: LatencyMetrics;
     /** Requests waiting, requests in progress, and share of the cache in use in [0, 1]. */
-    readonly queueDepth?: Level;
+    readonly queueDepth?: Level & { readonly trend?: number };
     readonly inFlight?: Level;
     readonly cacheUsage?: Level;
     /** Tokens per second. */
@@ -43,6 +43,8 @@ export interface PerformanceProfile {
     readonly outputTokens?: ThroughputMetrics;
   };
   readonly resources: { readonly [resource in Resource]?: ResourceUsage };
+  /** Shares of time, in [0, 1], in which something waited for a resource, or a quota of CPU time had run out. */
+  readonly stalls?: { readonly [stall in StallSignal]?: Level };
   readonly optimization: {
     /**
      * Milliseconds since the epoch of the last change that was kept; 0 where there was none, so that the document's

@@ -24,6 +24,8 @@ export interface ResourceUsage {
   readonly efficiency?: number;
   /** Share of what is available, in [0, 1]: `min(1, usage / limit)`, where the limit is the container's or the machine's. */
   readonly utilizationRatio?: number;
+  /** What there is: the container's limit or the machine's, in cores or MiB; absent where it is not known. */
+  readonly capacity?: number;
   /** Whose use was measured. A GPU is measured for the whole machine. */
   readonly scope: ResourceScope;
 }
@@ -34,7 +36,7 @@ export interface Limits {
   readonly host?: number;
 }
 
-const BYTES_PER_MIB = 2 ** 20;
+export const BYTES_PER_MIB = 2 ** 20;
 
 /** Use and limits of one resource over the last intervals. */
 export class ResourceWindow {
