@@ -63,7 +63,7 @@ function named(values: Readonly<Record<string, number>>, keep: (entry: [string, 
     .join(', ');
 }
 
-/** One row a block: the objective of its four windows, in log units, and the relative gain of the candidate (B). */
+/** One row a block: the objective of its windows, in log units, and the relative gain of the candidate (B). */
 function blockTable({ blocks }: Evidence, paint: Paint): string {
   const rows = blocks.map(({ order, startMs, endMs, y, difference }, n) => [
     String(n + 1),

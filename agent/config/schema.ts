@@ -332,7 +332,7 @@ const tuning = section('How the engine measures, proves and gives up.', {
     alpha: number('Share of all changes ever kept that may be false.', { min: 0.0001, max: 0.5 }).default(
       ENGINE.proof.alpha,
     ),
-    maxBlocks: integer('Blocks of four windows after which an unproven change is futile.', {
+    maxBlocks: integer('Blocks of three windows after which an unproven change is futile.', {
       min: 2,
       max: 1_000,
     }).default(ENGINE.proof.maxBlocks),

@@ -229,7 +229,10 @@ export class Actuator {
     }
     const holdsTuned = [...this.#knobs.values()].some((knob) => knob.revision > 0);
     const mayRenew = this.#state.state !== 'closed' && this.#state.state !== 'uncertain';
-    if (holdsTuned && mayRenew && nowMs - this.#renewedMs >= this.#lease.ttlMs / RENEWALS_PER_TTL) {
+    const sinceRenewalMs = nowMs - this.#renewedMs;
+    // After a step back of the clock the last renewal lies in the future; the lease at the process runs on meanwhile.
+    const isDue = sinceRenewalMs >= this.#lease.ttlMs / RENEWALS_PER_TTL || sinceRenewalMs < 0;
+    if (holdsTuned && mayRenew && isDue) {
       this.#renewedMs = nowMs;
       const { ttlMs } = this.#lease;
       effects.push({

@@ -317,12 +317,15 @@ export type DecisionKind =
   | 'unpinned'
   | 'mode_changed';
 
-/** One ABBA or BAAB block: mean of the candidate's windows minus mean of the incumbent's, in log units. */
+/** Which windows of a block ran at the incumbent (A) and at the candidate (B), in the order they ran. */
+export type BlockOrder = 'ABB' | 'BAB' | 'BBA';
+
+/** One block of a proof: mean of the candidate's windows minus the incumbent's, in log units. */
 export interface Block {
-  readonly order: 'ABBA' | 'BAAB';
+  readonly order: BlockOrder;
   readonly startMs: number;
   readonly endMs: number;
-  /** Objective of each of the four windows, in the order they ran. */
+  /** Objective of each window, in the order they ran. */
   readonly y: readonly number[];
   readonly difference: number;
 }

@@ -99,7 +99,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   lease: { ttlMs: 15_000, applyDeadlineMs: 5_000, maxResends: 3 },
   objective: { responseTimeMean: 0.5, responseTimeP95: 0.5, throughput: 0, errorRate: 10 },
   limits: { errorRatio: 0.02 },
-  proof: { alpha: 0.05, maxBlocks: 16, minimumEffect: 0.015 },
+  proof: { alpha: 0.05, maxBlocks: 24, minimumEffect: 0.015 },
   probe: { perturbation: 0.06, pairsPerProof: 8 },
   optimization: {
     enabled: true,

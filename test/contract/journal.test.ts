@@ -43,7 +43,7 @@ const anyDecision: fc.Arbitrary<Decision> = fc.record(
       objective: fc.dictionary(fc.string(), anyNumber),
       blocks: fc.array(
         fc.record({
-          order: fc.constantFrom('ABBA', 'BAAB'),
+          order: fc.constantFrom('ABB', 'BAB', 'BBA'),
           startMs: anyNumber,
           endMs: anyNumber,
           y: fc.array(anyNumber),

@@ -25,8 +25,8 @@ const promoted: Decision = {
   evidence: {
     objective: { responseTimeMean: 0.5, throughput: 0 },
     blocks: [
-      { order: 'ABBA', startMs: 0, endMs: 40_000, y: [2, 1.6, 1.7, 2.1], difference: -0.4 },
-      { order: 'BAAB', startMs: 40_000, endMs: 80_000, y: [1.6, 2, 2.1, 1.7], difference: Math.log(0.5) },
+      { order: 'ABB', startMs: 0, endMs: 40_000, y: [2, 1.6, 1.7], difference: -0.4 },
+      { order: 'BAB', startMs: 40_000, endMs: 80_000, y: [1.6, 2, 1.7], difference: Math.log(0.5) },
     ],
     effect: { estimate: -0.312, low: -0.38, high: -0.241, confidence: 0.95, blocks: 7 },
     harmSpent: 0.8,
@@ -157,7 +157,7 @@ describe('explain and decisions', () => {
       'harm spent:   0.8 log units × windows',
       'objective:    responseTimeMean 0.5\n',
       'signals:      latencyMsP95 12.35',
-      '2      BAAB   1970-01-01 00:00:40Z  40 s    1.600  2.000  2.100  1.700      −50.0 %',
+      '2      BAB    1970-01-01 00:00:40Z  40 s    1.600  2.000  1.700             −50.0 %',
       '- batch_size 4: predicted no better',
     ]) {
       expect(out).toContain(part);

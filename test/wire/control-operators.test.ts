@@ -116,9 +116,7 @@ const DECISION: Decision = {
   reason: '21 % lower over seven blocks',
   evidence: {
     objective: { responseTimeMean: 1 },
-    blocks: [
-      { order: 'ABBA', startMs: 1_700_000_000_000, endMs: 1_700_000_001_000, y: [1, 2, 3, 4], difference: -0.2 },
-    ],
+    blocks: [{ order: 'ABB', startMs: 1_700_000_000_000, endMs: 1_700_000_001_000, y: [1, 2, 3], difference: -0.2 }],
     effect: { estimate: -0.21, low: -0.3, high: -0.1, confidence: 0.95, blocks: 7 },
     signals: { latencyMsP95: 12.5 },
     alternatives: ['stay'],
@@ -168,7 +166,7 @@ describe('what operators can see', () => {
     const { decision } = await ask(client, method.explainDecision, { decisionId: 'd-1' });
     expect(decision?.evidence).toMatchObject({
       effect: { estimate: -0.21, low: -0.3, high: -0.1, confidence: 0.95, blocks: 7 },
-      blocks: [{ order: 'ABBA', y: [1, 2, 3, 4] }],
+      blocks: [{ order: 'ABB', y: [1, 2, 3] }],
       signals: { latencyMsP95: 12.5 },
     });
     await expect(ask(client, method.explainDecision, { decisionId: 'nope' })).rejects.toMatchObject({

@@ -1,38 +1,46 @@
-import type { Block } from '../model.ts';
+import type { Block, BlockOrder } from '../model.ts';
 
 /**
  * Did the candidate help? Interleaved blocks, judged by a test that may be looked at after every block.
  *
- * Intuition. A block runs incumbent (A) and candidate (B) as ABBA or BAAB, by a fair coin; its difference
- * `d = mean(B) − mean(A)` cancels a linear drift of the load. If the candidate does nothing, the coin alone decided
- * the sign of `d`: whatever the noise looks like (heavy tails, autocorrelation, spikes, other variance every hour), `d` and
- * `−d` were equally likely. So we bet on the sign: starting from 1, each block multiplies our stake by
+ * Intuition. A block is three windows, one at the incumbent (A) and two at the candidate (B); which of the three is A is
+ * drawn evenly. If the candidate does nothing, the draw alone decided which window is called A: whatever the noise looks
+ * like (heavy tails, autocorrelation, spikes, another variance every hour), each of the three was equally likely. So we
+ * bet on A being the worst. Starting from 1, each block multiplies our stake by
  *
- *   exp(−λd) / cosh(λd),      whose mean over the two signs is exactly 1,
+ *   ε + (1 − ε) · 3 exp(λ y_A) / Σ exp(λ yᵢ)        ε = .05,
  *
- * a martingale under "no effect". By Ville's inequality the stake ever reaches 1/α with probability at most α, at whichever block
- * we choose to stop. `λ = c / s` for c ∈ {0.3, 1, 3} (a mixture with equal weights), where `s` is the noise of a difference taken
- * from the same-arm pairs of each block, `s² = Σ[(y₁−y₄)² + (y₂−y₃)²] / 4n`, which swapping the arms leaves unchanged, so the
- * bet stays fair. For a clear effect the stake doubles every block (no test without an assumption on the noise can do better);
- * each factor is below 2, so one wild block cannot carry a verdict.
+ * whose mean over the three draws is exactly 1: a martingale under "no effect". By Ville's inequality the stake ever reaches
+ * 1/α with probability at most α, at whichever block we choose to stop. `λ = c / s` for c ∈ {.5, 1.5} (a mixture with equal
+ * weights). `s` is the noise of a window: from the pairs of B in the blocks before, and from the closest pair of this one,
+ * which no draw changes, so the bet stays fair. A block can triple the stake where a pair could only double it, and two
+ * thirds of the time are spent at the candidate: a proof of a clear gain takes 15 windows, of which 5 at the incumbent
+ * (ABBA: 28, of which 14). ε bounds what one wild block can cost.
  *
- * The interval inverts the test: all effects δ for which the blocks `d − δ` do not reach 1/α on either side; its
+ * To be worth keeping, a change must beat the smallest worthwhile effect and not just zero: the bet is laid on `y_B + h` with
+ * h = −ln(1 − minimumEffect). That also covers a small disadvantage of the incumbent's windows, which follow a change more
+ * often than the candidate's.
+ *
+ * The interval inverts the test: all effects δ for which the bets on `y_B − δ` do not reach 1/α on either side; its
  * coverage is 1 − 2α at every block at once. The estimate is Hodges and Lehmann's (median of pairwise means).
  *
- * Units: log objective; −0.1 is about 10 % better. Needs `log₂(1/α)` blocks at least: 5 at α = .05, 7 at .01.
+ * Units: log objective; −0.1 is about 10 % better. Needs `ln(1/α) / ln 2.9` blocks at least: 4 at α = .02.
  * Fails when the candidate's effect outlasts its window (carry-over): the settle time must cover it.
  *
- * Sources: randomisation tests (Fisher 1935); test martingales and Ville's inequality (Shafer et al. 2011); self-normalised
- * bounds from symmetry (de la Peña 1999); switchback designs (Bojinov et al., arXiv 2009.00148); Hodges and Lehmann 1963.
+ * Sources: randomisation tests (Fisher 1935); test martingales and Ville's inequality (Shafer et al. 2011); e-processes
+ * by betting (Waudby-Smith and Ramdas 2024, arXiv 2010.09686); switchback designs (Bojinov et al., arXiv 2009.00148);
+ * Hodges and Lehmann 1963.
  *
- * Example: six blocks of about −0.2 with s = 0.05 multiply the stake to about 60: proven at α = .02.
+ * Example: four blocks with A worse by .3 and s = .05 multiply the stake to more than 50: proven at α = .02.
  */
 export interface Proof {
-  /** ln of the stake bet on "the candidate is better". */
+  /** ln of the stake bet on "the candidate is better by more than the smallest worthwhile effect". */
   readonly logBetter: number;
   /** ln of the stake bet on "the candidate is worse". */
   readonly logWorse: number;
   readonly estimate: number;
+  /** Standard deviation of one window. */
+  readonly noise: number;
   readonly low: number;
   readonly high: number;
 }
@@ -47,29 +55,35 @@ export interface ProofRule {
   readonly minimumEffect: number;
 }
 
-const BET_SIZES = [0.3, 1, 3] as const;
+export const BLOCK_ORDERS: readonly BlockOrder[] = ['ABB', 'BAB', 'BBA'];
+const WINDOWS = 3;
+const BET_SIZES = [0.5, 1.5] as const;
+/** Share of each bet that is kept back. */
+const KEPT_BACK = 0.05;
 const NOISE_FLOOR = 1e-6;
+/** The closest two of three windows lie this much closer (in variance) than two drawn at random would. */
+const CLOSEST_PAIR = 3.9;
 // Stopping for harm spends no error budget, so it may be quick: 1 in 20 by luck.
 const HARM_ALPHA = 0.05;
-// From here on, an estimate short of half the smallest worthwhile effect will not become a proof in the blocks left.
-const FUTILITY_FROM_BLOCK = 8;
+// From here on, what the blocks left cannot be expected to prove is futile.
+const FUTILITY_FROM_BLOCK = 5;
 
-export function blockOf(order: Block['order'], y: readonly number[], startMs: number, endMs: number): Block {
-  const [first = 0, second = 0, third = 0, fourth = 0] = y;
-  const outer = (first + fourth) / 2;
-  const inner = (second + third) / 2;
-  return { order, startMs, endMs, y: [...y], difference: order === 'ABBA' ? inner - outer : outer - inner };
+export function blockOf(order: BlockOrder, y: readonly number[], startMs: number, endMs: number): Block {
+  const { a, b } = armsOf(order, y);
+  return { order, startMs, endMs, y: [...y], difference: (b[0] + b[1]) / 2 - a };
 }
 
-export function prove(blocks: readonly Block[], alpha: number): Proof {
-  const scales = noiseScales(blocks);
+export function prove(blocks: readonly Block[], { alpha, minimumEffect }: Omit<ProofRule, 'maxBlocks'>): Proof {
+  const arms = blocks.map(({ order, y }) => armsOf(order, y));
+  const scales = noiseScales(arms);
   const differences = blocks.map((block) => block.difference);
   const threshold = Math.log(1 / alpha);
-  const stake = (shift: number, side: 1 | -1): number => logStake(differences, scales, shift, side);
+  const stake = (shift: number, side: 1 | -1): number => logStake(arms, scales, shift, side);
   return {
-    logBetter: stake(0, -1),
+    logBetter: stake(Math.log(1 - minimumEffect), -1),
     logWorse: stake(0, 1),
     estimate: hodgesLehmann(differences),
+    noise: scales.at(-1) ?? 0,
     // Betting that the effect is below δ wins more the larger δ is: the first δ at which it wins is the upper end.
     high: invert((shift) => stake(shift, -1), threshold, differences, scales, 1),
     low: invert((shift) => stake(shift, 1), threshold, differences, scales, -1),
@@ -77,43 +91,72 @@ export function prove(blocks: readonly Block[], alpha: number): Proof {
 }
 
 export function judge(proof: Proof, blocks: number, rule: ProofRule): Verdict {
+  const threshold = Math.log(1 / rule.alpha);
   const worthwhile = Math.log(1 - rule.minimumEffect);
-  if (proof.logBetter >= Math.log(1 / rule.alpha)) return 'better';
+  if (proof.logBetter >= threshold) return 'better';
   if (proof.logWorse >= Math.log(1 / HARM_ALPHA)) return 'worse';
   if (proof.low > worthwhile) return 'futile';
   // Half way to a proof when the blocks run out: as many again cost less than beginning anew.
-  const isPromising = proof.logBetter >= Math.log(1 / rule.alpha) / 2;
-  if (blocks >= (isPromising ? 2 : 1) * rule.maxBlocks) return 'futile';
-  if (blocks >= FUTILITY_FROM_BLOCK && proof.estimate > worthwhile / 2) return 'futile';
-  return 'undecided';
+  const isPromising = proof.logBetter >= threshold / 2;
+  const left = (isPromising ? 2 : 1) * rule.maxBlocks - blocks;
+  if (left <= 0) return 'futile';
+  return blocks >= FUTILITY_FROM_BLOCK && blocksToGo(proof, blocks, worthwhile, threshold) > left
+    ? 'futile'
+    : 'undecided';
 }
 
-/** Noise of a block difference as known after each block, from same-arm pairs only. */
-function noiseScales(blocks: readonly Block[]): readonly number[] {
+/**
+ * How many more blocks a proof takes if the effect is one standard error better than it looks: near zero a bet gains about
+ * `e² / 2` of its stake a block, with the effect `e` in units of the noise of a block's difference, √1.5 windows.
+ */
+function blocksToGo(proof: Proof, blocks: number, worthwhile: number, threshold: number): number {
+  const ofBlock = proof.noise * Math.sqrt(1.5);
+  const hoped = worthwhile - (proof.estimate - ofBlock / Math.sqrt(blocks));
+  if (hoped <= 0) return Number.POSITIVE_INFINITY;
+  return (threshold - Math.min(proof.logBetter, threshold)) / (hoped ** 2 / (2 * ofBlock ** 2));
+}
+
+interface Arms {
+  readonly a: number;
+  readonly b: readonly [number, number];
+}
+
+function armsOf(order: BlockOrder, [first = 0, second = 0, third = 0]: readonly number[]): Arms {
+  switch (order) {
+    case 'ABB':
+      return { a: first, b: [second, third] };
+    case 'BAB':
+      return { a: second, b: [first, third] };
+    case 'BBA':
+      return { a: third, b: [first, second] };
+  }
+}
+
+/** Noise of a window as known at each block: from what came before, and from what no draw could have changed in it. */
+function noiseScales(arms: readonly Arms[]): readonly number[] {
   let sum = 0;
-  return blocks.map(({ y: [first = 0, second = 0, third = 0, fourth = 0] }, index) => {
-    sum += (first - fourth) ** 2 + (second - third) ** 2;
-    return Math.max(Math.sqrt(sum / (4 * (index + 1))), NOISE_FLOOR);
+  return arms.map(({ a, b: [first, second] }, before) => {
+    const closest = Math.min((first - second) ** 2, (first - a) ** 2, (second - a) ** 2);
+    const scale = Math.sqrt((sum + CLOSEST_PAIR * closest) / (2 * (before + 1)));
+    sum += (first - second) ** 2;
+    return Math.max(scale, NOISE_FLOOR);
   });
 }
 
-function logStake(differences: readonly number[], scales: readonly number[], shift: number, side: 1 | -1): number {
+function logStake(arms: readonly Arms[], scales: readonly number[], shift: number, side: 1 | -1): number {
   let total = 0;
   for (const size of BET_SIZES) {
     let log = 0;
-    for (let i = 0; i < differences.length; i++) {
-      const bet = (side * size * (differences[i] - shift)) / scales[i];
-      log += bet - logCosh(bet);
+    for (let i = 0; i < arms.length; i++) {
+      const bet = (-side * size) / scales[i];
+      const { a, b } = arms[i];
+      // Of B against A, so that nothing overflows where the difference is large.
+      const others = Math.exp(bet * (b[0] - shift - a)) + Math.exp(bet * (b[1] - shift - a));
+      log += Math.log(KEPT_BACK + ((1 - KEPT_BACK) * WINDOWS) / (1 + others));
     }
     total += Math.exp(log);
   }
   return Math.log(total / BET_SIZES.length);
-}
-
-/** ln cosh without overflow. */
-function logCosh(x: number): number {
-  const size = Math.abs(x);
-  return size + Math.log1p(Math.exp(-2 * size)) - Math.LN2;
 }
 
 function invert(
@@ -123,13 +166,13 @@ function invert(
   scales: readonly number[],
   side: 1 | -1,
 ): number {
-  // Even with every block on its side, the stake stays below 2^n: with fewer blocks nothing can be excluded.
-  if (differences.length * Math.LN2 <= threshold) return side * Number.POSITIVE_INFINITY;
-  const spread = Math.max(...scales) * 64 + 1e-9;
+  const spread = Math.max(...scales, 0) * 64 + 1e-9;
   let inside = hodgesLehmann(differences);
   let outside = side === 1 ? Math.max(...differences) + spread : Math.min(...differences) - spread;
+  // Even with every block on its side, the stake may be too small: with few blocks nothing can be excluded.
   if (stakeAt(outside) < threshold) return side * Number.POSITIVE_INFINITY;
-  if (stakeAt(inside) >= threshold) inside = side === 1 ? Math.min(...differences) : Math.max(...differences);
+  if (stakeAt(inside) >= threshold)
+    inside = side === 1 ? Math.min(...differences) - spread : Math.max(...differences) + spread;
   for (let round = 0; round < 60; round++) {
     const middle = (inside + outside) / 2;
     if (stakeAt(middle) >= threshold) outside = middle;

@@ -1,7 +1,7 @@
 import type { Block, Decision, Effectiveness, Evidence, KnobValue, Setting } from '../model.ts';
 import type { ObjectiveWeights } from './objective.ts';
 import { Probe, type ProbePair, type ProbeRule } from './probe.ts';
-import { blockOf, judge, type Proof, type ProofRule, prove } from './proof.ts';
+import { BLOCK_ORDERS, blockOf, judge, type Proof, type ProofRule, prove } from './proof.ts';
 import type { Random } from './random.ts';
 import { between, distance } from './reach.ts';
 import type { Reference } from './reference.ts';
@@ -198,7 +198,7 @@ export class Trial {
 
   #newBlock(nowMs: number): Stage {
     this.#alpha ??= this.#options.alpha();
-    const order = this.#options.random.sign() === 1 ? 'ABBA' : 'BAAB';
+    const order = BLOCK_ORDERS[Math.floor(this.#options.random.next() * BLOCK_ORDERS.length)];
     return { state: 'proving', order, y: [], fromMs: nowMs };
   }
 
@@ -210,8 +210,9 @@ export class Trial {
     }
     const alpha = this.#alpha ?? this.#options.alpha();
     this.#blocks = [...this.#blocks, blockOf(stage.order, y, stage.fromMs, nowMs)];
-    this.#proof = prove(this.#blocks, alpha);
-    switch (judge(this.#proof, this.#blocks.length, { ...this.#options.proof, alpha })) {
+    const rule = { ...this.#options.proof, alpha };
+    this.#proof = prove(this.#blocks, rule);
+    switch (judge(this.#proof, this.#blocks.length, rule)) {
       case 'better':
         return { state: 'proven' };
       case 'worse':

@@ -205,7 +205,7 @@ export const EvidenceSchema: GenMessage<Evidence> = /*@__PURE__*/
  */
 export type Block = Message<"performance_optimizer.control.v1.Block"> & {
   /**
-   * ABBA or BAAB.
+   * ABB, BAB or BBA: A is the incumbent, B the candidate.
    *
    * @generated from field: string order = 1;
    */
