@@ -24,6 +24,9 @@ export const FIGURES = [
   'Confidence of a recommendation',
   'Impact of a pattern',
   'Severity of an anomaly',
+  'Bottleneck score',
+  'Demand for a resource',
+  "Weight of a component's claim",
 ];
 
 export interface Figure {
