@@ -104,11 +104,11 @@ const monitoring = section('Observing.', {
   windowSize: integer('Number of intervals that a profile keeps in memory.', { min: 2, max: 10_000 }).default(
     ENGINE.profile.windowSize,
   ),
-  dataRetention: duration('How long telemetry history is kept on disk.', {
-    min: MINUTE,
-    max: 3650 * DAY,
-    ...INERT,
-  }).prefault(86_400_000),
+  dataRetention: duration(
+    'How long history is kept on disk: minutes and hours of each signal of each component, for `perfopt history` and for ' +
+      'forecasts, which want weeks where load has a weekly rhythm. A minute of a signal is some 100 to 300 bytes.',
+    { min: MINUTE, max: 3650 * DAY },
+  ).prefault(86_400_000),
   debugMetrics: flag("Log the agent's own readings every `telemetry.interval`.").default(false),
 }).prefault({});
 
@@ -263,13 +263,19 @@ const control = section('Where AI processes connect, declare their knobs and rec
 }).prefault({});
 
 const state = section('What survives a restart.', {
-  path: text('The SQLite file. Deleting it is a clean start.', 'a path', /^[^\p{Cc}]{1,4096}$/u).default(
-    'performance-optimizer.db',
-  ),
+  path: text(
+    'The SQLite file. Deleting it is a clean start. History is in a second one beside it, with -history in its name.',
+    'a path',
+    /^[^\p{Cc}]{1,4096}$/u,
+  ).default('performance-optimizer.db'),
   maxBytes: bytes('The file never grows beyond; what does not fit fails as a full disk does.', {
     min: MIB,
     max: 65_536 * MIB,
   }).prefault('1GiB'),
+  maxHistoryBytes: bytes('The same for the history beside it, where the oldest rows go first, and are counted.', {
+    min: MIB,
+    max: 65_536 * MIB,
+  }).prefault('256MiB'),
   decisionRetention: duration('How long decisions are kept for `perfopt decisions` and `explain`.', {
     min: HOUR,
     max: 3650 * DAY,
@@ -279,7 +285,7 @@ const state = section('What survives a restart.', {
     .max(100)
     .refine((cron) => isCron(cron))
     .meta({
-      description: 'When old decisions are deleted and the write-ahead log is folded into the file, as a cron line.',
+      description: 'When old decisions and history are deleted and write-ahead logs are folded into their files, as a cron line.',
       allowed: 'a cron line of five or six fields, such as "*/15 * * * *"',
     })
     .default('*/15 * * * *'),

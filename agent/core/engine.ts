@@ -1,3 +1,4 @@
+import type { Rollup } from './history/rollup.ts';
 import type { Effect, Input, Manifest, OperatorRequest, SampleBatch } from './model.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
 import { ProfileStore } from './profile.ts';
@@ -32,6 +33,11 @@ export interface Engine {
   /** What is measured of the machine as a whole. */
   machine(): PerformanceProfile;
   save(): SavedState;
+  /**
+   * Minutes of history that changed since this was last called, each whole: a later one of the same minute takes its
+   * place. Ask every minute; four minutes are kept open for telemetry that comes late.
+   */
+  takeHistory(nowMs: number): readonly Rollup[];
   stats(): EngineStats;
   /** Why nothing may be tried anywhere; undefined while it may. */
   readonly frozen: string | undefined;
@@ -72,6 +78,8 @@ export interface EngineStats {
   readonly refusedComponents: number;
   /** Times that the clock stepped or the agent stalled. */
   readonly disturbances: number;
+  /** Points that came too late for their minute of history. */
+  readonly lateForHistory: number;
 }
 
 const EVICT_EVERY_MS = 60_000;
@@ -179,12 +187,17 @@ class SteppedEngine implements Engine {
     };
   }
 
+  takeHistory(nowMs: number): readonly Rollup[] {
+    return this.#profiles.takeHistory(nowMs);
+  }
+
   stats(): EngineStats {
     return {
       series: { ...this.#series.counts, live: this.#series.size },
       unmapped: this.#unmapped,
       refusedComponents: this.#refused + this.#profiles.dropped.components,
       disturbances: this.#disturbances,
+      lateForHistory: this.#profiles.lateForHistory,
     };
   }
 
@@ -266,6 +279,7 @@ class SteppedEngine implements Engine {
         }
       }
     }
+    this.#profiles.sampleLevels(nowMs);
     if (nowMs - this.#evictedMs >= EVICT_EVERY_MS) {
       this.#evictedMs = nowMs;
       this.#series.evictIdle(nowMs, SERIES_IDLE_MS);

@@ -1,3 +1,6 @@
+import { ComponentHistory } from './history/component_history.ts';
+import type { Rollup } from './history/rollup.ts';
+import type { HistorySignal } from './history/signal.ts';
 import { type LatencyMetrics, LatencyWindow } from './profile/latency_window.ts';
 import { LevelWindow } from './profile/level_window.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
@@ -7,10 +10,13 @@ import { TrafficWindow } from './profile/traffic_window.ts';
 import { Distribution } from './series/distribution.ts';
 import type { GaugeIncrement, HistogramIncrement, Increment } from './series/store.ts';
 import {
+  LATENCY_SIGNALS,
   type LatencyRole,
   type LatencySignal,
+  LEVEL_SIGNALS,
   type LevelSignal,
   Precedence,
+  RESOURCES,
   type RequestsRole,
   type Resource,
   requestsRank,
@@ -36,6 +42,17 @@ export interface ProfileDrops {
  */
 const SLOWEST_EXPORT_MS = 120_000;
 
+/** What history keeps of a signal whose sources are weighed under another name. */
+const KEPT_OF: Readonly<Record<string, readonly HistorySignal[]>> = {
+  requests: ['throughput', 'errors'],
+  'tokens input': ['inputTokens'],
+  'tokens output': ['outputTokens'],
+  ...Object.fromEntries([...LATENCY_SIGNALS, ...LEVEL_SIGNALS].map((signal) => [signal, [signal]])),
+};
+
+/** What servers that have only counters divide by requests; the time of an output token they divide by tokens. */
+const TIMED_BY_REQUESTS = ['responseTime', 'timeToFirstToken', 'queueTime'] as const;
+
 /** Name under which the machine's own series are kept: no component can have it. */
 const HOST = '';
 
@@ -52,6 +69,10 @@ export class ComponentProfile {
   readonly #levels = new Map<LevelSignal, LevelWindow>();
   readonly #resources = new Map<Resource, ResourceWindow>();
   readonly #precedence = new Map<string, Precedence>();
+  readonly #history: ComponentHistory | undefined;
+  #sampledInterval = Number.NaN;
+  /** When the latest sample of each level was measured. */
+  readonly #sampledMs = new Map<HistorySignal, number>();
   #lastOptimizedMs = 0;
   #optimizations = 0;
   #lastImprovement: number | undefined;
@@ -63,6 +84,8 @@ export class ComponentProfile {
     this.#windowMs = window.intervalMs * window.windowSize;
     this.#traffic = new TrafficWindow(...this.#size);
     this.#tokens = { input: new TrafficWindow(...this.#size), output: new TrafficWindow(...this.#size) };
+    // The machine's use is in its components' history, as far as it is theirs.
+    this.#history = component === HOST ? undefined : new ComponentHistory(component);
   }
 
   observe(role: SignalRole, increment: Increment, nowMs: number): void {
@@ -73,6 +96,34 @@ export class ComponentProfile {
   /** Response times of successful requests in the window, in milliseconds. Valid until the next call. */
   responseTimes(nowMs: number): Distribution {
     return this.#latencies.get('responseTime')?.distribution(nowMs) ?? new Distribution();
+  }
+
+  /** Once an interval, for history: where the levels stand that have spoken since. `host`: see `snapshot`. */
+  sampleLevels(nowMs: number, host: ComponentProfile): void {
+    const interval = Math.floor(nowMs / this.#size[0]);
+    if (interval === this.#sampledInterval) return;
+    this.#sampledInterval = interval;
+    for (const signal of LEVEL_SIGNALS) {
+      const level = this.#levels.get(signal)?.metrics(nowMs);
+      this.#sample(signal, level?.current, level?.measuredAtMs, nowMs);
+    }
+    for (const resource of RESOURCES) {
+      const isOwn = this.#resources.has(resource) || resource === 'cpu' || resource === 'memory';
+      // As in `snapshot`: the machine's GPUs stand for those of a component that none is reported for.
+      const of = isOwn ? this : host;
+      const usage = of.usage(resource, nowMs, host)?.usage;
+      this.#sample(resource, usage, of.#resources.get(resource)?.measuredAtMs(nowMs), nowMs);
+    }
+  }
+
+  /** Minutes of history that changed since this was last called, whole. */
+  takeHistory(nowMs: number): readonly Rollup[] {
+    return this.#history?.take(nowMs) ?? [];
+  }
+
+  /** Points that came too late for history. */
+  get lateForHistory(): number {
+    return this.#history?.late ?? 0;
   }
 
   /** A change was kept. `improvement`: measured relative gain, positive is better. */
@@ -153,6 +204,12 @@ export class ComponentProfile {
     return { ...metrics, capacity: resource === 'cpu' ? limit : limit / BYTES_PER_MIB };
   }
 
+  #sample(signal: HistorySignal, value: number | undefined, atMs: number | undefined, nowMs: number): void {
+    if (value === undefined || atMs === undefined || atMs === this.#sampledMs.get(signal)) return;
+    this.#sampledMs.set(signal, atMs);
+    this.#history?.level(signal, value, atMs, nowMs);
+  }
+
   /** Returns false when the increment is older than the window. */
   #add(role: SignalRole, increment: Increment, nowMs: number): boolean {
     switch (role.signal) {
@@ -170,7 +227,9 @@ export class ComponentProfile {
       case 'totalTime': {
         if (increment.kind !== 'sum') return true;
         const { delta, startMs, endMs } = increment;
-        return this.#total(role.rank).spend(role.of, delta * role.msPerUnit, startMs, endMs, nowMs);
+        const totalMs = delta * role.msPerUnit;
+        if (this.#isTimedByTotal(role.of, role.rank)) this.#history?.durationTotal(role.of, 0, totalMs, endMs, nowMs);
+        return this.#total(role.rank).spend(role.of, totalMs, startMs, endMs, nowMs);
       }
       case 'requests': {
         if (increment.kind !== 'sum') return true;
@@ -178,6 +237,9 @@ export class ComponentProfile {
         // Failures are neither timed nor in the mean.
         if (role.times === 'total' && role.outcome === 'ok') {
           this.#total(role.rank).count('requests', delta, startMs, endMs, nowMs);
+          for (const signal of TIMED_BY_REQUESTS) {
+            if (this.#isTimedByTotal(signal, role.rank)) this.#history?.durationTotal(signal, delta, 0, endMs, nowMs);
+          }
         }
         return this.#finished(role, delta, increment, nowMs);
       }
@@ -196,9 +258,14 @@ export class ComponentProfile {
         if (tokens === undefined) return true;
         if (role.times === 'total' && role.direction === 'output') {
           const { startMs, endMs } = increment;
-          this.#total(role.rank).count('outputTokens', tokens * role.scale, startMs, endMs, nowMs);
+          const amount = tokens * role.scale;
+          this.#total(role.rank).count('outputTokens', amount, startMs, endMs, nowMs);
+          const signal = 'timePerOutputToken';
+          if (this.#isTimedByTotal(signal, role.rank)) this.#history?.durationTotal(signal, amount, 0, endMs, nowMs);
         }
         if (!this.#isBest(signal, role.rank, window, nowMs, tokens > 0)) return true;
+        const kept = role.direction === 'input' ? 'inputTokens' : 'outputTokens';
+        this.#history?.events(kept, tokens * role.scale, increment.startMs, increment.endMs, nowMs);
         return window.add('ok', tokens * role.scale, increment.startMs, increment.endMs, nowMs);
       }
       case 'resource':
@@ -219,6 +286,9 @@ export class ComponentProfile {
 
   #finished(role: LatencyRole | RequestsRole, count: number, { startMs, endMs }: Increment, nowMs: number): boolean {
     if (!this.#isBest('requests', requestsRank(role), this.#traffic, nowMs, count > 0)) return true;
+    // Both, because a minute without failures is one in which none were counted, and not one that nothing is known of.
+    this.#history?.events('throughput', role.outcome === 'ok' ? count : 0, startMs, endMs, nowMs);
+    this.#history?.events('errors', role.outcome === 'ok' ? 0 : count, startMs, endMs, nowMs);
     return this.#traffic.add(role.outcome, count, startMs, endMs, nowMs);
   }
 
@@ -231,6 +301,7 @@ export class ComponentProfile {
   ): boolean {
     const window = entry(this.#latencies, signal, () => new LatencyWindow(...this.#size));
     const isBest = this.#isBest(signal, rank, window, nowMs, increment.count > 0);
+    if (isBest && increment.count > 0) this.#history?.durations(signal, increment, msPerUnit, nowMs);
     return !isBest || window.add(increment, msPerUnit, nowMs);
   }
 
@@ -247,6 +318,11 @@ export class ComponentProfile {
     return entry(this.#totals, rank, () => new TotalsWindow(...this.#size));
   }
 
+  /** Whether a signal's mean is that of two counters, and these are of the rank that counts. */
+  #isTimedByTotal(signal: LatencySignal, rank: number): boolean {
+    return !this.#latencies.has(signal) && rank === Math.min(rank, ...this.#totals.keys());
+  }
+
   #meanFromTotals(signal: LatencySignal, nowMs: number): LatencyMetrics | undefined {
     const ranks = [...this.#totals.keys()].sort((a, b) => a - b);
     for (const rank of ranks) {
@@ -259,7 +335,10 @@ export class ComponentProfile {
   /** Whether a source of this rank counts; when a better one has just come, what the one before it said is dropped. */
   #isBest(signal: string, rank: number, window: { clear(): void }, nowMs: number, isActive: boolean): boolean {
     const offer = entry(this.#precedence, signal, () => new Precedence(this.#windowMs)).offer(rank, nowMs, isActive);
-    if (offer === 'replaced') window.clear();
+    if (offer === 'replaced') {
+      window.clear();
+      for (const kept of KEPT_OF[signal] ?? []) this.#history?.clear(kept);
+    }
     return offer !== 'skip';
   }
 
@@ -312,6 +391,21 @@ export class ProfileStore {
   /** Undefined for a component that has never been heard of. */
   snapshot(component: string, nowMs: number): PerformanceProfile | undefined {
     return this.#profiles.get(component)?.snapshot(nowMs, this.#host);
+  }
+
+  /** See `ComponentProfile.sampleLevels`: cheap enough for every tick. */
+  sampleLevels(nowMs: number): void {
+    for (const profile of this.#profiles.values()) profile.sampleLevels(nowMs, this.#host);
+  }
+
+  /** Minutes of history that changed since this was last called, whole, of all components. */
+  takeHistory(nowMs: number): readonly Rollup[] {
+    return [...this.#profiles.values()].flatMap((profile) => profile.takeHistory(nowMs));
+  }
+
+  /** Points that came too late for history. */
+  get lateForHistory(): number {
+    return [...this.#profiles.values()].reduce((late, profile) => late + profile.lateForHistory, 0);
   }
 
   /** The machine's own profile, under no name. */

@@ -82,6 +82,7 @@ function scripted(steps: (input: Input) => readonly Effect[]): Engine {
     components: () => real.components(),
     machine: () => real.machine(),
     save: () => real.save(),
+    takeHistory: (nowMs) => real.takeHistory(nowMs),
     stats: () => real.stats(),
   };
 }

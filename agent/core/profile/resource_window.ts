@@ -91,6 +91,11 @@ export class ResourceWindow {
     return { ...(container !== undefined && { container }), ...(host !== undefined && { host }) };
   }
 
+  /** When the latest use in the window was measured. */
+  measuredAtMs(nowMs: number): number | undefined {
+    return this.#source?.levels.metrics(nowMs)?.measuredAtMs;
+  }
+
   /** `host`: the machine's limits, used where the component's own telemetry names none. */
   metrics(nowMs: number, host: Limits): ResourceUsage | undefined {
     const level = this.#source?.levels.metrics(nowMs);

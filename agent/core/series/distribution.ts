@@ -47,6 +47,11 @@ export class Distribution {
     return this.#sum;
   }
 
+  /** Bounds on all mass in buckets: exact where every sender told them. Infinite where not known, reversed where there is none. */
+  get range(): readonly [min: number, max: number] {
+    return [this.#min, this.#max];
+  }
+
   /**
    * Adds `counts` (`bounds.length + 1` of them, or none). Bounds, sum, min and max are multiplied by `scale`.
    * `count` matters only where there are no buckets; otherwise the buckets are counted.
@@ -134,6 +139,13 @@ export class Distribution {
       else if (x < hi) above += (inBucket * (hi - x)) / (hi - lo);
     }
     return Math.min(1, above / this.#placed);
+  }
+
+  /** The mass in buckets, in buckets with other edges: one weight more than there are edges. */
+  on(edges: readonly number[]): Float64Array {
+    const weights = new Float64Array(edges.length + 1);
+    if (this.#placed > 0) rebucket(this.#edges, 1, this.#counts, this.#min, this.#max, edges, weights);
+    return weights;
   }
 
   /** Empty again, with the same edges, so that filling it the same way allocates nothing. */
