@@ -1,3 +1,4 @@
+import { join, parse } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import { createClock } from './adapters/clock.ts';
@@ -5,6 +6,8 @@ import { createControlServer } from './adapters/control/control_server.ts';
 import { type ControlNotice, DEFAULT_CONTROL_LIMITS } from './adapters/control/ports.ts';
 import type { GpuNotice } from './adapters/gpu/choice.ts';
 import { createGpuSampler } from './adapters/gpu/sampler.ts';
+import type { History } from './adapters/history/history.ts';
+import { openHistory } from './adapters/history/sqlite_history.ts';
 import { readInventory } from './adapters/host/inventory.ts';
 import { createHostSampler } from './adapters/host/sampler.ts';
 import type { Journal } from './adapters/journal/journal.ts';
@@ -48,6 +51,7 @@ export interface Sidecar {
 }
 
 const INVENTORY_TIMEOUT_MS = 30_000;
+const EVERY_MINUTE = '* * * * *';
 const SERIES_IDLE_MS = 900_000;
 
 /**
@@ -72,6 +76,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
   try {
     const epoch = journal.raiseEpoch(clock.nowMs());
     const engine = startEngine(config, journal, epoch, seed ?? epoch, log);
+    const history = startHistory(config, clock.nowMs(), log);
+    started.push(async () => history?.close(engine.takeHistory(clock.nowMs())));
     const telemetry = createTelemetry({
       endpoint: config.telemetry.endpoint,
       intervalMs: config.telemetry.interval,
@@ -112,6 +118,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         snapshot: () => snapshotOf(views(), engine.frozen !== undefined, clock.nowMs()),
         decisions: (query) => journal.decisions(query),
         explain: (id) => journal.decisions({ id })[0],
+        history,
       },
       observer: (notice) => report(notice, log),
     });
@@ -166,14 +173,20 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         {
           name: 'journal maintenance',
           cron: config.state.maintenance,
-          run: () => {
+          run: async () => {
             runtime.checkpoint();
             const pruned = journal.prune(clock.nowMs() - config.state.decisionRetention);
             journal.checkpoint();
-            log.debug({ pruned }, 'journal maintained');
+            await history?.prune(clock.nowMs());
+            log.debug({ pruned, history: history?.counts }, 'journal and history maintained');
           },
         },
-        { name: 'idle series', cron: '* * * * *', run: () => void receiver.evictIdle(SERIES_IDLE_MS) },
+        {
+          name: 'history',
+          cron: EVERY_MINUTE,
+          run: () => history?.keep(engine.takeHistory(clock.nowMs()), clock.nowMs()),
+        },
+        { name: 'idle series', cron: EVERY_MINUTE, run: () => void receiver.evictIdle(SERIES_IDLE_MS) },
       ],
       log,
     );
@@ -216,7 +229,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     const statusParts = (): StatusParts => ({
       ...{ config, version, startedMs, notReady, engine, upstream, receiver },
       ...{ nowMs: clock.nowMs(), runtime: runtime.stats(), views: views() },
-      ...{ controlAddresses: control.addresses, sampler: sampler.counts },
+      ...{ controlAddresses: control.addresses, sampler: sampler.counts, history },
     });
     const loopWatch = new LoopWatch();
     const web = webOf(config, {
@@ -316,6 +329,24 @@ function startEngine(config: Config, journal: Journal, epoch: number, seed: numb
     );
     return createEngine(options);
   }
+}
+
+/** History is a convenience: where its file cannot be had, that is said and everything else works. */
+function startHistory({ state, monitoring }: Config, nowMs: number, log: Logger): History | undefined {
+  const path = historyPath(state.path);
+  const { maxHistoryBytes: maxBytes } = state;
+  try {
+    return openHistory({ path, maxBytes, retentionMs: monitoring.dataRetention, nowMs, log });
+  } catch (error) {
+    log.error({ err: error, path }, 'no history is kept: its file cannot be used');
+    return undefined;
+  }
+}
+
+/** `agent.db` → `agent-history.db`. */
+function historyPath(statePath: string): string {
+  const { dir, name, ext } = parse(statePath);
+  return join(dir, `${name}-history${ext}`);
 }
 
 function report(notice: ControlNotice, log: Logger): void {

@@ -1,8 +1,9 @@
+import type { History } from './adapters/history/history.ts';
 import type { ReceiverCounters } from './adapters/otlp/counters.ts';
 import type { Readings } from './adapters/telemetry/telemetry.ts';
 import type { Upstream, UpstreamStatus } from './adapters/upstream/upstream.ts';
 import type { PageReadings, UpstreamReadings } from './adapters/web/own_metrics.ts';
-import type { ComponentStatus, Status, TuningStatus } from './adapters/web/status.ts';
+import type { ComponentStatus, HistoryStatus, Status, TuningStatus } from './adapters/web/status.ts';
 import type { Config } from './config/schema.ts';
 import type { Engine, View } from './core/engine.ts';
 import type { TunerView } from './core/tune/view.ts';
@@ -25,6 +26,8 @@ export interface StatusParts {
   readonly controlAddresses: readonly string[];
   readonly sampler: { readonly samples: number; readonly failures: number };
   readonly upstream: Upstream | undefined;
+  /** Absent where its file cannot be used. */
+  readonly history: History | undefined;
 }
 
 /** Every part's state in one object, for `/status`. */
@@ -69,9 +72,17 @@ export function statusOf(parts: StatusParts): Status {
       sessions: views.filter(({ tuning }) => tuning?.connected === true).length,
     },
     sampler: parts.sampler,
+    history: historyOf(parts.history, engine.stats().lateForHistory),
     ...(upstream !== undefined && { upstream: upstream.status() }),
     components: views.map(componentOf),
   };
+}
+
+function historyOf(history: History | undefined, late: number): HistoryStatus {
+  if (history === undefined) return { kept: false, problem: 'its file cannot be used; the log says why' };
+  const { bytes, problem, counts } = history;
+  const { written, unwritten, evicted, pruned } = counts;
+  return { kept: true, ...(problem !== undefined && { problem }), bytes, late, written, unwritten, evicted, pruned };
 }
 
 function componentOf({ component, profile, tuning }: View): ComponentStatus {

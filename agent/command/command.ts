@@ -6,6 +6,7 @@ import { configCommand } from './config.ts';
 import { decisionsCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
+import { historyCommand } from './history.ts';
 import { operatorCommands } from './operator.ts';
 import { runCommand } from './run.ts';
 import { type Command, CommandError, EXIT, type Given, type Shell } from './shell.ts';
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   explainCommand,
   decisionsCommand,
   snapshotCommand,
+  historyCommand,
   doctorCommand,
   ...operatorCommands,
   completionCommand(() => COMMANDS),

@@ -36,6 +36,7 @@ export function diagnose(status: Status): readonly Finding[] {
     ...ofReceiver(status),
     ...ofEngine(status),
     ...ofJournal(status),
+    ...ofHistory(status),
     ...ofComponents(status),
     ...ofUpstream(status),
     ...ofSampler(status),
@@ -135,6 +136,20 @@ function ofJournal({ journal }: Status): Finding[] {
     problem(
       `${journal.unsavedDecisions} decisions cannot be written to ${journal.path}, and so nothing new is tried.`,
       'Free the disk, or give the agent a file that it may write with state.path; it goes on by itself.',
+    ),
+  ];
+}
+
+function ofHistory({ history }: Status): Finding[] {
+  if (history.problem !== undefined) {
+    const next = 'Free the disk, or move the file away; tuning does not depend on it.';
+    return [problem(`History is not kept: ${history.problem}.`, next)];
+  }
+  if (!history.kept || history.evicted === 0) return [];
+  return [
+    note(
+      `${history.evicted} rows of history were deleted before their time, because the file is full.`,
+      'Raise state.maxHistoryBytes, or shorten monitoring.dataRetention.',
     ),
   ];
 }

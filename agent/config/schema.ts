@@ -285,7 +285,8 @@ const state = section('What survives a restart.', {
     .max(100)
     .refine((cron) => isCron(cron))
     .meta({
-      description: 'When old decisions and history are deleted and write-ahead logs are folded into their files, as a cron line.',
+      description:
+        'When old decisions and history are deleted and write-ahead logs are folded into their files, as a cron line.',
       allowed: 'a cron line of five or six fields, such as "*/15 * * * *"',
     })
     .default('*/15 * * * *'),

@@ -32,6 +32,7 @@ export function statusWith(change: Partial<Status>): Status {
     journal: { path: 'state.db', unsavedDecisions: 0 },
     control: { addresses: ['127.0.0.1:4319'], sessions: 0 },
     sampler: { samples: 1, failures: 0 },
+    history: { kept: true, bytes: 4096, late: 0, written: 0, unwritten: 0, evicted: 0, pruned: 0 },
     components: [],
     ...change,
   };

@@ -1,3 +1,4 @@
+import type { HistoryReader } from '../../core/history/reader.ts';
 import type { Decision, Effect, Input, KnobMode, KnobSpec, KnobValue, Tier } from '../../core/model.ts';
 
 /** What the control channel needs of the rest of the agent. It never sees the engine, and the engine never sees gRPC. */
@@ -8,6 +9,8 @@ export interface ControlPorts {
   /** Newest first. */
   decisions(query: DecisionsQuery): readonly Decision[];
   explain(decisionId: string): Decision | undefined;
+  /** Absent where none is kept. */
+  readonly history?: HistoryReader | undefined;
 }
 
 /** The inputs that come from here. */

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import type { OperatorAction } from '../../core/model.ts';
 import {
   ApproveResponseSchema,
@@ -18,13 +18,14 @@ import type { Handlers } from '../../rpc/service_definition.ts';
 import { modeWords } from '../../rpc/words.ts';
 import { encodeDecision, encodeSnapshot } from './encode_views.ts';
 import { quote } from './hello.ts';
+import { queryHistory } from './history_query.ts';
 import type { OperatorCalls } from './operator_calls.ts';
 import type { ControlPorts } from './ports.ts';
+import { BadRequest, MAX_NAME, name, Refused, text, unary } from './unary.ts';
 import type { Watchers } from './watchers.ts';
 
 const DEFAULT_DECISIONS = 100;
 const MAX_DECISIONS = 1_000;
-const MAX_NAME = 200;
 const MAX_BY = 128;
 const MAX_REASON = 1_024;
 
@@ -33,9 +34,6 @@ interface Asker {
   readonly by: string;
   readonly validateOnly: boolean;
 }
-
-/** A request that cannot be meant; which field, and what is allowed, is its message. */
-class BadRequest extends Error {}
 
 /** What operators may ask and do. Asking reads what the engine says; doing goes through its inbox. */
 export function tuningService(
@@ -66,6 +64,7 @@ export function tuningService(
       if (!decision) throw new Refused(status.NOT_FOUND, `there is no decision ${quote(decisionId)}`);
       return create(ExplainDecisionResponseSchema, { decision: encodeDecision(decision) });
     }),
+    queryHistory: unary((request) => queryHistory(ports.history, request)),
     watchEvents: (call) => watchers.add(call),
     approve: unary(async ({ proposalId, ...asker }) =>
       create(
@@ -107,40 +106,6 @@ export function tuningService(
   };
 }
 
-class Refused extends Error {
-  readonly code: status;
-  constructor(code: status, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-/** A handler that returns or throws, as grpc-js wants it. */
-function unary<Request, Response>(handle: (request: Request) => Response | Promise<Response>) {
-  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
-    Promise.resolve(call.request)
-      .then(handle)
-      .then((response) => callback(null, response))
-      .catch((error: unknown) => callback(statusOf(error)));
-  };
-}
-
-function statusOf(error: unknown): { readonly code: status; readonly details: string } {
-  if (error instanceof Refused) return { code: error.code, details: error.message };
-  if (error instanceof BadRequest) return { code: status.INVALID_ARGUMENT, details: error.message };
-  return { code: status.INTERNAL, details: error instanceof Error ? error.message : String(error) };
-}
-
 function where(component: string): { readonly component?: string } {
   return component === '' ? {} : { component: name('component', component) };
-}
-
-function name(field: string, value: string): string {
-  return text(field, value, MAX_NAME);
-}
-
-function text(field: string, value: string, maxLength: number): string {
-  if (value.length === 0 || value.length > maxLength || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(value))
-    throw new BadRequest(`${field} ${quote(value)} is not 1 to ${maxLength} characters without control characters`);
-  return value;
 }

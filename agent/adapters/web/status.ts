@@ -14,6 +14,7 @@ export interface Status {
   readonly journal: { readonly path: string; readonly unsavedDecisions: number };
   readonly control: { readonly addresses: readonly string[]; readonly sessions: number };
   readonly sampler: SamplerStatus;
+  readonly history: HistoryStatus;
   /** Absent: none is configured, and traces and logs end here. */
   readonly upstream?: UpstreamStatus;
   readonly components: readonly ComponentStatus[];
@@ -56,6 +57,22 @@ export interface SamplerStatus {
   readonly samples: number;
   readonly failures: number;
 }
+
+export type HistoryStatus =
+  | { readonly kept: false; readonly problem: string }
+  | {
+      readonly kept: true;
+      /** Why it cannot be written at the moment; what it should hold waits in memory. */
+      readonly problem?: string;
+      readonly bytes: number;
+      /** Points that came more than four minutes late. */
+      readonly late: number;
+      /** Rows: written; given up; deleted for want of room; deleted for their age. */
+      readonly written: number;
+      readonly unwritten: number;
+      readonly evicted: number;
+      readonly pruned: number;
+    };
 
 export interface UpstreamStatus {
   readonly endpoint: string;
