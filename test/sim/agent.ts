@@ -28,6 +28,8 @@ export class SimAgent {
   #killsAtNextEffects = false;
   steps = 0;
   stepMs = 0;
+  /** What the last step led to. */
+  lastEffects: readonly Effect[] = [];
 
   constructor(
     create: EngineFactory,
@@ -78,6 +80,7 @@ export class SimAgent {
     const effects = engine.step(nowMs, input);
     if (this.#stepClockMs !== undefined) this.stepMs += this.#stepClockMs() - beganMs;
     this.steps++;
+    this.lastEffects = effects;
     if (effects.length === 0) return true;
 
     // 0: nothing reached the disk; 1: the disk but no one else; n: n − 1 further effects went out.

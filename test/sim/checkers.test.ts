@@ -97,6 +97,22 @@ describe('checkers catch', () => {
     expect(rulesBroken(holding)).toContain('no unproven value outlives its lease');
   });
 
+  test('an engine that loses what was proposed to it', () => {
+    const silent = broken((effects) =>
+      effects.filter((effect) => {
+        if (effect.kind !== 'decision' || effect.decision.proposalId === undefined) return true;
+        return effect.decision.kind !== 'declined' && effect.decision.kind !== 'trial_started';
+      }),
+    );
+    expect(rulesBroken(silent, 2, 4 * DAY_MS)).toContain('requests are answered and kept');
+  });
+
+  test('an engine that does not answer', () => {
+    expect(rulesBroken(broken((effects) => effects.filter(({ kind }) => kind !== 'reply')))).toContain(
+      'requests are answered and kept',
+    );
+  });
+
   test('an engine that starts its revisions over', () => {
     const fresh = broken((effects) =>
       effects.map((effect) =>

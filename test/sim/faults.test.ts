@@ -27,6 +27,7 @@ const FAULTS: Readonly<Record<string, Partial<Faults>>> = {
   'a clock that is set': { clock: { meanTimeBetweenMs: 3_600_000, jumpMs: [-3_600_000, 3_600_000] } },
   'a clock that is corrected': { clock: { meanTimeBetweenMs: 600_000, jumpMs: [-2_000, 2_000] } },
   'a killed agent': { agent: { meanTimeBetweenMs: 7_200_000, downMs: [1_000, 1_800_000] } },
+  'an operator who asks for this and that': { operator: { meanTimeBetweenMs: 1_800_000 } },
   'refusals for now': { client: { ...quiet.client, rejectTransient: 0.2 } },
   'refusals for good': { client: { ...quiet.client, rejectPermanent: 0.1 } },
   'a client that never answers': { client: { ...quiet.client, silent: 1 } },

@@ -12,7 +12,14 @@ export const realEngine: EngineFactory = ({ settings, seed, epoch, saved }) => {
     belief: (component) => {
       const tuning = engine.view(component)?.tuning;
       if (tuning === undefined) return undefined;
-      return { isSettled: tuning.settled, setting: tuning.effective, incumbent: tuning.incumbent };
+      return {
+        isSettled: tuning.settled,
+        setting: tuning.effective,
+        incumbent: tuning.incumbent,
+        proposals: tuning.proposals.map(({ id }) => id),
+        revisions: tuning.revisions,
+        pinned: tuning.knobs.filter(({ pinned }) => pinned).map(({ spec }) => spec.id),
+      };
     },
   };
 };

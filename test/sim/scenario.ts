@@ -191,6 +191,10 @@ const faults = z
       .strictObject({ meanTimeBetweenMs: positive, jumpMs: bounds })
       .optional()
       .describe('the wall clock of the machine is set, forward or back'),
+    operator: z
+      .strictObject({ meanTimeBetweenMs: positive })
+      .optional()
+      .describe('somebody asks for something: proposals, ways back, pins, modes, freezes, at random'),
     client: z
       .strictObject({
         rejectTransient: ratio.default(0),

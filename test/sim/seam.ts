@@ -16,6 +16,11 @@ export interface Belief {
   readonly setting: Setting;
   /** What should be in force when nothing is being tried. */
   readonly incumbent: Setting;
+  /** Ids of proposals that wait. */
+  readonly proposals?: readonly string[];
+  /** Settings that were in force one after another. */
+  readonly revisions?: readonly { readonly revision: number; readonly setting: Setting }[];
+  readonly pinned?: readonly string[];
 }
 
 export interface SimEngineOptions {

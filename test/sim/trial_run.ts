@@ -4,6 +4,7 @@ import { EffectDigest, PromotionCounter } from './checkers/counters.ts';
 import { FenceChecker } from './checkers/fence.ts';
 import { LeaseChecker } from './checkers/lease.ts';
 import { patienceFor } from './checkers/patience.ts';
+import { RequestChecker } from './checkers/request.ts';
 import { RestoreChecker } from './checkers/restore.ts';
 import type { Checker, Violation } from './checkers/rule.ts';
 import { TrialChecker } from './checkers/trial.ts';
@@ -24,6 +25,7 @@ export interface CheckedRun {
   /** Share of ticks at which the engine said that it is settled: checks that checked nothing would show here. */
   readonly settledRatio: number;
   readonly harm: number;
+  readonly requests: { readonly answered: number; readonly proposed: number; readonly rolledBack: number };
   /** Fingerprint of all effects; empty unless asked for. */
   readonly digest: string;
 }
@@ -59,11 +61,12 @@ function prepare(options: CheckedRunOptions): { world: World; finish: (result: W
   const belief = new BeliefChecker(patience.staleMs);
   const trial = new TrialChecker(patience.trialMs);
   const restore = new RestoreChecker();
+  const request = new RequestChecker(patience.trialMs);
   const wallet = new WalletChecker(scenario, settings, (setting, over, atMs) => world.excess(setting, over, atMs));
   const promotions = new PromotionCounter();
   const digest = new EffectDigest();
   const checkers: Checker[] = [
-    ...[belief, trial, restore, wallet],
+    ...[belief, trial, restore, wallet, request],
     ...[new LeaseChecker(scenario, settings, patience.unprovenMs), new FenceChecker()],
   ];
   const watchers = [...checkers, promotions, ...(options.withDigest ? [digest] : [])];
@@ -81,6 +84,7 @@ function prepare(options: CheckedRunOptions): { world: World; finish: (result: W
     promoted: promotions.promoted,
     settledRatio: belief.settledTicks / Math.max(1, belief.checkedTicks),
     harm: wallet.harm,
+    requests: { answered: request.answered, proposed: request.proposed, rolledBack: request.rolledBack },
     digest: options.withDigest ? digest.value : '',
   });
   return { world, finish };

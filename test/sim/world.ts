@@ -1,4 +1,4 @@
-import type { Decision, Effect, Input, Setting } from '../../agent/core/model.ts';
+import type { Decision, Effect, Input, OperatorRequest, Setting } from '../../agent/core/model.ts';
 import type { EngineSettings } from '../../agent/core/settings.ts';
 import { SimAgent } from './agent.ts';
 import type { ClientFactory } from './client.ts';
@@ -6,6 +6,7 @@ import { modelClient } from './client_model.ts';
 import { type Account, Ledger } from './ledger.ts';
 import { ControlLink } from './link.ts';
 import { Channel, type Fate } from './network.ts';
+import { SimOperator } from './operator.ts';
 import { createPlant } from './plant/create.ts';
 import { findOracle, type Oracle } from './plant/oracle.ts';
 import { COMPONENT, SimProcess } from './process.ts';
@@ -45,6 +46,8 @@ export interface Watcher {
   ticked?(atMs: number, belief: Belief | undefined, actual: Setting | undefined): void;
   /** A value's lease was given or renewed at the process. */
   leased?(atMs: number): void;
+  /** Somebody asked for something, this came of it, and this is what the engine believes now. */
+  asked?(atMs: number, request: OperatorRequest, effects: readonly Effect[], belief: Belief | undefined): void;
   agentStarted?(atMs: number, epoch: number): void;
   agentKilled?(atMs: number): void;
   finished?(atMs: number): void;
@@ -151,10 +154,14 @@ export class World {
     this.#startAgent();
     const { intervalMs } = scenario.telemetry;
     schedule.every(intervalMs * this.#random.between(0.5, 1.5), intervalMs, (atMs) => this.#export(atMs));
-    const { process, agent, partitions, clock } = scenario.faults;
+    const { process, agent, partitions, clock, operator } = scenario.faults;
     if (process) this.#recurring(process.meanTimeBetweenMs, () => this.#killProcess());
     if (agent) this.#recurring(agent.meanTimeBetweenMs, () => this.#killAgent());
     if (partitions) this.#recurring(partitions.meanTimeBetweenMs, () => this.#cut(partitions.downMs));
+    if (operator) {
+      const who = new SimOperator(scenario, new Random(seedFor(this.#options.seed, 'operator')));
+      this.#recurring(operator.meanTimeBetweenMs, () => this.#ask(who));
+    }
     if (clock) {
       this.#recurring(clock.meanTimeBetweenMs, () => {
         this.#clockOffsetMs += this.#random.between(clock.jumpMs[0], clock.jumpMs[1]);
@@ -298,6 +305,19 @@ export class World {
     if (this.#agent.engine === undefined) return;
     const survived = this.#agent.step(Math.floor(EPOCH_MS + this.#schedule.nowMs + this.#clockOffsetMs), input);
     if (!survived) this.#agentGone();
+  }
+
+  #ask(operator: SimOperator): void {
+    const { engine } = this.#agent;
+    if (engine === undefined) return;
+    const request = operator.next(engine.belief(COMPONENT));
+    this.#step({ kind: 'operator', request });
+    // Whoever is killed over a request owes no answer.
+    if (this.#agent.engine !== engine) return;
+    const { lastEffects } = this.#agent;
+    for (const watcher of this.#watchers) {
+      watcher.asked?.(this.#schedule.nowMs, request, lastEffects, engine.belief(COMPONENT));
+    }
   }
 
   #carryOut(effect: Effect): void {

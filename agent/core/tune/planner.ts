@@ -45,7 +45,7 @@ export class Planner {
 
   /** `mayTry`: the tier and the wallet allow a trial now. */
   plan(context: StrategyContext, before: Standing, mayTry: boolean): Planned {
-    const standing = this.#propose(context, this.#recommend(context, this.#expire(context.nowMs, before)));
+    const standing = this.#propose(context, this.#recommend(context, before));
     if (!mayTry) return { standing };
     const proposal = standing.proposals.find(({ approvedBy }) => approvedBy !== undefined);
     if (proposal !== undefined) return this.#approved(proposal, standing, context);
@@ -57,7 +57,7 @@ export class Planner {
   }
 
   /** Proposals whose time has run out: whoever asked is told. */
-  #expire(nowMs: number, before: Standing): Standing {
+  expire(before: Standing, nowMs: number): Standing {
     const expired = before.proposals.filter(({ expiresMs }) => expiresMs <= nowMs);
     return expired.reduce(
       (standing, proposal) => this.decline(proposal, 'it ran out before it could be tried', nowMs, standing),
@@ -68,11 +68,8 @@ export class Planner {
   /** A proposal that will not be tried, and why. */
   decline(proposal: Proposal, why: string, nowMs: number, standing: Standing): Standing {
     const { id: proposalId, strategy } = proposal;
-    // What the engine itself proposed and nobody answered is no news to anybody.
-    if (proposal.askedBy !== undefined || proposal.approvedBy !== undefined) {
-      this.#records.decide('declined', nowMs, `proposal ${proposalId}: ${why}`, { changes: [], strategy, proposalId });
-      this.#records.emit('optimization_failed', nowMs, { strategy, proposalId, error: why, changes: [] });
-    }
+    this.#records.decide('declined', nowMs, `proposal ${proposalId}: ${why}`, { changes: [], strategy, proposalId });
+    this.#records.emit('optimization_failed', nowMs, { strategy, proposalId, error: why, changes: [] });
     return withoutProposal(standing, proposalId);
   }
 

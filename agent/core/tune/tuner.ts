@@ -169,6 +169,7 @@ export class Tuner {
   tick(nowMs: number, frozen?: string): readonly Effect[] {
     this.#records.add(this.#actuator.tick(nowMs));
     this.#measuring.wallet?.earn(nowMs);
+    this.#dossier.standing = this.#planner.expire(this.#dossier.standing, nowMs);
     if (this.#isOpen) {
       this.#watchActuator(nowMs);
       this.#advance(nowMs, frozen);

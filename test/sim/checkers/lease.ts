@@ -21,8 +21,10 @@ export class LeaseChecker extends Rule {
       this.#proven.set(knob, new Set([value]));
   }
 
-  decided(_atMs: number, { kind, changes }: Decision): void {
-    if (kind !== 'promoted') return;
+  decided(_atMs: number, { kind, trialId, changes }: Decision): void {
+    // What a human sets needs no proof.
+    const isChosen = kind === 'pinned' || (kind === 'rolled_back' && trialId === undefined);
+    if (kind !== 'promoted' && !isChosen) return;
     for (const { knob, to } of changes) this.#proven.get(knob)?.add(to);
   }
 

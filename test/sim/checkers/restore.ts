@@ -15,8 +15,8 @@ export class RestoreChecker extends Rule {
   restoredTotal = 0;
 
   decided(atMs: number, { kind, trialId, changes }: Decision): void {
-    // What the process refuses for good, or what two crashes made suspect, is given up: another value is in order.
-    if (kind === 'value_rejected' || (kind === 'rolled_back' && trialId === undefined)) {
+    // What the process refuses for good, what two crashes made suspect, or what a human chose: another value is in order.
+    if (kind === 'value_rejected' || kind === 'pinned' || (kind === 'rolled_back' && trialId === undefined)) {
       for (const { knob } of changes) this.#due?.values.delete(knob);
     }
     if (trialId === undefined) return;
