@@ -25,6 +25,7 @@ export function engineSettings(config: Config): EngineSettings {
       Object.entries(config.components).map(([name, policy]) => [name, componentPolicy(policy)]),
     ),
     profile: { intervalMs: config.monitoring.interval, windowSize: config.monitoring.windowSize },
+    analytics: analyticsOf(config),
     capacity: { maxComponents: config.capacity.maxComponents, maxSeries: config.capacity.maxSeries },
   };
 }
@@ -37,6 +38,16 @@ export function healthThresholds({ thresholds, tuning, components }: Config, com
     throughputPerSecond: thresholds.throughput,
     resourcePercent: thresholds.resourceUsage,
     errorRatio: own?.errorRatio ?? tuning.limits.errorRatio,
+  };
+}
+
+function analyticsOf({ analytics }: Config): EngineSettings['analytics'] {
+  const { enabled, anomalyDetection, patternRecognition, predictiveAnalysis, ...same } = analytics;
+  return {
+    ...same,
+    anomalyDetection: enabled && anomalyDetection,
+    patternRecognition: enabled && patternRecognition,
+    predictiveAnalysis: enabled && predictiveAnalysis,
   };
 }
 

@@ -1,5 +1,6 @@
 import { validate as isCron } from 'node-cron';
 import { z } from 'zod';
+import { SEVERITIES } from '../core/detect/anomaly.ts';
 import { KNOB_MODES, TIERS } from '../core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS as ENGINE } from '../core/settings.ts';
 import { DEFAULT_TCP_ADDRESS } from '../rpc/address.ts';
@@ -133,10 +134,28 @@ const optimization = section('Tuning.', {
 }).prefault({});
 
 const analytics = section('Analysis of what was observed.', {
-  enabled: flag('Analyse profiles.', INERT).default(true),
-  predictiveAnalysis: flag('Forecast signals.', INERT).default(true),
-  patternRecognition: flag('Recognise patterns.', INERT).default(true),
-  anomalyDetection: flag('Detect anomalies.', INERT).default(true),
+  enabled: flag('false: none of it.').default(true),
+  predictiveAnalysis: flag('Forecast signals, and warn when a limit will be reached.').default(
+    ENGINE.analytics.predictiveAnalysis,
+  ),
+  patternRecognition: flag('Recognise trends, cycles, shifts, leaks, saturation and what follows what.').default(
+    ENGINE.analytics.patternRecognition,
+  ),
+  anomalyDetection: flag('Detect anomalies, and try nothing while a bad one is open.').default(
+    ENGINE.analytics.anomalyDetection,
+  ),
+  falseAlertsPerDay: number('False alerts a day that are tolerated on one series; the bar follows from it.', {
+    min: 0.001,
+    max: 100,
+  }).default(ENGINE.analytics.falseAlertsPerDay),
+  freezeAt: choice('While an anomaly at least this severe is open, no change is tried.', [
+    ...SEVERITIES,
+    'never',
+  ]).default(ENGINE.analytics.freezeAt),
+  maxSeries: integer('Most series watched, twenty a component at most; beyond, counted.', {
+    min: 0,
+    max: 1_000_000,
+  }).default(ENGINE.analytics.maxSeries),
 }).prefault({});
 
 const band = (description: string, ms: number) =>

@@ -1,6 +1,11 @@
+import type { CapacityReport } from './forecast/capacity.ts';
 import type { Rollup } from './history/rollup.ts';
+import type { ComponentInsightState } from './insight/component-insight.ts';
+import { eventOf, type Forecast, type ObservedAnomaly, type ObservedPattern } from './insight/finding.ts';
+import { type InsightCounts, InsightStore } from './insight/insight-store.ts';
 import type { Effect, Input, Manifest, OperatorRequest, SampleBatch } from './model.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
+import type { WatchedSignal } from './profile/watched_signal.ts';
 import { ProfileStore } from './profile.ts';
 import { type Increment, SeriesStore, type SeriesStoreCounts } from './series/store.ts';
 import type { EngineSettings } from './settings.ts';
@@ -32,6 +37,22 @@ export interface Engine {
   components(): readonly string[];
   /** What is measured of the machine as a whole. */
   machine(): PerformanceProfile;
+  /** What is odd or was lately, open ones first. `@host` asks for the machine. */
+  anomalies(component: string): readonly ObservedAnomaly[];
+  /** What is lasting now. */
+  patterns(component: string): readonly ObservedPattern[];
+  /** Undefined for a signal that is not forecast, or of which there is too little history yet. */
+  forecast(component: string, signal: WatchedSignal, horizonMs: number): Forecast | undefined;
+  /** Signals of a component that are forecast. */
+  forecastSignals(component: string): readonly WatchedSignal[];
+  /** How long what there is suffices; undefined for a component that nothing is known of. Two days ahead by default. */
+  capacity(component: string, horizonMs?: number): CapacityReport | undefined;
+  /** Components that something was found out about, `@host` among them. */
+  insights(): readonly string[];
+  /** Detectors and histories of one component: too large to be written with every decision. */
+  saveInsight(component: string): ComponentInsightState | undefined;
+  /** Throws when the state does not fit; the component then starts afresh. */
+  restoreInsight(saved: ComponentInsightState): void;
   save(): SavedState;
   /**
    * Minutes of history that changed since this was last called, each whole: a later one of the same minute takes its
@@ -80,10 +101,12 @@ export interface EngineStats {
   readonly disturbances: number;
   /** Points that came too late for their minute of history. */
   readonly lateForHistory: number;
+  readonly insights: Readonly<InsightCounts>;
 }
 
 const EVICT_EVERY_MS = 60_000;
 const SERIES_IDLE_MS = 900_000;
+const CAPACITY_HORIZON_MS = 172_800_000;
 
 export function createEngine(options: EngineOptions): Engine {
   return new SteppedEngine(options);
@@ -97,11 +120,12 @@ class SteppedEngine implements Engine {
   readonly #series: SeriesStore;
   readonly #signals: SignalMapper;
   readonly #profiles: ProfileStore;
+  readonly #insights: InsightStore;
   readonly #tuners = new Map<string, Tuner>();
   readonly #sources = new Map<string, Precedence>();
   /** Standing of components that have not come back since the agent started. */
   readonly #absent: Map<string, Standing>;
-  readonly #ids = { decision: 0, trial: 0, proposal: 0 };
+  readonly #ids = { decision: 0, trial: 0, proposal: 0, anomaly: 0, incident: 0 };
   #frozen: string | undefined;
   #nowMs = Number.NEGATIVE_INFINITY;
   #tickMs: number | undefined;
@@ -122,6 +146,10 @@ class SteppedEngine implements Engine {
     this.#series = new SeriesStore({ maxSeries: settings.capacity.maxSeries });
     this.#signals = new SignalMapper(options.mappings ?? DEFAULT_MAPPINGS);
     this.#profiles = new ProfileStore(settings.profile, settings.capacity.maxComponents);
+    this.#insights = new InsightStore({
+      settings,
+      nextId: (what) => `${what === 'anomaly' ? 'a' : 'i'}${options.epoch}-${++this.#ids[what]}`,
+    });
     this.#absent = new Map(Object.entries(saved?.components ?? {}));
     this.#frozen = saved?.frozen;
   }
@@ -176,6 +204,38 @@ class SteppedEngine implements Engine {
     return this.#profiles.machine(this.#nowMs);
   }
 
+  anomalies(component: string): readonly ObservedAnomaly[] {
+    return this.#insights.anomalies(component);
+  }
+
+  patterns(component: string): readonly ObservedPattern[] {
+    return this.#insights.patterns(component);
+  }
+
+  forecast(component: string, signal: WatchedSignal, horizonMs: number): Forecast | undefined {
+    return this.#insights.forecast(component, signal, this.#nowMs, horizonMs);
+  }
+
+  forecastSignals(component: string): readonly WatchedSignal[] {
+    return this.#insights.forecastSignals(component);
+  }
+
+  capacity(component: string, horizonMs: number = CAPACITY_HORIZON_MS): CapacityReport | undefined {
+    return this.#insights.capacity(component, this.#nowMs, horizonMs);
+  }
+
+  insights(): readonly string[] {
+    return this.#insights.components;
+  }
+
+  saveInsight(component: string): ComponentInsightState | undefined {
+    return this.#insights.save(component);
+  }
+
+  restoreInsight(saved: ComponentInsightState): void {
+    this.#insights.restore(saved);
+  }
+
   save(): SavedState {
     const components = new Map(this.#absent);
     for (const [name, tuner] of this.#tuners) components.set(name, tuner.standing);
@@ -198,6 +258,7 @@ class SteppedEngine implements Engine {
       refusedComponents: this.#refused + this.#profiles.dropped.components,
       disturbances: this.#disturbances,
       lateForHistory: this.#profiles.lateForHistory,
+      insights: { ...this.#insights.counts },
     };
   }
 
@@ -268,6 +329,9 @@ class SteppedEngine implements Engine {
       this.#disturbances++;
       const reason = passedMs < 0 ? 'the clock stepped back' : `the agent stalled for ${Math.round(passedMs / 1000)} s`;
       for (const tuner of this.#tuners.values()) effects.push(...tuner.disturb(nowMs, reason));
+    }
+    for (const insight of this.#insights.tick(nowMs, this.#profiles)) {
+      effects.push({ kind: 'event', event: eventOf(insight, nowMs) });
     }
     for (const [component, tuner] of this.#tuners) {
       const stepped = tuner.tick(nowMs, this.#frozen);

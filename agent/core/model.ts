@@ -388,6 +388,7 @@ export type EventType =
   | 'session_opened'
   | 'session_closed'
   | 'anomaly_detected'
+  | 'anomaly_resolved'
   | 'pattern_detected'
   | 'forecast_breach';
 

@@ -7,6 +7,13 @@ import type { PerformanceProfile } from './profile/performance_profile.ts';
 import { BYTES_PER_MIB, type Limits, type ResourceUsage, ResourceWindow } from './profile/resource_window.ts';
 import { TotalsWindow } from './profile/totals_window.ts';
 import { TrafficWindow } from './profile/traffic_window.ts';
+import {
+  type SignalReading,
+  type SignalSource,
+  valued,
+  WATCHED,
+  type WatchedSignal,
+} from './profile/watched_signal.ts';
 import { Distribution } from './series/distribution.ts';
 import type { GaugeIncrement, HistogramIncrement, Increment } from './series/store.ts';
 import {
@@ -210,6 +217,64 @@ export class ComponentProfile {
     this.#history?.level(signal, value, atMs, nowMs);
   }
 
+  /**
+   * What a signal measured over the intervals numbered `first` to `last`, and its limit where it has one. Cheap: looks at
+   * those intervals only. `host`: see `snapshot`.
+   */
+  reading(
+    signal: WatchedSignal,
+    first: number,
+    last: number,
+    nowMs: number,
+    host?: ComponentProfile,
+  ): SignalReading | undefined {
+    const source: SignalSource = WATCHED[signal];
+    switch (source.of) {
+      case 'latency':
+        if (source.figure === 'meanMs') return valued(this.#meanOver(source.signal, first, last));
+        return valued(this.#latencies.get(source.signal)?.over(first, last).p95Ms);
+      case 'traffic':
+        return valued(this.#traffic.over(first, last)[source.figure]);
+      case 'tokens':
+        return valued(this.#tokens[source.direction].over(first, last).okPerSecond);
+      case 'level':
+        return valued(this.#levels.get(source.signal)?.over(first, last), source.limit);
+      case 'resource': {
+        const { resource } = source;
+        return this.#resources.get(resource)?.over(first, last, nowMs, host?.limits(resource, nowMs) ?? {});
+      }
+    }
+  }
+
+  /** How often the slowest of a signal's senders reports; undefined while nothing of it was heard. */
+  reportMs(signal: WatchedSignal): number | undefined {
+    const source: SignalSource = WATCHED[signal];
+    switch (source.of) {
+      case 'latency': {
+        const slowest = [...this.#totals.values()].reduce((most, totals) => Math.max(most, totals.reportMs), 0);
+        return this.#latencies.get(source.signal)?.reportMs ?? (this.#totals.size > 0 ? slowest : undefined);
+      }
+      case 'traffic':
+        return this.#traffic.reportMs;
+      case 'tokens':
+        return this.#tokens[source.direction].reportMs;
+      case 'level':
+        return this.#levels.get(source.signal)?.reportMs;
+      case 'resource':
+        return this.#resources.get(source.resource)?.reportMs;
+    }
+  }
+
+  #meanOver(signal: LatencySignal, first: number, last: number): number | undefined {
+    const window = this.#latencies.get(signal);
+    if (window !== undefined) return window.over(first, last).meanMs;
+    for (const rank of [...this.#totals.keys()].sort((a, b) => a - b)) {
+      const mean = this.#totals.get(rank)?.over(signal, first, last);
+      if (mean !== undefined) return mean;
+    }
+    return undefined;
+  }
+
   /** Returns false when the increment is older than the window. */
   #add(role: SignalRole, increment: Increment, nowMs: number): boolean {
     switch (role.signal) {
@@ -411,6 +476,11 @@ export class ProfileStore {
   /** The machine's own profile, under no name. */
   machine(nowMs: number): PerformanceProfile {
     return this.#host.snapshot(nowMs);
+  }
+
+  /** The machine's own profile. */
+  get host(): ComponentProfile {
+    return this.#host;
   }
 
   forget(component: string): void {

@@ -1,3 +1,4 @@
+import type { Severity } from './detect/anomaly.ts';
 import type { KnobMode, Tier } from './model.ts';
 
 /** What a tier may cost. */
@@ -8,6 +9,19 @@ export interface TierPolicy {
   readonly maxStepRatio: number;
   /** Harm wallet: mean objective given up by exploring, as a share of the incumbent's, that the owner tolerates. */
   readonly harmRatio: number;
+}
+
+/** What is found out about the profiles besides the profiles themselves. */
+export interface AnalyticsSettings {
+  readonly anomalyDetection: boolean;
+  readonly patternRecognition: boolean;
+  readonly predictiveAnalysis: boolean;
+  /** False alerts that are tolerated a day on one series. */
+  readonly falseAlertsPerDay: number;
+  /** While an anomaly at least this severe is open, nothing is tried. */
+  readonly freezeAt: Severity | 'never';
+  /** Series watched at most; further ones are counted. */
+  readonly maxSeries: number;
 }
 
 /** Everything the engine needs to know, complete and frozen; made by `config/` from YAML. */
@@ -80,6 +94,8 @@ export interface EngineSettings {
     readonly windowSize: number;
   };
 
+  readonly analytics: AnalyticsSettings;
+
   /** Most components and series kept; what is beyond is dropped and counted. */
   readonly capacity: { readonly maxComponents: number; readonly maxSeries: number };
 }
@@ -118,5 +134,13 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   },
   components: {},
   profile: { intervalMs: 5_000, windowSize: 100 },
+  analytics: {
+    anomalyDetection: true,
+    patternRecognition: true,
+    predictiveAnalysis: true,
+    falseAlertsPerDay: 0.2,
+    freezeAt: 'medium',
+    maxSeries: 2_000,
+  },
   capacity: { maxComponents: 64, maxSeries: 10_000 },
 };

@@ -46,6 +46,11 @@ export class IncidentGrouper {
     return { kind: joins ? 'joined' : 'opened', incident };
   }
 
+  /** Takes up an incident where an earlier grouper left it. */
+  restore(incident: Incident): void {
+    this.#open.set(incident.component, incident);
+  }
+
   /** The component's incident if it moved within `JOIN_MS`. */
   current(component: string, nowMs: number): Incident | undefined {
     const incident = this.#open.get(component);

@@ -1,7 +1,8 @@
-import { type AlertPolicy, AlertStage, type AlertState, DEFAULT_ALERT_POLICY } from './alert.ts';
-import { type Anomaly, explain, severityOf } from './anomaly.ts';
+import { type AlertPolicy, AlertStage, type AlertState, DEFAULT_ALERT_POLICY, REFRACTORY_POINTS } from './alert.ts';
+import { type Anomaly, explain, SEVERITIES, severityOf } from './anomaly.ts';
+import type { Score } from './detector.ts';
 import { DEFAULT_MINIMUM_EFFECT, type MinimumEffect, matters } from './effect.ts';
-import { LevelShift } from './level-shift.ts';
+import { CONFIRM_POINTS, LevelShift } from './level-shift.ts';
 import { MissingData } from './missing-data.ts';
 import { describeQuiet, extendQuiet, type QuietReason, type QuietTime, SETTLE_MS } from './quiet-time.ts';
 import { STANDING_SET } from './standing-set.ts';
@@ -23,7 +24,13 @@ export type Finding =
   /** An anomaly ended: the metric is ordinary again, or its new level was accepted. */
   | { readonly kind: 'resolved'; readonly metric: string; readonly atMs: number; readonly reason: string }
   /** It would have been an anomaly, but its cause is known. */
-  | { readonly kind: 'annotation'; readonly metric: string; readonly atMs: number; readonly text: string };
+  | {
+      readonly kind: 'annotation';
+      readonly metric: string;
+      readonly atMs: number;
+      readonly text: string;
+      readonly anomaly: Anomaly;
+    };
 
 /** What `SeriesMonitor.save` returns: plain data, restored with identical scores. */
 export interface MonitorState {
@@ -32,10 +39,20 @@ export interface MonitorState {
   readonly shift: readonly number[];
   readonly missing: readonly number[];
   readonly ordinaryMs: number;
-  readonly openedMs: number;
+  readonly open: OpenAnomaly | null;
   readonly overdue: boolean;
   readonly silencedUntilMs: number;
+  readonly heldBack?: boolean;
   readonly quiet?: QuietTime;
+}
+
+/** What was reported and is not over. */
+interface OpenAnomaly {
+  readonly anomaly: Anomaly;
+  /** Points outside the range that was expected when it began. */
+  readonly outside: number;
+  /** Points until it is over, if they are all ordinary. */
+  readonly left: number;
 }
 
 /** Below this a surprise is no part of an anomaly: one in ten. */
@@ -54,10 +71,11 @@ export class SeriesMonitor {
   readonly #missing = new MissingData();
   /** The last time the metric was ordinary: where an anomaly began. */
   #ordinaryMs = NEVER_MS;
-  /** When the open anomaly was reported; `NEVER_MS` when none is. */
-  #openedMs = NEVER_MS;
+  #open: OpenAnomaly | undefined;
   #overdue = false;
   #silencedUntilMs = NEVER_MS;
+  /** What is odd now began in a quiet time that was not the tuner's doing: if it outlasts that, it is told after all. */
+  #heldBack = false;
   #quiet: QuietTime | undefined;
 
   constructor(metric: string, settings: MonitorSettings = DEFAULT_MONITOR_SETTINGS) {
@@ -111,7 +129,7 @@ export class SeriesMonitor {
 
   /** A human has seen the open anomaly: it is not reported again, however it goes on, until it is over. */
   acknowledge(): void {
-    if (this.#openedMs !== NEVER_MS) this.#silencedUntilMs = UNTIL_OVER_MS;
+    if (this.#open !== undefined) this.#silencedUntilMs = UNTIL_OVER_MS;
   }
 
   save(): MonitorState {
@@ -121,9 +139,10 @@ export class SeriesMonitor {
       shift: this.#shift.save(),
       missing: this.#missing.save(),
       ordinaryMs: this.#ordinaryMs,
-      openedMs: this.#openedMs,
+      open: this.#open ?? null,
       overdue: this.#overdue,
       silencedUntilMs: this.#silencedUntilMs,
+      heldBack: this.#heldBack,
       ...(this.#quiet === undefined ? {} : { quiet: this.#quiet }),
     };
   }
@@ -134,59 +153,77 @@ export class SeriesMonitor {
     this.#shift.restore(saved.shift);
     this.#missing.restore(saved.missing);
     this.#ordinaryMs = saved.ordinaryMs;
-    this.#openedMs = saved.openedMs;
+    this.#open = saved.open ?? undefined;
     this.#overdue = saved.overdue;
     this.#silencedUntilMs = saved.silencedUntilMs;
+    this.#heldBack = saved.heldBack ?? false;
     this.#quiet = saved.quiet;
   }
 
   #judge(value: number, atMs: number, findings: Finding[]): void {
-    const { surprise, channel } = this.#detector.score(value, atMs);
+    const score = this.#detector.score(value, atMs);
+    const { surprise } = score;
     if (surprise < ORDINARY_DECADES) this.#ordinaryMs = atMs;
     const { level, usualDistance } = this.#detector.level;
     const quiet = this.#quietAt(atMs);
-    const open = this.#openedMs !== NEVER_MS;
     const worthIt = matters(value, level, usualDistance, this.#settings.minimumEffect);
     // Known causes still reach the stage: they must not be alerted later because they were not counted now.
     const verdict = this.#alert.judge(surprise, atMs, worthIt);
-    if (verdict.state === 'opened') {
+    const tell = verdict.state === 'opened' || (verdict.state === 'open' && this.#heldBack && quiet === undefined);
+    if (tell) {
+      const anomaly = this.#anomaly(value, atMs, verdict.bar, score);
       if (quiet !== undefined) {
         const text = `${this.metric} moved to ${value}, which is explained: ${describeQuiet(quiet.reason)}`;
-        findings.push({ kind: 'annotation', metric: this.metric, atMs, text });
+        findings.push({ kind: 'annotation', metric: this.metric, atMs, text, anomaly });
       } else if (atMs >= this.#silencedUntilMs) {
-        const expectedRange = this.#detector.expected(value, atMs);
-        const sinceMs = this.#ordinaryMs === NEVER_MS ? atMs : this.#ordinaryMs;
-        const points = this.#alert.intervalMs > 0 ? (atMs - sinceMs) / this.#alert.intervalMs : 0;
-        const severity = severityOf(surprise - verdict.bar, points);
-        const explanation = explain(this.metric, value, expectedRange, channel, surprise, this.#detector.points);
-        const { bar } = verdict;
-        const { metric } = this;
-        findings.push({
-          kind: 'anomaly',
-          anomaly: {
-            metric,
-            kind: 'value',
-            value,
-            expectedRange,
-            severity,
-            sinceMs,
-            atMs,
-            surprise,
-            bar,
-            channel,
-            explanation,
-          },
-        });
-        this.#openedMs = atMs;
+        findings.push({ kind: 'anomaly', anomaly });
+        this.#open = { anomaly, outside: this.#open?.outside ?? 0, left: REFRACTORY_POINTS };
       }
-    } else if (verdict.state === 'quiet' && open) {
-      this.#openedMs = NEVER_MS;
-      if (this.#silencedUntilMs === UNTIL_OVER_MS) this.#silencedUntilMs = NEVER_MS;
-      findings.push({ kind: 'resolved', metric: this.metric, atMs, reason: 'back to ordinary' });
-    }
+      this.#heldBack = quiet !== undefined && quiet.reason.kind !== 'own_change';
+    } else if (verdict.state === 'quiet') this.#heldBack = false;
+    const mayEnd = !tell && verdict.state === 'quiet';
     const shiftedTo = this.#shift.learn(value, level, usualDistance);
     this.#detector.learn(value, atMs);
     if (shiftedTo !== undefined) this.#detector.rebaseline(shiftedTo);
+    this.#follow(value, atMs, mayEnd, shiftedTo !== undefined, findings);
+  }
+
+  /**
+   * The alert stage forgets at once, because what was seen once is less surprising the next time; for people an outage
+   * lasts until the metric is back where it was expected, its new level is accepted, or it has lasted so long that it is
+   * usual. Meanwhile it grows more severe.
+   */
+  #follow(value: number, atMs: number, mayEnd: boolean, isAccepted: boolean, findings: Finding[]): void {
+    const open = this.#open;
+    if (open === undefined) return;
+    const { low, high } = open.anomaly.expectedRange;
+    const isOutside = value < low || value > high;
+    const outside = open.outside + (isOutside ? 1 : 0);
+    const left = isOutside || !mayEnd ? REFRACTORY_POINTS : open.left - 1;
+    const isUsual = outside >= CONFIRM_POINTS;
+    if (left <= 0 || (mayEnd && (isAccepted || isUsual))) {
+      this.#open = undefined;
+      if (this.#silencedUntilMs === UNTIL_OVER_MS) this.#silencedUntilMs = NEVER_MS;
+      const reason = left <= 0 ? 'back to ordinary' : isAccepted ? 'its new level is accepted' : 'it has become usual';
+      findings.push({ kind: 'resolved', metric: this.metric, atMs, reason });
+      return;
+    }
+    const severity = severityOf(open.anomaly.surprise - open.anomaly.bar, outside);
+    const isWorse = SEVERITIES.indexOf(severity) > SEVERITIES.indexOf(open.anomaly.severity);
+    const anomaly = isWorse ? { ...open.anomaly, severity, atMs } : open.anomaly;
+    this.#open = { anomaly, outside, left };
+    if (isWorse && atMs >= this.#silencedUntilMs) findings.push({ kind: 'anomaly', anomaly });
+  }
+
+  #anomaly(value: number, atMs: number, bar: number, { surprise, channel }: Score): Anomaly {
+    const { metric } = this;
+    const expectedRange = this.#detector.expected(value, atMs);
+    const sinceMs = this.#ordinaryMs === NEVER_MS ? atMs : this.#ordinaryMs;
+    const points = this.#alert.intervalMs > 0 ? (atMs - sinceMs) / this.#alert.intervalMs : 0;
+    const severity = severityOf(surprise - bar, points);
+    const explanation = explain(metric, value, expectedRange, channel, surprise, this.#detector.points);
+    const found = { sinceMs, atMs, surprise, bar, channel, explanation };
+    return { metric, kind: 'value', value, expectedRange, severity, ...found };
   }
 
   /** Silence asked for until a time; an acknowledged anomaly does not hide that data stopped. */

@@ -7,7 +7,7 @@ import { loadAtSlo, type SloLoad } from './slo-load.ts';
 export interface CapacityQuestion {
   readonly metric: string;
   readonly unit: string;
-  readonly forecaster: Forecaster;
+  readonly forecaster: Pick<Forecaster, 'forecast'>;
   readonly stepMs: number;
   readonly now: number;
   readonly limit?: Limit;

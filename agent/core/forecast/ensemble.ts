@@ -80,6 +80,11 @@ export class Ensemble implements Forecaster {
     });
   }
 
+  /** Steps kept. */
+  get length(): number {
+    return this.#history.length;
+  }
+
   /** Each expert's say, by name; they sum to 1. */
   weights(): ReadonlyMap<string, number> {
     return new Map(this.#experts.map((e, i) => [e.name, this.#weights[i] ?? 0]));

@@ -74,7 +74,7 @@ export interface LeakState {
  * metric's own drift. Measured on 30 machines × 8 days: `npm run -s bench:leaks -- DIR`.
  */
 export class LeakWatch {
-  readonly #settings: LeakSettings;
+  #settings: LeakSettings;
   readonly #ladder: FloorLadder;
   #habits: MutableHabits;
   #habitsBefore: Habits;
@@ -88,6 +88,12 @@ export class LeakWatch {
     this.#habitsBefore = state?.habitsBefore ?? UNKNOWN;
     this.#quietUntilMs = state?.quietUntilMs ?? Number.NEGATIVE_INFINITY;
     this.#found = state?.found ?? undefined;
+  }
+
+  /** Where the memory ends, once that is known. */
+  set limit(limit: number | undefined) {
+    const { horizonMs } = this.#settings;
+    this.#settings = { horizonMs, ...(limit !== undefined && { limit }) };
   }
 
   /** Times never go back; equal ones are fine. Returns a leak when it is first sure of it. */

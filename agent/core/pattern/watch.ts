@@ -23,6 +23,8 @@ export interface WatchSettings {
   readonly limit?: number;
   /** The metric is memory that a process may fail to give back. */
   readonly leak?: { readonly horizonMs: number };
+  /** Steps before the first look; differs between many watches so that they do not all look at once. */
+  readonly firstLookSteps?: number;
 }
 
 export interface WatchState {
@@ -48,7 +50,8 @@ export function recognisersFor(limit?: number): readonly Recogniser[] {
  */
 export class PatternWatch {
   readonly #settings: WatchSettings;
-  readonly #recognisers: readonly Recogniser[];
+  #limit: number | undefined;
+  #recognisers: readonly Recogniser[];
   readonly #rollup: Rollup;
   readonly #leak: LeakWatch | undefined;
   #timesMs: number[];
@@ -61,6 +64,7 @@ export class PatternWatch {
   constructor(settings: WatchSettings, state?: WatchState) {
     const { limit, leak } = settings;
     this.#settings = settings;
+    this.#limit = limit;
     this.#recognisers = recognisersFor(limit);
     this.#rollup = new Rollup(settings.stepMs, MAX_STEPS);
     if (state !== undefined) this.#rollup.restore(state.rollup);
@@ -71,24 +75,43 @@ export class PatternWatch {
     this.#timesMs = [...(state?.timesMs ?? [])];
     this.#values = (state?.values ?? []).map((v) => v ?? Number.NaN);
     this.#cusum = new Cusum(state?.cusum);
-    this.#dueIn = state?.dueIn ?? LOOK_EVERY_STEPS;
+    this.#dueIn = state?.dueIn ?? settings.firstLookSteps ?? LOOK_EVERY_STEPS;
     this.#present = state?.present ?? [];
     this.#lastSeenMs = { ...state?.lastSeenMs };
   }
 
   /** Patterns that are new with this sample; mostly none. */
   learn(value: number, atMs: number): readonly Pattern[] {
-    const leak = this.#leak?.learn(value, atMs);
-    const news: Pattern[] = leak === undefined ? [] : [leak];
-    const steps = this.#rollup.push(value, atMs);
-    const openMs = Math.floor(atMs / this.#settings.stepMs) * this.#settings.stepMs;
-    for (const [i, step] of steps.entries()) {
-      this.#take(step, openMs - (steps.length - i) * this.#settings.stepMs);
-      if (this.#dueIn > 0) continue;
-      news.push(...this.#look());
-      this.#dueIn = LOOK_EVERY_STEPS;
-    }
-    return news;
+    const news: Pattern[] = [];
+    const leak = this.#each(value, atMs, () => {
+      if (this.isDue) news.push(...this.look());
+    });
+    return leak === undefined ? news : [leak, ...news];
+  }
+
+  /** The same without looking, for who has many to watch and looks at those that are due by turns. */
+  take(value: number, atMs: number): readonly Pattern[] {
+    const leak = this.#each(value, atMs, () => {});
+    return leak === undefined ? [] : [leak];
+  }
+
+  /** Enough has come since the last look. */
+  get isDue(): boolean {
+    return this.#dueIn <= 0;
+  }
+
+  /** Patterns that are new since the last look; costs about a millisecond. */
+  look(): readonly Pattern[] {
+    this.#dueIn = LOOK_EVERY_STEPS;
+    return this.#look();
+  }
+
+  /** Where the metric ends, once that is known. */
+  set limit(limit: number | undefined) {
+    if (limit === this.#limit) return;
+    this.#limit = limit;
+    this.#recognisers = recognisersFor(limit);
+    if (this.#leak !== undefined) this.#leak.limit = limit;
   }
 
   /** The process behind the metric began anew. */
@@ -118,6 +141,17 @@ export class PatternWatch {
       present: this.#present,
       lastSeenMs: { ...this.#lastSeenMs },
     };
+  }
+
+  #each(value: number, atMs: number, onStep: () => void): Pattern | undefined {
+    const leak = this.#leak?.learn(value, atMs);
+    const steps = this.#rollup.push(value, atMs);
+    const openMs = Math.floor(atMs / this.#settings.stepMs) * this.#settings.stepMs;
+    for (const [i, step] of steps.entries()) {
+      this.#take(step, openMs - (steps.length - i) * this.#settings.stepMs);
+      onStep();
+    }
+    return leak;
   }
 
   #take(step: number, atMs: number): void {

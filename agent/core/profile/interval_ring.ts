@@ -1,3 +1,5 @@
+import { ReportPeriod } from './report_period.ts';
+
 /**
  * The last `size` intervals of `intervalMs`, aligned to the epoch, each with one reusable slot. Slots are made on first
  * use and cleared when their place in the ring is taken by a later interval, so memory is bounded by `size` slots.
@@ -13,6 +15,7 @@ export class IntervalRing<T> {
   readonly #slots: (T | undefined)[];
   /** Interval number held at each place; NaN: none. */
   readonly #numbers: Float64Array;
+  readonly #period = new ReportPeriod();
 
   constructor(intervalMs: number, size: number, make: () => T, clear: (slot: T) => void) {
     this.intervalMs = intervalMs;
@@ -54,6 +57,30 @@ export class IntervalRing<T> {
     }
   }
 
+  /** The newest used slot in the window at `nowMs`. */
+  newest(nowMs: number): T | undefined {
+    const newest = this.numberAt(nowMs);
+    for (let number = newest; number > newest - this.size; number--) {
+      const place = positiveModulo(number, this.size);
+      if (this.#slots[place] !== undefined && this.#numbers[place] === number) return this.#slots[place];
+    }
+    return undefined;
+  }
+
+  /** Used slots of the intervals numbered `first` to `last`, oldest first. */
+  *range(first: number, last: number): Generator<T> {
+    for (let number = Math.max(first, last - this.size + 1); number <= last; number++) {
+      const place = positiveModulo(number, this.size);
+      const slot = this.#slots[place];
+      if (slot !== undefined && this.#numbers[place] === number) yield slot;
+    }
+  }
+
+  /** The longest that one `spread` has lately covered: how often the slowest sender reports. */
+  get reportMs(): number {
+    return this.#period.ms;
+  }
+
   /**
    * Spreads `(startMs, endMs]` over the intervals that it touches: `add(slot, share, fromMs, toMs)` with shares that
    * add up to 1 over all intervals, in the window or not. Returns the newest slot touched, undefined when the
@@ -69,6 +96,7 @@ export class IntervalRing<T> {
     const shiftMs = Math.min(0, nowMs - endMs);
     const end = endMs + shiftMs;
     const start = Math.min(startMs + shiftMs, end);
+    this.#period.note(end - start, nowMs);
     // The end belongs to its interval: one that ends exactly on a border is the interval before it.
     const last = Math.max(this.numberAt(start), Math.ceil(end / this.intervalMs) - 1);
     const first = Math.max(this.numberAt(start), this.numberAt(nowMs) - this.size + 1);

@@ -75,6 +75,30 @@ export class LatencyWindow {
     return this.#merged;
   }
 
+  /** Of the intervals numbered `first` to `last`: mean and 95th percentile, as far as they were measured. */
+  over(first: number, last: number): { readonly meanMs?: number; readonly p95Ms?: number } {
+    let requests = 0;
+    let sumMs = 0;
+    const filled: Distribution[] = [];
+    for (const slot of this.#ring.range(first, last)) {
+      requests += slot.requests;
+      sumMs += slot.sumMs;
+      if (slot.times.count > 0) filled.push(slot.times);
+    }
+    const [only] = filled;
+    let times = only;
+    if (filled.length > 1) {
+      times = new Distribution();
+      for (const part of filled) times.merge(part);
+    }
+    const p95Ms = times?.quantile(0.95);
+    return { ...(requests > 0 && { meanMs: sumMs / requests }), ...(p95Ms !== undefined && { p95Ms }) };
+  }
+
+  get reportMs(): number {
+    return this.#ring.reportMs;
+  }
+
   metrics(nowMs: number): LatencyMetrics | undefined {
     const all = this.distribution(nowMs);
     const average = all.mean();

@@ -1,5 +1,6 @@
 import type { Series } from '../model.ts';
 import { IntervalRing } from './interval_ring.ts';
+import { ReportPeriod } from './report_period.ts';
 import { kendallTau } from './trend.ts';
 
 /** Something that stands at a level, in the unit of the signal. */
@@ -33,6 +34,7 @@ export class LevelWindow {
   readonly #ring: IntervalRing<{ total: number; atMs: number }>;
   readonly #combine: 'sum' | 'device_mean';
   readonly #parts = new Map<Series, Part>();
+  readonly #period = new ReportPeriod();
   #droppedParts = 0;
 
   constructor(intervalMs: number, size: number, combine: 'sum' | 'device_mean') {
@@ -57,6 +59,7 @@ export class LevelWindow {
     if (part !== undefined) {
       if (heardMs < part.atMs && part.atMs <= nowMs) return true;
       part.gapMs = Math.max(0, heardMs - part.atMs);
+      this.#period.note(part.gapMs, nowMs);
       part.value = value;
       part.atMs = heardMs;
     } else {
@@ -90,6 +93,27 @@ export class LevelWindow {
   /** Kendall's τ of the intervals' last values with time; absent below four intervals. */
   trend(nowMs: number): number | undefined {
     return kendallTau([...this.#ring.window(nowMs)].map((slot) => slot.total));
+  }
+
+  /** The latest value; undefined when there is none in the window. */
+  current(nowMs: number): number | undefined {
+    return this.#ring.newest(nowMs)?.total;
+  }
+
+  /** Mean of the last values of the intervals numbered `first` to `last`. */
+  over(first: number, last: number): number | undefined {
+    let sum = 0;
+    let count = 0;
+    for (const { total } of this.#ring.range(first, last)) {
+      sum += total;
+      count++;
+    }
+    return count === 0 ? undefined : sum / count;
+  }
+
+  /** 0 until one of the parts has reported twice. */
+  get reportMs(): number {
+    return this.#period.ms;
   }
 
   clear(): void {

@@ -86,8 +86,8 @@ export class ResourceWindow {
 
   /** Limits in cores or bytes, as far as they were reported for this window's owner. */
   limits(nowMs: number): Limits {
-    const container = this.#limits.get('container')?.levels.metrics(nowMs)?.current;
-    const host = this.#limits.get('host')?.levels.metrics(nowMs)?.current;
+    const container = this.#limits.get('container')?.levels.current(nowMs);
+    const host = this.#limits.get('host')?.levels.current(nowMs);
     return { ...(container !== undefined && { container }), ...(host !== undefined && { host }) };
   }
 
@@ -99,25 +99,52 @@ export class ResourceWindow {
   /** `host`: the machine's limits, used where the component's own telemetry names none. */
   metrics(nowMs: number, host: Limits): ResourceUsage | undefined {
     const level = this.#source?.levels.metrics(nowMs);
-    if (this.#source === undefined || level === undefined) return undefined;
+    const scale = this.#scale(nowMs, host);
+    if (this.#source === undefined || level === undefined || scale === undefined) return undefined;
+    const { container } = this.limits(nowMs);
+    const { measure, scope } = this.#source;
+    const { perUnit, limit } = scale;
+    if (this.#resource === 'memory' || this.#resource === 'gpuMemory') {
+      return usageOf(level, perUnit, scope, limit, this.#reserved ?? mebibytes(container));
+    }
+    // Of what is available to it: a container's own limit makes that a reservation, and so does a whole GPU.
+    const isReserved = container !== undefined || (measure === 'utilization' && this.#resource === 'gpu');
+    return usageOf(level, perUnit, scope, limit, this.#reserved ?? (isReserved ? 100 : undefined));
+  }
+
+  /** Mean use over the intervals numbered `first` to `last`, and where it ends: percent or MiB, as in `metrics`. */
+  over(
+    first: number,
+    last: number,
+    nowMs: number,
+    host: Limits,
+  ): { readonly value: number; readonly limit?: number } | undefined {
+    const level = this.#source?.levels.over(first, last);
+    const scale = this.#scale(nowMs, host);
+    if (level === undefined || scale === undefined) return undefined;
+    const { perUnit, limit } = scale;
+    return { value: level * perUnit, ...(limit !== undefined && { limit }) };
+  }
+
+  /** How often the slowest sender reports; 0 while that is not known. */
+  get reportMs(): number {
+    return this.#source?.levels.reportMs ?? 0;
+  }
+
+  /** Percent or MiB per unit of the source, and the limit in percent or MiB; undefined where that cannot be told. */
+  #scale(nowMs: number, host: Limits): { readonly perUnit: number; readonly limit?: number } | undefined {
     const own = this.limits(nowMs);
     const limit = own.container ?? own.host ?? host.host;
-    const { measure, scope } = this.#source;
+    const isRatio = this.#source?.measure === 'utilization';
     if (this.#resource === 'memory' || this.#resource === 'gpuMemory') {
       // A memory ratio without bytes cannot be given in MiB unless the limit is known.
-      const bytesPerUnit = measure === 'utilization' ? limit : 1;
+      const bytesPerUnit = isRatio ? limit : 1;
       if (bytesPerUnit === undefined) return undefined;
-      const unit = bytesPerUnit / BYTES_PER_MIB;
-      return usageOf(level, unit, scope, limit && limit / BYTES_PER_MIB, this.#reserved ?? mebibytes(own.container));
+      const mib = mebibytes(limit);
+      return { perUnit: bytesPerUnit / BYTES_PER_MIB, ...(mib !== undefined && { limit: mib }) };
     }
-    if (measure === 'utilization') {
-      // Of what is available to it: a container's own limit makes that a reservation, and so does a whole GPU.
-      const isReserved = own.container !== undefined || this.#resource === 'gpu';
-      return usageOf(level, 100, scope, 100, this.#reserved ?? (isReserved ? 100 : undefined));
-    }
-    if (limit === undefined || limit <= 0) return undefined;
-    const reserved = this.#reserved ?? (own.container === undefined ? undefined : 100);
-    return usageOf(level, 100 / limit, scope, 100, reserved);
+    if (isRatio) return { perUnit: 100, limit: 100 };
+    return limit === undefined || limit <= 0 ? undefined : { perUnit: 100 / limit, limit: 100 };
   }
 
   #addLimit(role: ResourceRole, increment: Increment, value: number, nowMs: number): boolean {

@@ -48,6 +48,21 @@ export class TotalsWindow {
     return last !== undefined;
   }
 
+  /** Mean over the intervals numbered `first` to `last`. */
+  over(signal: LatencySignal, first: number, last: number): number | undefined {
+    let totalMs = 0;
+    let count = 0;
+    for (const slot of this.#ring.range(first, last)) {
+      totalMs += slot.timeMs.get(signal) ?? 0;
+      count += signal === 'timePerOutputToken' ? slot.outputTokens : slot.requests;
+    }
+    return count > 0 && totalMs > 0 ? totalMs / count : undefined;
+  }
+
+  get reportMs(): number {
+    return this.#ring.reportMs;
+  }
+
   /** Undefined while there are not both a time and a count. */
   metrics(signal: LatencySignal, nowMs: number): LatencyMetrics | undefined {
     const means: number[] = [];

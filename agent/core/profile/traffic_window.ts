@@ -86,6 +86,27 @@ export class TrafficWindow {
     };
   }
 
+  /** Of the intervals numbered `first` to `last`: successes a second covered, and the share of requests that failed. */
+  over(first: number, last: number): { readonly okPerSecond?: number; readonly errorRatio?: number } {
+    let ok = 0;
+    let errors = 0;
+    let coveredMs = 0;
+    for (const slot of this.#ring.range(first, last)) {
+      ok += slot.ok;
+      errors += slot.errors;
+      if (slot.toMs > slot.fromMs) coveredMs += slot.toMs - slot.fromMs;
+    }
+    const requests = ok + errors;
+    return {
+      ...(coveredMs > 0 && { okPerSecond: (1_000 * ok) / coveredMs }),
+      ...(requests > 0 && { errorRatio: errors / requests }),
+    };
+  }
+
+  get reportMs(): number {
+    return this.#ring.reportMs;
+  }
+
   clear(): void {
     this.#ring.clear();
   }
