@@ -31,6 +31,7 @@ import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
 import { snapshotOf } from './snapshot.ts';
 import { pageReadingsOf, type StatusParts, statusOf } from './status.ts';
+import { Tap } from './tap.ts';
 
 export interface SidecarOptions {
   readonly log: Logger;
@@ -100,6 +101,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         steps.record(durationMs);
       },
     });
+    const tap = new Tap(signalMappings(config));
     const views = (): readonly View[] => runtime.components().flatMap((component) => runtime.view(component) ?? []);
     const control = createControlServer({
       listen: [
@@ -119,6 +121,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         decisions: (query) => journal.decisions(query),
         explain: (id) => journal.decisions({ id })[0],
         history,
+        tap: (filter, reader) => tap.open(filter, reader),
       },
       observer: (notice) => report(notice, log),
     });
@@ -133,7 +136,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       http: http.address === null ? null : { ...http, address: http.address, paths: httpPaths(http) },
       maxResidentBytes,
       maxSeries: config.capacity.maxSeries,
-      sink: runtime,
+      sink: tap.on('otlp', runtime),
       nowMs: () => clock.nowMs(),
       onDefect: (error) => log.error({ err: error }, 'a request could not be handled: a defect of the agent'),
       onCertificates: (transport, problem) => reportCertificates(transport, problem, log),
@@ -141,7 +144,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     });
     const scraper = createPrometheusScraper({
       targets: config.receivers.prometheus.targets.map(scrapeTarget),
-      sink: runtime,
+      sink: tap.on('prometheus', runtime),
       // Its own: it forgets series that its pages no longer have.
       interner: new SeriesInterner({ maxSeries: config.capacity.maxSeries }),
       clock,
@@ -149,7 +152,6 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     });
     const samplerOptions = {
       intervalMs: config.monitoring.interval,
-      sink: runtime,
       interner,
       clock: { nowMs: () => clock.nowMs(), monotonicMs: () => performance.now() },
       targets: () =>
@@ -160,10 +162,12 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     };
     const sampler = createHostSampler({
       ...samplerOptions,
+      sink: tap.on('host', runtime),
       onError: (error) => log.warn({ err: error }, 'the host could not be sampled'),
     });
     const gpuSampler = createGpuSampler({
       ...samplerOptions,
+      sink: tap.on('gpu', runtime),
       source: config.gpu.source,
       onNotice: (notice) => reportGpu(notice, log),
       onError: (error) => log.warn({ err: error }, 'the GPUs could not be sampled'),

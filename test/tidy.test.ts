@@ -67,9 +67,10 @@ function floorOf(path: string): string {
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   main: ['command'],
   command: ['sidecar', 'config', 'core', 'gen', 'rpc', 'adapters/journal', 'adapters/telemetry', 'adapters/web'],
-  sidecar: ['optimizer', 'runtime', 'snapshot', 'status', 'config', 'core', 'rpc', 'adapters/*'],
+  sidecar: ['optimizer', 'runtime', 'snapshot', 'status', 'tap', 'config', 'core', 'rpc', 'adapters/*'],
   status: ['runtime', 'config', 'core', 'adapters/*'],
   snapshot: ['core', 'adapters/control'],
+  tap: ['core', 'adapters/control'],
   optimizer: ['runtime', 'config', 'core'],
   runtime: ['core'],
   config: ['core', 'rpc'],

@@ -11,6 +11,7 @@ import { operatorCommands } from './operator.ts';
 import { runCommand } from './run.ts';
 import { type Command, CommandError, EXIT, type Given, type Shell } from './shell.ts';
 import { snapshotCommand } from './snapshot.ts';
+import { tapCommand } from './tap.ts';
 import { paint } from './text.ts';
 import { validateCommand } from './validate.ts';
 import { versionCommand } from './version.ts';
@@ -23,6 +24,7 @@ const COMMANDS: readonly Command[] = [
   decisionsCommand,
   snapshotCommand,
   historyCommand,
+  tapCommand,
   doctorCommand,
   ...operatorCommands,
   completionCommand(() => COMMANDS),

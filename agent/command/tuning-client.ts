@@ -45,7 +45,8 @@ function parsed(address: string) {
   }
 }
 
-function isServiceError(error: unknown): error is ServiceError {
+/** Whether gRPC says it, with a code. */
+export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && 'details' in error && typeof error.code === 'number';
 }
 

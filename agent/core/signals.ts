@@ -6,6 +6,7 @@
  * `http.server.request.duration` time the same request). Each row has a rank; of the ranks present for a signal only
  * the lowest counts (`Precedence`), so that nothing is counted twice.
  */
+import { globPattern } from './glob.ts';
 import { AI_SERVER_MAPPINGS } from './mappings/ai_servers.ts';
 import { OPENTELEMETRY_MAPPINGS } from './mappings/opentelemetry.ts';
 import type { Series } from './model.ts';
@@ -333,11 +334,6 @@ function deviceOf({ attributes }: Series): string {
 function holds(mapping: SignalMapping, series: Series): boolean {
   if (mapping.where === undefined) return true;
   return Object.entries(mapping.where).every(([key, values]) => values.includes(text(series.attributes.get(key))));
-}
-
-function globPattern(glob: string): RegExp {
-  const escaped = glob.split('*').map((literal) => literal.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${escaped.join('.*')}$`);
 }
 
 /** What is known without any configuration: the OpenTelemetry names, then those of AI servers that serve Prometheus pages. */

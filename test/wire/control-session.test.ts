@@ -359,6 +359,7 @@ describe('sessions', () => {
         maxSessions: 1,
         maxKnobs: 256,
         maxQueuedMessages: 256,
+        maxTaps: 1,
         maxWatchers: 1,
         maxPendingRequests: 1,
         operatorDeadlineMs: 1_000,

@@ -22,6 +22,7 @@ import {
 } from './ports.ts';
 import { reflectionService } from './reflection.ts';
 import { Sessions } from './sessions.ts';
+import { Taps } from './taps.ts';
 import { type After, afterInRealTime } from './timer.ts';
 import { tuningService } from './tuning_service.ts';
 import { Watchers } from './watchers.ts';
@@ -62,6 +63,7 @@ export function createControlServer(options: ControlServerOptions): ControlServe
   const sessions = new Sessions({ epoch, heartbeatIntervalMs, limits, ports, observer, after });
   const operators = new OperatorCalls((input) => ports.inbox(input), after, limits);
   const watchers = new Watchers(limits, observer);
+  const taps = new Taps(ports.tap, limits);
   const health = new HealthState([ControlService.typeName, TuningService.typeName]);
   const control: Handlers<typeof ControlService> = { connect: (call) => sessions.connect(call) };
   const server = new Server({
@@ -71,7 +73,7 @@ export function createControlServer(options: ControlServerOptions): ControlServe
     'grpc.keepalive_timeout_ms': 10_000,
   });
   server.addService(serviceDefinition(ControlService), { ...control });
-  server.addService(serviceDefinition(TuningService), { ...tuningService(epoch, ports, operators, watchers) });
+  server.addService(serviceDefinition(TuningService), { ...tuningService(epoch, ports, operators, watchers, taps) });
   server.addService(serviceDefinition(Health), { ...health.handlers });
   server.addService(serviceDefinition(ServerReflection), {
     ...reflectionService([
@@ -109,6 +111,7 @@ export function createControlServer(options: ControlServerOptions): ControlServe
       sessions.endAll(reason);
       operators.endAll(reason);
       watchers.endAll(reason);
+      taps.endAll(reason);
       health.endAll(reason);
       await new Promise<void>((resolve) => {
         const force = (): void => {

@@ -1,5 +1,15 @@
 import type { HistoryReader } from '../../core/history/reader.ts';
-import type { Decision, Effect, Input, KnobMode, KnobSpec, KnobValue, Tier } from '../../core/model.ts';
+import type {
+  Decision,
+  Effect,
+  Input,
+  KnobMode,
+  KnobSpec,
+  KnobValue,
+  SampleBatch,
+  Series,
+  Tier,
+} from '../../core/model.ts';
 
 /** What the control channel needs of the rest of the agent. It never sees the engine, and the engine never sees gRPC. */
 export interface ControlPorts {
@@ -11,6 +21,36 @@ export interface ControlPorts {
   explain(decisionId: string): Decision | undefined;
   /** Absent where none is kept. */
   readonly history?: HistoryReader | undefined;
+  /** Shows data points as they come in, until the function that it returns is called. Absent where there are none. */
+  readonly tap?: ((filter: TapFilter, reader: TapReader) => () => void) | undefined;
+}
+
+/** Everything given must hold; `*` stands for any run of characters. */
+export interface TapFilter {
+  readonly metric?: string;
+  readonly component?: string;
+  /** Of the point or of its resource. */
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** Who looks. */
+export interface TapReader {
+  /** How many points it can hold now. */
+  room(): number;
+  /** `missed`: points that it wanted beside these, for which it had no room. Both are good only during the call. */
+  take(points: readonly TappedPoint[], missed: number): void;
+}
+
+/** A row of a batch. */
+export interface TappedPoint {
+  readonly source: string;
+  readonly batch: SampleBatch;
+  readonly row: number;
+  readonly series: Series;
+  /** Empty: the machine. */
+  readonly component: string;
+  /** What the agent takes it for; empty: nothing. */
+  readonly signal: string;
 }
 
 /** The inputs that come from here. */
@@ -85,6 +125,8 @@ export interface ControlLimits {
   readonly maxQueuedMessages: number;
   /** Open WatchEvents streams. */
   readonly maxWatchers: number;
+  /** Open Tap streams. */
+  readonly maxTaps: number;
   /** Operator requests waiting for the engine. */
   readonly maxPendingRequests: number;
   /** The engine answers an operator within this time. */
@@ -96,6 +138,7 @@ export const DEFAULT_CONTROL_LIMITS: ControlLimits = {
   maxKnobs: 256,
   maxQueuedMessages: 256,
   maxWatchers: 64,
+  maxTaps: 4,
   maxPendingRequests: 64,
   operatorDeadlineMs: 10_000,
 };

@@ -21,6 +21,7 @@ import { quote } from './hello.ts';
 import { queryHistory } from './history_query.ts';
 import type { OperatorCalls } from './operator_calls.ts';
 import type { ControlPorts } from './ports.ts';
+import type { Taps } from './taps.ts';
 import { BadRequest, MAX_NAME, name, Refused, text, unary } from './unary.ts';
 import type { Watchers } from './watchers.ts';
 
@@ -41,6 +42,7 @@ export function tuningService(
   ports: ControlPorts,
   calls: OperatorCalls,
   watchers: Watchers,
+  taps: Taps,
 ): Handlers<typeof TuningService> {
   const act = async ({ by, validateOnly }: Asker, action: OperatorAction): Promise<{ message: string }> => {
     const answer = await calls.ask(text('by', by || 'operator', MAX_BY), action, validateOnly);
@@ -65,6 +67,7 @@ export function tuningService(
       return create(ExplainDecisionResponseSchema, { decision: encodeDecision(decision) });
     }),
     queryHistory: unary((request) => queryHistory(ports.history, request)),
+    tap: (call) => taps.add(call),
     watchEvents: (call) => watchers.add(call),
     approve: unary(async ({ proposalId, ...asker }) =>
       create(
