@@ -20,6 +20,8 @@ export interface RuntimeOptions {
   readonly perform: (effect: Effect) => void;
   readonly log: Logger;
   readonly onStep?: (durationMs: number) => void;
+  /** Waiting for the next tick does not keep the process alive: for an engine that is a guest in it. */
+  readonly isGuest?: boolean;
 }
 
 export interface RuntimeStats {
@@ -77,6 +79,7 @@ export class Runtime implements SampleSink {
       this.#tickDue = true;
       this.#schedule();
     }, this.#options.tickMs);
+    if (this.#options.isGuest === true) this.#ticker.unref();
     this.#schedule();
   }
 

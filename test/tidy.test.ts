@@ -71,7 +71,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   status: ['runtime', 'config', 'core', 'adapters/*'],
   snapshot: ['core', 'adapters/control'],
   tap: ['core', 'adapters/control'],
-  optimizer: ['runtime', 'config', 'core'],
+  library: ['optimizer', 'config', 'core'],
+  // A composition root too: of the same engine, in a process that is not ours. The client's holdings are its actuator.
+  optimizer: ['runtime', 'config', 'core', 'rpc', 'gen', 'client', 'adapters/*'],
   runtime: ['core'],
   config: ['core', 'rpc'],
   client: ['gen', 'rpc', 'core'],

@@ -301,6 +301,8 @@ class SteppedEngine implements Engine {
         new Precedence(this.#settings.profile.intervalMs * this.#settings.profile.windowSize),
       );
       this.#absent.delete(component);
+      // Known from here on, also before it has measured anything.
+      this.#profiles.open(component);
     }
     return tuner.open(manifest, nowMs);
   }

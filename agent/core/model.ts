@@ -273,6 +273,8 @@ export type OperatorAction =
   | { readonly action: 'unfreeze'; readonly component?: string }
   | { readonly action: 'approve'; readonly proposalId: string }
   | { readonly action: 'reject'; readonly proposalId: string; readonly reason: string }
+  /** Consider the component at the next tick, and not only when its next turn has come. */
+  | { readonly action: 'optimize'; readonly component: string }
   /**
    * Somebody wants this tried: values by knob, as far as bounds, modes and guards allow. `strategy` and `rule` name whose idea
    * it is, where it is not the operator's own. What becomes of it carries the reply's `proposalId`.

@@ -64,6 +64,6 @@ export function whyNotSound(spec: KnobSpec): { readonly field: string; readonly 
 
 /** Quoted and cut, so that a hostile text cannot flood or forge a log line. */
 function show(value: KnobValue): string {
-  const text = JSON.stringify(value);
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

@@ -125,7 +125,10 @@ export class Dossier {
     const told = effect === undefined ? '' : `: ${describeEffect(effect)}`;
     const reason = `kept ${describeChanges(changes)}${told}`;
     this.#records.decide('promoted', nowMs, reason, { changes, ...this.#about(trial, reference) });
-    const results = effect && { improvement: -effect.estimate, low: -effect.high, high: -effect.low };
+    const results = effect && {
+      ...{ improvement: -effect.estimate, low: -effect.high, high: -effect.low },
+      ...{ confidence: effect.confidence, blocks: effect.blocks },
+    };
     this.#records.emit('optimization_applied', nowMs, {
       ...{ strategy, trialId, changes },
       ...(proposalId !== undefined && { proposalId }),

@@ -37,7 +37,7 @@ export interface OperatorContext extends ProposalRules {
  */
 export function obey(
   standing: Standing,
-  action: OperatorAction,
+  action: Exclude<OperatorAction, { readonly action: 'optimize' }>,
   by: string,
   context: OperatorContext,
 ): OperatorOutcome {

@@ -128,6 +128,7 @@ export class Tuner {
   }
 
   operator(action: OperatorAction, by: string, nowMs: number, dryRun = false): OperatorAnswer {
+    if (action.action === 'optimize') return this.#hurry(nowMs, dryRun);
     const before = this.#dossier.incumbent;
     const outcome = obey(this.#dossier.standing, action, by, this.#operatorContext(nowMs, dryRun));
     if (!outcome.ok) return { ok: false, message: outcome.message, effects: [] };
@@ -154,6 +155,14 @@ export class Tuner {
     if (this.#isOpen && (changed.length > 0 || outcome.endsTrial)) this.#toRestoring(nowMs);
     const named = { decisionId, ...(proposalId !== undefined && { proposalId }) };
     return { ok: true, message, ...named, effects: this.#flush(nowMs) };
+  }
+
+  /** A strategy that waits after a failure goes on waiting: asking more often makes nothing better. */
+  #hurry(nowMs: number, dryRun: boolean): OperatorAnswer {
+    if (!this.#isOpen) return { ok: false, message: 'its process is not connected', effects: [] };
+    if (this.#phase.state !== 'waiting') return { ok: true, message: `under way: ${this.#phase.state}`, effects: [] };
+    if (!dryRun) this.#toWaiting(nowMs);
+    return { ok: true, message: 'considered at the next tick', effects: [] };
   }
 
   observe(role: SignalRole, increment: Increment): void {

@@ -1,0 +1,48 @@
+import type { Analytics, HealthReport, OptimizationState, SystemFigures } from '../core/answers.ts';
+import type { KnobMode, OperatorAction, Tier } from '../core/model.ts';
+import type { PerformanceProfile } from '../core/profile/performance_profile.ts';
+import type { AIComponent } from './component.ts';
+import type { ComponentKnob } from './component-knobs.ts';
+
+/** What became of a request to the engine. */
+export interface Reply {
+  readonly ok: boolean;
+  readonly message: string;
+  /** Of what was proposed; absent where it was refused, or only recommended. */
+  readonly proposalId?: string;
+}
+
+/** Where the engine runs: in this process, or in an agent elsewhere. Both answer alike. */
+export interface Agent {
+  start(): Promise<void>;
+  /** Everything that was tuned is put back. */
+  stop(): Promise<void>;
+  /** The component is here, with its knobs; again: it is looked at anew. */
+  open(component: AIComponent): void;
+  /** It is gone; what was tuned of it is put back. */
+  close(component: string): void;
+  /** Of a component that is here; undefined otherwise. */
+  knobs(component: string): readonly ComponentKnob[] | undefined;
+  /** At least one of its knobs holds a value that the engine has set. */
+  isTuned(component: string): boolean;
+  /** A request has finished. */
+  record(component: string, durationMs: number, outcome: 'ok' | 'error'): void;
+  /** Resolves when the engine knows all that has been recorded up to now. */
+  settle(): Promise<void>;
+
+  /** What is measured of the machine, and of the components, as far as it is known here. */
+  resources(): {
+    readonly machine: PerformanceProfile;
+    readonly components: readonly { readonly tier: Tier; readonly profile: PerformanceProfile }[];
+  };
+  /** Names of all components that the engine knows. */
+  components(): Promise<readonly string[]>;
+  profile(component: string): Promise<PerformanceProfile | undefined>;
+  optimization(component: string): Promise<OptimizationState | undefined>;
+  figures(): Promise<SystemFigures>;
+  analytics(): Promise<Analytics>;
+  health(): Promise<HealthReport>;
+  /** What the engine may do with each knob. */
+  modes(component: string): Promise<ReadonlyMap<string, KnobMode>>;
+  ask(action: OperatorAction, by: string): Promise<Reply>;
+}

@@ -1,0 +1,279 @@
+import { performance } from 'node:perf_hooks';
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.ts';
+import type { OptimizerEvent as CoreEvent, EventType } from '../core/model.ts';
+import type { ResourceManager } from '../core/resources.ts';
+import type { Agent } from './agent.ts';
+import type { AIComponent, AIRequest, ResourceAllocation } from './component.ts';
+import type { ComponentRegistry } from './component-registry.ts';
+import { Consent } from './consent.ts';
+import { resultOf } from './documents.ts';
+import { type OptimizerEvents, publicEvent } from './events.ts';
+import { type Answer, checkAllocation, execute, type MonitoredResponse } from './execution.ts';
+import type { HealthMonitor } from './health-monitor.ts';
+import { type Listener, Listeners } from './listeners.ts';
+import type { PerformanceProfile } from './metrics.ts';
+import type { OptimizationResult } from './strategy.ts';
+import { UserStrategies } from './user-strategies.ts';
+
+/** No component of that name is known; the message lists those that are. */
+export class UnknownComponentError extends Error {
+  override readonly name = 'UnknownComponentError';
+
+  constructor(component: string, known: readonly string[]) {
+    super(`unknown component ${JSON.stringify(component)}; known: ${known.join(', ') || 'none yet'}`);
+  }
+}
+
+export interface OptimizeOptions {
+  /** Waits for the end of the trial that is open then, or this long; without it the answer is how things stand now. */
+  readonly waitMs?: number;
+}
+
+export interface ConductorOptions {
+  readonly config: Config;
+  readonly registry: ComponentRegistry;
+  readonly resourceManager: ResourceManager;
+  readonly healthMonitor: HealthMonitor;
+  readonly log: Logger;
+  /** Of the user's own `apply`, `action` and `rollback`. */
+  readonly deadlineMs?: number;
+  readonly agent: (tell: (event: CoreEvent) => void) => Agent;
+}
+
+const USER_DEADLINE_MS = 10_000;
+
+/** Brings the parts together: what one of them does that concerns another passes through here. */
+export class Conductor {
+  readonly agent: Agent;
+  readonly strategies: UserStrategies;
+  readonly #options: ConductorOptions;
+  readonly #consent: Consent;
+  readonly #listeners: Listeners<OptimizerEvents>;
+  #state: 'new' | 'running' | 'stopped' = 'new';
+  #rounds: NodeJS.Timeout | undefined;
+  #inRound = false;
+
+  constructor(options: ConductorOptions) {
+    const { config, log } = options;
+    const { adaptationThreshold, enabled } = config.optimization;
+    const windowMs = config.tuning.window.min;
+    this.#options = options;
+    this.#listeners = new Listeners((error, type) => log.warn({ err: error, event: type }, 'a listener threw'));
+    this.agent = options.agent((event) => this.#tell(event));
+    options.resourceManager.connect({
+      nowMs: () => Date.now(),
+      machine: () => this.agent.resources().machine,
+      components: () =>
+        this.agent.resources().components.map(({ tier, profile }) => {
+          const priority = options.registry.getComponent(profile.component)?.priority;
+          return { component: profile.component, tier, profile, ...(priority !== undefined && { priority }) };
+        }),
+      forecastHigh: () => undefined,
+    });
+    this.#consent = new Consent(this.agent);
+    this.strategies = new UserStrategies({
+      agent: this.agent,
+      consent: this.#consent,
+      isEnabled: enabled && config.monitoring.enabled,
+      adaptationThreshold,
+      deadlineMs: options.deadlineMs ?? USER_DEADLINE_MS,
+      pauseMs: config.tuning.cooldown.windows * windowMs,
+      maxPauseMs: config.tuning.cooldown.maxWindows * windowMs,
+      nowMs: () => performance.now(),
+      failed: (component, strategy, error) =>
+        this.#tell({ type: 'optimization_failed', component, atMs: Date.now(), data: { strategy, error } }),
+      log,
+    });
+  }
+
+  async initialize(): Promise<void> {
+    if (this.#state === 'running') return;
+    if (this.#state === 'stopped') throw new Error('PerformanceOptimizer has shut down; make a new one');
+    const { registry, config } = this.#options;
+    await this.agent.start();
+    this.#state = 'running';
+    registry.on('component_registered', this.#onRegistered);
+    registry.on('component_unregistered', this.#onUnregistered);
+    for (const component of registry.getComponents()) await this.open(component);
+    this.#rounds = setInterval(() => void this.round(), config.monitoring.interval);
+    this.#rounds.unref();
+  }
+
+  async shutdown(): Promise<void> {
+    const before = this.#state;
+    this.#state = 'stopped';
+    if (before !== 'running') return;
+    clearInterval(this.#rounds);
+    this.#options.registry.off('component_registered', this.#onRegistered);
+    this.#options.registry.off('component_unregistered', this.#onUnregistered);
+    await this.agent.stop();
+  }
+
+  on<T extends keyof OptimizerEvents>(type: T, listener: Listener<OptimizerEvents[T]>): void {
+    this.#listeners.on(type, listener);
+  }
+
+  off<T extends keyof OptimizerEvents>(type: T, listener: Listener<OptimizerEvents[T]>): void {
+    this.#listeners.off(type, listener);
+  }
+
+  /** The component is known to the engine when this resolves, and its hand-set values and requests up to now with it. */
+  async open<C extends AIComponent>(component: C | undefined): Promise<C> {
+    const known = await this.#mustBeKnown(component);
+    const isNew = this.agent.knobs(known.name) === undefined;
+    this.agent.open(known);
+    await this.agent.settle();
+    if (isNew) await this.#consent.take(known.name);
+    return known;
+  }
+
+  async optimize(
+    component: AIComponent | undefined,
+    request: AIRequest,
+    { waitMs }: OptimizeOptions = {},
+  ): Promise<OptimizationResult> {
+    const known = await this.open(component);
+    const profile = await this.profile(known.name);
+    const ended = waitMs === undefined ? undefined : this.#endOfTrial(known.name, waitMs);
+    const asked = await this.strategies.ask(known, profile);
+    await this.agent.ask({ action: 'optimize', component: known.name }, idOf(request));
+    await ended;
+    const state = await this.agent.optimization(known.name);
+    if (state === undefined) throw await this.#unknown(known.name);
+    return resultOf(state, asked);
+  }
+
+  async execute<C extends AIComponent>(
+    component: C | undefined,
+    request: AIRequest,
+    allocation: ResourceAllocation,
+  ): Promise<MonitoredResponse<Answer<C>>> {
+    const known = await this.#mustBeKnown(component);
+    checkAllocation(allocation);
+    if (this.agent.knobs(known.name) === undefined) await this.open(known);
+    const optimized = this.agent.isTuned(known.name);
+    const startMs = performance.now();
+    let outcome: 'ok' | 'error' = 'error';
+    try {
+      const result = await execute(known, request, allocation);
+      outcome = 'ok';
+      // `execute` calls the very function whose answer this type names.
+      return { result: result as Answer<C>, executionTime: performance.now() - startMs, optimized, allocation };
+    } finally {
+      this.agent.record(known.name, performance.now() - startMs, outcome);
+    }
+  }
+
+  async profile(component: string): Promise<PerformanceProfile> {
+    this.#mustRun();
+    await this.agent.settle();
+    const profile = await this.agent.profile(component);
+    if (profile === undefined) throw await this.#unknown(component);
+    // The public type says that everything is there; what was not measured is absent, as it documents.
+    return profile as PerformanceProfile;
+  }
+
+  /** Answers of the engine, with all that was measured up to now. */
+  async ask<T>(question: (agent: Agent) => Promise<T>): Promise<T> {
+    this.#mustRun();
+    await this.agent.settle();
+    return question(this.agent);
+  }
+
+  /** One look at everything: asks the user's strategies, and tells the health monitor. Never rejects. */
+  async round(): Promise<void> {
+    if (this.#inRound || this.#state !== 'running') return;
+    this.#inRound = true;
+    const { registry, healthMonitor, log } = this.#options;
+    try {
+      await this.agent.settle();
+      const report = await this.agent.health();
+      for (const { component, health } of report.components) healthMonitor.update(component, health, report.atMs);
+      for (const component of registry.getComponents()) {
+        if (this.agent.knobs(component.name) === undefined) continue;
+        await this.strategies.ask(component, await this.profile(component.name));
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'a round of monitoring has failed; the next one comes');
+    } finally {
+      this.#inRound = false;
+    }
+  }
+
+  readonly #onRegistered = (component: AIComponent): void => {
+    this.open(component).catch((error: unknown) =>
+      this.#options.log.error({ err: error, component: component.name }, 'the component cannot be optimised'),
+    );
+  };
+
+  readonly #onUnregistered = ({ name }: AIComponent): void => {
+    this.agent.close(name);
+    this.strategies.forget(name);
+    this.#options.healthMonitor.forget(name);
+  };
+
+  #tell(event: CoreEvent): void {
+    const told = publicEvent(event);
+    if (typeof told === 'string') {
+      this.#options.log.warn({ event: event.type }, `an event cannot be understood: ${told}`);
+      return;
+    }
+    this.#pass(told.type, told);
+    this.#listeners.emit('*', told);
+    const { proposalId } = told.data;
+    const component = this.#options.registry.getComponent(told.component);
+    if (component === undefined || typeof proposalId !== 'string') return;
+    if (told.type === 'optimization_applied') void this.strategies.decided(component, proposalId, true);
+    if (told.type === 'optimization_rolled_back') void this.strategies.decided(component, proposalId, false);
+  }
+
+  /** `publicEvent` has read the data of each type as that type's. */
+  #pass<T extends EventType>(type: T, event: unknown): void {
+    this.#listeners.emit(type, event as OptimizerEvents[T]);
+  }
+
+  /** Resolves when a trial of the component has ended, or after `waitMs`. */
+  #endOfTrial(component: string, waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.off('*', listener);
+        resolve();
+      };
+      const timer = setTimeout(done, waitMs);
+      const listener: Listener<OptimizerEvents['*']> = (event) => {
+        const isEnd = event.type === 'optimization_applied' || event.type === 'optimization_rolled_back';
+        if (event.component === component && isEnd) done();
+      };
+      this.on('*', listener);
+    });
+  }
+
+  #mustRun(): void {
+    if (this.#state === 'running') return;
+    throw new Error(
+      this.#state === 'new' ? 'PerformanceOptimizer: call initialize() first' : 'PerformanceOptimizer has shut down',
+    );
+  }
+
+  async #mustBeKnown<C extends AIComponent>(component: C | undefined): Promise<C> {
+    this.#mustRun();
+    if (typeof component === 'object' && typeof component?.name === 'string') return component;
+    throw await this.#unknown(String(component));
+  }
+
+  async #unknown(component: string): Promise<UnknownComponentError> {
+    const registered = this.#options.registry.getComponents().map(({ name }) => name);
+    return new UnknownComponentError(component, [...new Set([...registered, ...(await this.agent.components())])]);
+  }
+}
+
+/** Whoever asked is named in the records by the request; one that cannot be read has no name. */
+function idOf(request: AIRequest): string {
+  try {
+    return typeof request.id === 'string' ? `request ${request.id.slice(0, 100)}` : 'a request';
+  } catch {
+    return 'a request';
+  }
+}

@@ -1,0 +1,284 @@
+import { randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { Logger } from 'pino';
+import { createClock } from '../adapters/clock.ts';
+import { createHostSampler, type HostSampler } from '../adapters/host/sampler.ts';
+import type { Journal } from '../adapters/journal/journal.ts';
+import { openJournal } from '../adapters/journal/sqlite-journal.ts';
+import { systemClock } from '../client/typescript/clock.ts';
+import { engineSettings, healthThresholds, signalMappings } from '../config/engine.ts';
+import type { Config } from '../config/schema.ts';
+import { MeasuredResults } from '../core/analytics/results.ts';
+import { Answers } from '../core/answers.ts';
+import { createEngine, type Engine, type SavedState } from '../core/engine.ts';
+import type { Effect, KnobMode, OperatorAction, OptimizerEvent } from '../core/model.ts';
+import { SeriesInterner } from '../core/series/interner.ts';
+import { Runtime } from '../runtime.ts';
+import type { Agent, Reply } from './agent.ts';
+import type { AIComponent } from './component.ts';
+import { LocalSession } from './local-session.ts';
+import { RequestMeter } from './request-meter.ts';
+
+export interface LocalAgentOptions {
+  readonly config: Config;
+  /** Decisions and what was learned are kept in this SQLite file; without one they last as long as the process. */
+  readonly statePath?: string;
+  readonly log: Logger;
+  readonly tell: (event: OptimizerEvent) => void;
+}
+
+const DECISIONS_READ = 10_000;
+const ALL_SERIES = 10_000;
+
+/** The sidecar's engine in this process: the same core and the same runtime, with component objects in place of sessions. */
+export class LocalAgent implements Agent {
+  readonly #options: LocalAgentOptions;
+  readonly #clock = createClock();
+  readonly #journal: Journal | undefined;
+  readonly #results = new MeasuredResults();
+  readonly #engine: Engine;
+  readonly #runtime: Runtime;
+  readonly #answers: Answers;
+  readonly #meter: RequestMeter;
+  readonly #sampler: HostSampler;
+  readonly #sessions = new Map<string, LocalSession>();
+  readonly #asked = new Map<string, (reply: Reply) => void>();
+  #incarnation = 0;
+  #started = false;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(options: LocalAgentOptions) {
+    const { config, log, statePath } = options;
+    this.#options = options;
+    const nowMs = this.#clock.nowMs();
+    this.#journal =
+      statePath === undefined
+        ? undefined
+        : openJournal({ path: statePath, maxBytes: config.state.maxBytes, log, nowMs });
+    const epoch = this.#journal?.raiseEpoch(nowMs) ?? Math.floor(nowMs / 1_000);
+    for (const decision of [...(this.#journal?.decisions({ limit: DECISIONS_READ }) ?? [])].reverse()) {
+      this.#results.learn(decision);
+    }
+    this.#engine = engineOf(config, epoch, this.#journal, log);
+    this.#answers = new Answers({
+      engine: this.#engine,
+      results: this.#results,
+      thresholds: (component) => healthThresholds(config, component),
+      observedSinceMs: nowMs,
+    });
+    this.#runtime = new Runtime({
+      engine: this.#engine,
+      journal: {
+        commit: (decisions, state) => {
+          this.#journal?.commit(decisions, state);
+          for (const decision of decisions) this.#results.learn(decision);
+        },
+      },
+      clock: this.#clock,
+      tickMs: config.tuning.tick,
+      maxQueuedPoints: config.capacity.maxQueuedPoints,
+      perform: (effect) => this.#perform(effect),
+      log,
+      isGuest: true,
+    });
+    const interner = new SeriesInterner({ maxSeries: Math.min(ALL_SERIES, config.capacity.maxSeries) });
+    this.#meter = new RequestMeter(interner, nowMs);
+    this.#sampler = createHostSampler({
+      intervalMs: config.monitoring.interval,
+      sink: this.#runtime,
+      interner,
+      clock: { nowMs: () => this.#clock.nowMs(), monotonicMs: () => performance.now() },
+      targets: () => [...this.#sessions.keys()].map((component) => ({ component, pid: process.pid })),
+      onError: (error) => log.warn({ err: error }, 'the host could not be sampled'),
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#started = true;
+    this.#runtime.start();
+    const { monitoring, tuning } = this.#options.config;
+    this.#timers.push(setInterval(() => this.#look(), tuning.tick));
+    if (monitoring.enabled) {
+      // Waited for, so that use and limits are known from the beginning.
+      await this.#sampler.sample();
+      this.#timers.push(setInterval(() => void this.#sampler.sample(), monitoring.interval));
+    }
+    for (const timer of this.#timers) timer.unref();
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    for (const component of [...this.#sessions.keys()]) this.close(component);
+    this.#started = false;
+    await this.#sampler.stop(AbortSignal.timeout(1_000));
+    this.#runtime.stop();
+    for (const answer of this.#asked.values()) answer({ ok: false, message: 'the optimizer has shut down' });
+    this.#asked.clear();
+    this.#journal?.close();
+  }
+
+  open(component: AIComponent): void {
+    const { name } = component;
+    const known = this.#sessions.get(name);
+    if (known !== undefined && known.component !== component) {
+      throw new RangeError(`a component named ${JSON.stringify(name)} is being optimised already`);
+    }
+    if (known !== undefined) {
+      this.#look();
+      return;
+    }
+    this.#declare(component);
+    if (!this.#meter.open(name)) this.#options.log.warn({ component: name }, 'no room for more series: not measured');
+  }
+
+  close(component: string): void {
+    this.#sessions.get(component)?.close('closed by the process');
+    this.#sessions.delete(component);
+    this.#meter.close(component);
+  }
+
+  knobs(component: string): LocalSession['knobs'] | undefined {
+    return this.#sessions.get(component)?.knobs;
+  }
+
+  isTuned(component: string): boolean {
+    return this.#sessions.get(component)?.isTuned === true;
+  }
+
+  record(component: string, durationMs: number, outcome: 'ok' | 'error'): void {
+    this.#meter.record(component, durationMs, outcome);
+  }
+
+  async settle(): Promise<void> {
+    this.#report();
+    while (this.#isBehind()) await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  resources() {
+    const views = this.#engine.components().flatMap((component) => this.#engine.view(component) ?? []);
+    const components = views.flatMap(({ profile, tuning }) =>
+      profile === undefined ? [] : [{ tier: tuning?.tier ?? 'stable', profile }],
+    );
+    return { machine: this.#engine.machine(), components };
+  }
+
+  async components(): Promise<readonly string[]> {
+    return this.#answers.components;
+  }
+
+  async profile(component: string) {
+    return this.#answers.profile(component);
+  }
+
+  async optimization(component: string) {
+    return this.#answers.optimization(component);
+  }
+
+  async figures() {
+    return this.#answers.figures(this.#clock.nowMs());
+  }
+
+  async analytics() {
+    return this.#answers.analytics(this.#clock.nowMs());
+  }
+
+  async health() {
+    return this.#answers.health(this.#clock.nowMs());
+  }
+
+  async modes(component: string): Promise<ReadonlyMap<string, KnobMode>> {
+    await this.settle();
+    return new Map(this.#engine.tuning(component)?.knobs.map(({ spec, mode }) => [spec.id, mode]));
+  }
+
+  ask(action: OperatorAction, by: string): Promise<Reply> {
+    if (!this.#runs) return Promise.resolve({ ok: false, message: 'the engine does not run' });
+    const requestId = randomUUID();
+    return new Promise((resolve) => {
+      this.#asked.set(requestId, resolve);
+      this.#runtime.post({ kind: 'operator', request: { requestId, by, ...action } });
+    });
+  }
+
+  #declare(component: AIComponent): void {
+    const session = new LocalSession({
+      component,
+      epoch: this.#engine.epoch,
+      clock: systemClock,
+      incarnation: ++this.#incarnation,
+      post: (input) => this.#runtime.post(input),
+    });
+    this.#sessions.set(component.name, session);
+    session.open();
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.kind) {
+      case 'command':
+        // What was measured at the old values ends here, so that none of it is taken for the new ones.
+        this.#report();
+        this.#sessions.get(effect.command.component)?.perform(effect);
+        return;
+      case 'renewal':
+      case 'revoke':
+        this.#sessions.get(effect.component)?.perform(effect);
+        return;
+      case 'event':
+        this.#options.tell(effect.event);
+        return;
+      case 'reply': {
+        const answer = this.#asked.get(effect.requestId);
+        this.#asked.delete(effect.requestId);
+        answer?.(effect);
+        return;
+      }
+      case 'decision':
+        return;
+    }
+  }
+
+  /** What hands have set, and what requests have taken. */
+  #look(): void {
+    for (const [name, session] of [...this.#sessions]) {
+      if (session.watch()) continue;
+      this.#options.log.warn({ component: name }, 'a value was set by hand that its knob cannot have: declared anew');
+      session.close('a value was set by hand that its knob cannot have');
+      this.#sessions.delete(name);
+      try {
+        this.#declare(session.component);
+      } catch (error) {
+        this.#options.log.error({ err: error, component: name }, 'the component cannot be tuned any more');
+      }
+    }
+    this.#report();
+  }
+
+  #report(): void {
+    if (!this.#options.config.monitoring.enabled) return;
+    const batch = this.#meter.report(this.#clock.nowMs());
+    if (batch !== undefined) this.#runtime.accept(batch);
+  }
+
+  get #runs(): boolean {
+    return this.#started && this.#runtime.stats().halted === undefined;
+  }
+
+  #isBehind(): boolean {
+    const { queuedInputs, queuedPoints } = this.#runtime.stats();
+    return this.#runs && queuedInputs + queuedPoints > 0;
+  }
+}
+
+/** As it was when its state was last saved; a state that cannot be read is a clean start, said loudly. */
+function engineOf(config: Config, epoch: number, journal: Journal | undefined, log: Logger): Engine {
+  const options = { settings: engineSettings(config), mappings: signalMappings(config), seed: epoch, epoch };
+  const text = journal?.readState();
+  if (text === undefined) return createEngine(options);
+  try {
+    const saved: SavedState = JSON.parse(text);
+    return createEngine({ ...options, saved });
+  } catch (error) {
+    log.error({ err: error }, 'the saved state cannot be used: starting without what was learned');
+    return createEngine(options);
+  }
+}

@@ -1,0 +1,234 @@
+import { describe, expect, test } from 'vitest';
+import { ComponentTier, PerformanceOptimizer, RequestTimeoutError } from '../../agent/library.ts';
+import { ALLOCATION, Embedder, embedded, next, QUICK, requests, underLoad } from './optimizer_rig.ts';
+
+describe('the loop, embedded', () => {
+  test('finds a better setting of a component object, proves it, and puts everything back at the end', async () => {
+    const component = new Embedder({ batch: 1, port: 8080 }, { batch: { min: 1, max: 64, settleMs: 0 } });
+    const { optimizer } = await embedded([component]);
+    const heard: string[] = [];
+    optimizer.on('*', ({ type }) => heard.push(type));
+    optimizer.on('optimization_applied', () => {
+      throw new Error('a listener of no use');
+    });
+    const applied = await underLoad(optimizer, component, next(optimizer, 'optimization_applied'));
+
+    expect(applied).toMatchObject({ component: 'embedder', type: 'optimization_applied' });
+    expect(applied.data).toMatchObject({ strategy: 'Configuration Optimization', result: { applied: true } });
+    const { improvement, interval } = applied.data.result.results;
+    expect(improvement).toBeGreaterThan(0);
+    expect(interval?.low).toBeLessThanOrEqual(improvement);
+    expect(interval?.high).toBeGreaterThanOrEqual(improvement);
+    expect(component.config.batch).toBeGreaterThan(1);
+    expect(component.config.port).toBe(8080);
+    expect(heard).toEqual(expect.arrayContaining(['trial_started', 'optimization_applied']));
+
+    const result = await optimizer.optimizePerformance(component, { id: 'q' });
+    expect(result).toMatchObject({
+      applied: true,
+      optimization: 'Configuration Optimization',
+      results: { improvement },
+    });
+    const snapshot = await optimizer.getPerformanceSnapshot();
+    expect(snapshot.optimizationScore).toBeCloseTo(improvement, 6);
+    expect(snapshot.adaptationRate).toBe(1);
+    const { optimization } = await optimizer.getComponentProfile('embedder');
+    expect(optimization).toMatchObject({ optimizations: 1, lastImprovement: improvement });
+
+    await optimizer.shutdown();
+    expect(component.config).toEqual({ batch: 1, port: 8080 });
+    expect(component).toMatchObject({ timeout: 1_000, memoryLimit: 512, priority: 50 });
+  }, 60_000);
+
+  test('a value set by hand is a human’s: announced, left alone, and still there at the end', async () => {
+    const component = new Embedder({ batch: 4 }, { batch: { min: 1, max: 64 } });
+    const { optimizer } = await embedded([component]);
+    const override = next(optimizer, 'manual_override');
+    component.config.batch = 32;
+    await optimizer.updatePerformanceProfile(component);
+    expect((await override).data).toMatchObject({ knob: 'batch', value: 32 });
+    await optimizer.shutdown();
+    expect(component.config.batch).toBe(32);
+  });
+
+  test('a value set by hand beyond what its knob can have declares the component anew', async () => {
+    const component = new Embedder({ batch: 4 }, { batch: { min: 1 } });
+    const { optimizer } = await embedded([component]);
+    const opened = next(optimizer, 'session_opened');
+    component.timeout = 1e6;
+    await optimizer.updatePerformanceProfile(component);
+    await opened;
+    await optimizer.shutdown();
+    expect(component.timeout).toBe(1e6);
+  });
+});
+
+describe('what is answered', () => {
+  test('after requests: the document’s numbers, with its units', async () => {
+    const component = new Embedder({ batch: 16 });
+    const { optimizer, resourceManager } = await embedded([component]);
+    await requests(optimizer, component, 50);
+    const snapshot = await optimizer.getPerformanceSnapshot();
+    expect(snapshot.averageThinkTime).toBeGreaterThanOrEqual(1);
+    expect(snapshot).toMatchObject({ optimizationScore: 0, adaptationRate: 0, components: ['embedder'] });
+
+    const profile = await optimizer.getComponentProfile('embedder');
+    expect(profile.metrics.responseTime.average).toBe(snapshot.averageThinkTime);
+    expect(profile.metrics.responseTime.p95).toBeGreaterThanOrEqual(1);
+    expect(profile.metrics.responseTime.p99).toBeGreaterThanOrEqual(profile.metrics.responseTime.p95);
+    expect(profile.metrics.reliability.current).toBe(1);
+    expect(profile.metrics.throughput.average).toBeGreaterThan(0);
+    expect(profile.optimization.lastOptimized).toBeLessThan(Date.now() - 300_000);
+    expect(JSON.stringify(profile)).not.toMatch(/NaN|null/);
+
+    const analytics = await optimizer.getPerformanceAnalytics();
+    expect(analytics.system.totalThroughput).toBeGreaterThan(0);
+    expect(analytics.system.resourceEfficiency).toBeGreaterThanOrEqual(0);
+    expect(analytics.components).toMatchObject([{ component: 'embedder', tier: 'research', errorRate: 0 }]);
+
+    const health = await optimizer.healthCheck();
+    expect(health.score).toBeGreaterThan(0);
+    expect(['healthy', 'degraded', 'unhealthy']).toContain(health.status);
+    expect(health.metrics?.responseTime).toBe(snapshot.averageThinkTime);
+
+    const usage = await resourceManager.getCurrentResourceUsage();
+    expect(usage.components).toMatchObject([{ component: 'embedder', tier: 'research', priority: 50 }]);
+    expect(await optimizer.optimizeResourceAllocation(usage)).toBeInstanceOf(Array);
+  });
+
+  test('before any request: nothing is made up', async () => {
+    const component = new Embedder();
+    const { optimizer } = await embedded([component]);
+    expect(await optimizer.getPerformanceSnapshot()).toEqual({
+      at: expect.any(Number),
+      optimizationScore: 0,
+      adaptationRate: 0,
+      components: ['embedder'],
+    });
+    const profile = await optimizer.initializeComponentProfile(component);
+    expect(profile).toMatchObject({ component: 'embedder', optimization: { lastOptimized: 0, optimizations: 0 } });
+    expect(profile.metrics).not.toHaveProperty('responseTime');
+    const { system } = await optimizer.getPerformanceAnalytics();
+    expect(system).toMatchObject({ totalThroughput: 0, optimizationScore: 0 });
+    expect(system).not.toHaveProperty('averageThinkTime');
+    const health = await optimizer.healthCheck();
+    expect(health).not.toHaveProperty('metrics');
+    const result = await optimizer.optimizePerformance(component, {});
+    expect(result).toMatchObject({ applied: false, optimization: 'none', results: { improvement: 0 } });
+  });
+
+  test('an unknown component is refused with those that are known', async () => {
+    const { optimizer, registry } = await embedded([new Embedder()]);
+    const message = /unknown component "nobody"; known: embedder/;
+    await expect(optimizer.getComponentProfile('nobody')).rejects.toThrow(message);
+    const nobody = registry.getComponent('nobody');
+    expect(nobody).toBeUndefined();
+    const unknown = /unknown component "undefined"; known: embedder/;
+    await expect(optimizer.optimizePerformance(nobody, {})).rejects.toThrow(unknown);
+    await expect(optimizer.executeWithMonitoring(nobody, {}, ALLOCATION)).rejects.toThrow(unknown);
+    await expect(optimizer.updatePerformanceProfile(nobody)).rejects.toThrow(unknown);
+  });
+
+  test('nothing before initialize, nothing after shutdown, and both may be called twice', async () => {
+    const optimizer = new PerformanceOptimizer(QUICK);
+    await expect(optimizer.getPerformanceSnapshot()).rejects.toThrow('call initialize() first');
+    await optimizer.initialize();
+    await optimizer.initialize();
+    await optimizer.shutdown();
+    await optimizer.shutdown();
+    await expect(optimizer.healthCheck()).rejects.toThrow('has shut down');
+    await expect(optimizer.initialize()).rejects.toThrow('make a new one');
+  });
+
+  test('a configuration that cannot be meant is refused whole', () => {
+    expect(() => new PerformanceOptimizer({ optimization: { aggressiveness: 2 } })).toThrow(
+      /optimization\.aggressiveness: 2 is not allowed/,
+    );
+  });
+});
+
+describe('requests', () => {
+  test('the answer, how long it took, and what it was allocated', async () => {
+    const component = new Embedder({ batch: 16 });
+    const { optimizer } = await embedded([component]);
+    const response = await optimizer.executeWithMonitoring(component, { id: 'a' }, ALLOCATION);
+    const words: string = response.result;
+    expect(words).toBe('vector of a');
+    expect(response.executionTime).toBeGreaterThanOrEqual(1);
+    expect(response).toMatchObject({ optimized: false, allocation: ALLOCATION });
+  });
+
+  test('one that throws is thrown on, and counts as failed', async () => {
+    const component = new Embedder({ batch: 16 });
+    const { optimizer } = await embedded([component]);
+    await expect(optimizer.executeWithMonitoring(component, { type: 'bad' }, ALLOCATION)).rejects.toThrow(
+      'it cannot be embedded',
+    );
+    await requests(optimizer, component, 3);
+    expect((await optimizer.getComponentProfile('embedder')).metrics.errorRate).toBeCloseTo(0.25);
+  });
+
+  test('one that outlasts the component’s timeout ends there, with the component told', async () => {
+    const signals: AbortSignal[] = [];
+    const component = {
+      ...{ name: 'stuck', tier: ComponentTier.STABLE, timeout: 20, memoryLimit: 256, priority: 1, config: {} },
+      execute: (_request: unknown, { signal }: { signal: AbortSignal }) => {
+        signals.push(signal);
+        return new Promise<never>(() => undefined);
+      },
+    };
+    const { optimizer } = await embedded([component]);
+    const late = optimizer.executeWithMonitoring(component, {}, ALLOCATION);
+    await expect(late).rejects.toThrow(RequestTimeoutError);
+    await expect(late).rejects.toThrow('stuck did not answer within its timeout of 20 ms');
+    expect(signals[0]?.aborted).toBe(true);
+    expect((await optimizer.getComponentProfile('stuck')).metrics.reliability.average).toBe(0);
+  });
+
+  test('a component that cannot answer, and an allocation that cannot be meant', async () => {
+    const dumb = { name: 'dumb', tier: ComponentTier.STABLE, timeout: 9, memoryLimit: 1, priority: 0, config: {} };
+    const { optimizer } = await embedded([dumb]);
+    await expect(optimizer.executeWithMonitoring(dumb, {}, ALLOCATION)).rejects.toThrow('neither process nor execute');
+    for (const wrong of [{ cpu: 101 }, { gpu: -1 }, { memory: Number.NaN }]) {
+      const allocation = { ...ALLOCATION, ...wrong };
+      const [name = ''] = Object.keys(wrong);
+      await expect(optimizer.executeWithMonitoring(dumb, {}, allocation)).rejects.toThrow(`allocation.${name} is`);
+    }
+  });
+});
+
+describe('the parts work together', () => {
+  test('registered later, unregistered, and health that changes', async () => {
+    const { optimizer, registry, healthMonitor } = await embedded([]);
+    const component = new Embedder({ batch: 16 });
+    const registered = new Promise((resolve) => registry.on('component_registered', resolve));
+    const opened = next(optimizer, 'session_opened');
+    registry.register(component);
+    expect(await registered).toBe(component);
+    await opened;
+    const changed = new Promise((resolve) => healthMonitor.on('health_changed', resolve));
+    await requests(optimizer, component, 20);
+    expect(await changed).toMatchObject({ component: 'embedder', before: 'unknown', score: expect.any(Number) });
+    const closed = next(optimizer, 'session_closed');
+    registry.unregister('embedder');
+    await closed;
+    expect(healthMonitor.getHealth('embedder')).toEqual({ status: 'unknown' });
+  });
+
+  test('two components of one name are refused', async () => {
+    const { optimizer, registry } = await embedded([new Embedder()]);
+    expect(() => registry.register(new Embedder())).toThrow('a component named "embedder" is registered already');
+    await expect(optimizer.initializeComponentProfile(new Embedder())).rejects.toThrow('is being optimised already');
+  });
+
+  test('a knob that makes no sense is refused where it is declared', async () => {
+    const { optimizer } = await embedded([]);
+    const open = (knobs: Embedder['knobs']) =>
+      optimizer.initializeComponentProfile(new Embedder({ batch: 4, model: 'a' }, knobs));
+    await expect(open({ btach: { min: 1 } })).rejects.toThrow(
+      'embedder: knobs names btach, which is no field of it; known: timeout, memoryLimit, priority, batch, model',
+    );
+    await expect(open({ batch: { min: 8, max: 64 } })).rejects.toThrow('knob batch: baseline 4 is outside 8 to 64');
+    await expect(open({ model: { values: ['b', 'c'] } })).rejects.toThrow('"a" is not one of b, c');
+  });
+});
