@@ -65,6 +65,7 @@ export function emptyPorts(inbox: (input: ControlInput) => void): ControlPorts {
     snapshot: () => ({ atMs: 0, frozen: false, components: [] }),
     decisions: () => [],
     explain: () => undefined,
+    audit: { asked: () => () => undefined },
   };
 }
 

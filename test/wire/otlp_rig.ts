@@ -1,11 +1,11 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import type { Certificates } from '../../agent/adapters/otlp/certificates.ts';
 import type { ReceiverCounters } from '../../agent/adapters/otlp/counters.ts';
 import { createOtlpGrpcReceiver } from '../../agent/adapters/otlp/grpc.ts';
 import { createOtlpHttpReceiver, type OtlpHttpOptions } from '../../agent/adapters/otlp/http.ts';
 import { createReception } from '../../agent/adapters/otlp/reception.ts';
 import type { Acceptance, SampleBatch, SampleSink } from '../../agent/core/model.ts';
+import type { Certificates } from '../../agent/rpc/certificates.ts';
 
 /** Keeps what it is given, and answers what a test wants. */
 export class MemorySink implements SampleSink {

@@ -3,7 +3,7 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
-import { Certificates } from '../../agent/adapters/otlp/certificates.ts';
+import { Certificates } from '../../agent/rpc/certificates.ts';
 import { newPki, type Pki } from './otlp_pki.ts';
 import { METRICS, startReceiver } from './otlp_rig.ts';
 import { encodeRequest } from './otlp_schema.ts';

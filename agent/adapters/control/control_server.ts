@@ -1,4 +1,4 @@
-import { Server } from '@grpc/grpc-js';
+import { getChannelzHandlers, getChannelzServiceDefinition, Server } from '@grpc/grpc-js';
 import { file_grpc_health_v1_health, Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { file_grpc_reflection_v1_reflection, ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import {
@@ -9,9 +9,13 @@ import {
   file_performance_optimizer_control_v1_tuning_service,
   TuningService,
 } from '../../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
+import type { Address } from '../../rpc/address.ts';
+import { type CertificateFiles, Certificates } from '../../rpc/certificates.ts';
 import { type Handlers, serviceDefinition } from '../../rpc/service_definition.ts';
+import { Access, type AccessOptions, TRUSTING } from './access.ts';
+import { Guard } from './guard.ts';
 import { HealthState } from './health.ts';
-import { type Listening, listenOn, readAddresses } from './listen.ts';
+import { type Listening, listenOn, readAddresses, transportOf } from './listen.ts';
 import { OperatorCalls } from './operator_calls.ts';
 import {
   type ControlEffect,
@@ -29,10 +33,17 @@ import { Watchers } from './watchers.ts';
 
 /** The largest message taken. A manifest of 256 long-winded knobs is half of it. */
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
+/** Calls open at once on one connection; a client needs a handful. */
+const MAX_STREAMS = 256;
+/** How often certificates and tokens are looked at for new content. */
+const RELOAD_EVERY_MS = 60_000;
 
 export interface ControlServerOptions {
-  /** `unix:/path` or `host:port`; loopback only. */
+  /** `unix:/path` or `host:port`; beyond loopback only with `tls` that asks clients for a certificate. */
   readonly listen: readonly string[];
+  readonly tls?: CertificateFiles | null;
+  /** Without it whoever can connect may do everything: what connects is then the only access control. */
+  readonly access?: AccessOptions;
   readonly epoch: number;
   readonly heartbeatIntervalMs: number;
   readonly limits?: ControlLimits;
@@ -40,6 +51,7 @@ export interface ControlServerOptions {
   readonly observer: ControlObserver;
   /** For tests; real time otherwise. */
   readonly after?: After;
+  readonly nowMs?: () => number;
 }
 
 /** The gRPC server that AI processes and operators speak to. */
@@ -52,41 +64,80 @@ export interface ControlServer {
   stop(deadline: AbortSignal): Promise<void>;
   /** Carries an effect of the engine out. Never blocks. */
   perform(effect: ControlEffect): void;
+  /** Looks at certificates and tokens now, for new content. */
+  reload(): void;
 }
 
 export function createControlServer(options: ControlServerOptions): ControlServer {
-  const { epoch, heartbeatIntervalMs, ports, observer } = options;
+  const { epoch, heartbeatIntervalMs, ports, observer, tls } = options;
   const limits = options.limits ?? DEFAULT_CONTROL_LIMITS;
   const after = options.after ?? afterInRealTime;
+  const nowMs = options.nowMs ?? (() => performance.now());
   // Refused here already: a configuration that would open the agent to the world must not even begin to start.
-  const addresses = readAddresses(options.listen);
-  const sessions = new Sessions({ epoch, heartbeatIntervalMs, limits, ports, observer, after });
+  const addresses = readAddresses(options.listen, typeof tls?.clientCa === 'string');
+  const access = new Access(options.access ?? TRUSTING);
+  const onReload = (problem: Error | undefined): void =>
+    observer({ kind: 'credentials_reloaded', ...(problem !== undefined && { problem }) });
+  const certificates = tls ? new Certificates({ files: tls, reloadEveryMs: RELOAD_EVERY_MS, onReload }) : undefined;
+  const sessions = new Sessions({ epoch, heartbeatIntervalMs, limits, ports, observer, after, nowMs });
   const operators = new OperatorCalls((input) => ports.inbox(input), after, limits);
   const watchers = new Watchers(limits, observer);
   const taps = new Taps(ports.tap, limits);
   const health = new HealthState([ControlService.typeName, TuningService.typeName]);
-  const control: Handlers<typeof ControlService> = { connect: (call) => sessions.connect(call) };
-  const server = new Server({
-    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    // A peer that is gone without a word (a machine, a container) is found out, and its stream freed.
-    'grpc.keepalive_time_ms': 30_000,
-    'grpc.keepalive_timeout_ms': 10_000,
-  });
-  server.addService(serviceDefinition(ControlService), { ...control });
-  server.addService(serviceDefinition(TuningService), { ...tuningService(epoch, ports, operators, watchers, taps) });
-  server.addService(serviceDefinition(Health), { ...health.handlers });
-  server.addService(serviceDefinition(ServerReflection), {
-    ...reflectionService([
-      file_performance_optimizer_control_v1_control_service,
-      file_performance_optimizer_control_v1_tuning_service,
-      file_grpc_health_v1_health,
-      file_grpc_reflection_v1_reflection,
-    ]),
-  });
+  const tuning = tuningService(epoch, ports, operators, watchers, taps);
 
+  /** One an address: what a peer may do depends on the way that it came, and a socket that has closed no longer tells. */
+  const serverAt = (address: Address): Server => {
+    const { requestsPerSecond, keepaliveMs, keepaliveTimeoutMs } = limits;
+    const guard = new Guard({
+      ...{ access, transport: transportOf(address), audit: ports.audit, observer, requestsPerSecond, nowMs },
+    });
+    const control: Handlers<typeof ControlService> = {
+      connect: (call) => sessions.connect(call, guard.peerOf(call)),
+    };
+    const server = new Server({
+      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+      'grpc.max_concurrent_streams': MAX_STREAMS,
+      // A peer that is gone without a word (a machine, a container) is found out, and its stream freed.
+      'grpc.keepalive_time_ms': keepaliveMs,
+      'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+    });
+    server.addService(serviceDefinition(ControlService), guard.around(ControlService, { ...control }));
+    server.addService(serviceDefinition(TuningService), guard.around(TuningService, { ...tuning }));
+    server.addService(serviceDefinition(Health), { ...health.handlers });
+    server.addService(serviceDefinition(ServerReflection), {
+      ...reflectionService([
+        file_performance_optimizer_control_v1_control_service,
+        file_performance_optimizer_control_v1_tuning_service,
+        file_grpc_health_v1_health,
+        file_grpc_reflection_v1_reflection,
+      ]),
+    });
+    server.addService(getChannelzServiceDefinition(), guard.aroundForeign({ ...getChannelzHandlers() }));
+    return server;
+  };
+
+  const servers: Server[] = [];
   const listening: Listening[] = [];
+  let callOffReload = (): void => {};
   const releaseAll = (): void => {
     for (const { release } of listening.splice(0)) release();
+    callOffReload();
+    certificates?.close();
+  };
+  const reload = (): void => {
+    certificates?.reload();
+    try {
+      access.reload();
+    } catch (error) {
+      onReload(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+  const keepReloading = (): void => {
+    callOffReload = after(RELOAD_EVERY_MS, () => {
+      reload();
+      keepReloading();
+    });
   };
 
   return {
@@ -95,12 +146,17 @@ export function createControlServer(options: ControlServerOptions): ControlServe
     },
     async start() {
       try {
-        for (const address of addresses) listening.push(await listenOn(server, address));
+        for (const address of addresses) {
+          const server = serverAt(address);
+          servers.push(server);
+          listening.push(await listenOn(server, address, certificates));
+        }
       } catch (error) {
-        server.forceShutdown();
+        for (const server of servers.splice(0)) server.forceShutdown();
         releaseAll();
         throw error;
       }
+      if (certificates !== undefined || access.hasFiles) keepReloading();
       health.serving = true;
     },
     async stop(deadline) {
@@ -113,21 +169,7 @@ export function createControlServer(options: ControlServerOptions): ControlServe
       watchers.endAll(reason);
       taps.endAll(reason);
       health.endAll(reason);
-      await new Promise<void>((resolve) => {
-        const force = (): void => {
-          server.forceShutdown();
-          resolve();
-        };
-        if (deadline.aborted) {
-          force();
-          return;
-        }
-        deadline.addEventListener('abort', force, { once: true });
-        server.tryShutdown(() => {
-          deadline.removeEventListener('abort', force);
-          resolve();
-        });
-      });
+      await Promise.all(servers.splice(0).map((server) => shutDown(server, deadline)));
     },
     perform(effect) {
       switch (effect.kind) {
@@ -148,5 +190,25 @@ export function createControlServer(options: ControlServerOptions): ControlServe
           return;
       }
     },
+    reload,
   };
+}
+
+/** In order, and by force at the deadline. */
+function shutDown(server: Server, deadline: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const force = (): void => {
+      server.forceShutdown();
+      resolve();
+    };
+    if (deadline.aborted) {
+      force();
+      return;
+    }
+    deadline.addEventListener('abort', force, { once: true });
+    server.tryShutdown(() => {
+      deadline.removeEventListener('abort', force);
+      resolve();
+    });
+  });
 }

@@ -8,6 +8,8 @@ import { createConnection } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Address, grpcTarget, isLocal, parseAddress } from '../../rpc/address.ts';
+import type { Certificates } from '../../rpc/certificates.ts';
+import type { Transport } from './access.ts';
 
 /** What the kernel takes for a socket's path, less the terminating zero. */
 const MAX_SOCKET_PATH = 107;
@@ -24,21 +26,27 @@ export interface Listening {
   release(): void;
 }
 
-/** Reads addresses and refuses those that the world could reach. */
-export function readAddresses(listen: readonly string[]): readonly Address[] {
+/** Reads addresses and refuses those that the world could reach, unless clients have to show a certificate there. */
+export function readAddresses(listen: readonly string[], isMutual: boolean): readonly Address[] {
   return listen.map((text) => {
     const address = parseAddress(text);
-    if (isLocal(address)) return address;
+    if (isLocal(address) || isMutual) return address;
     throw new ListenError(
-      `control: ${text} can be reached from other machines, which needs mutual TLS (mTLS), and this version has none; ` +
-        'listen on 127.0.0.1, [::1] or a Unix socket',
+      `control: ${text} can be reached from other machines, which needs mutual TLS (mTLS): give control.tls with cert, key ` +
+        'and clientCa, or listen on 127.0.0.1, [::1] or a Unix socket',
     );
   });
 }
 
-export async function listenOn(server: Server, address: Address): Promise<Listening> {
+export function transportOf(address: Address): Transport {
+  if (address.kind === 'unix') return 'socket';
+  return isLocal(address) ? 'loopback' : 'network';
+}
+
+/** A socket file is never encrypted: whoever can read what passes through it can read our memory as well. */
+export async function listenOn(server: Server, address: Address, certificates?: Certificates): Promise<Listening> {
   if (address.kind === 'unix') return listenOnSocket(server, address.path);
-  const port = await bind(server, grpcTarget(address));
+  const port = await bind(server, grpcTarget(address), certificates?.serverCredentials());
   return { address: grpcTarget({ ...address, port }), release() {} };
 }
 
@@ -110,9 +118,9 @@ function removeOwn(path: string, inode: number): void {
   if (found?.isSocket() && found.ino === inode) rmSync(path, { force: true });
 }
 
-function bind(server: Server, target: string): Promise<number> {
+function bind(server: Server, target: string, credentials = ServerCredentials.createInsecure()): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(target, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(target, credentials, (error, port) => {
       if (error) reject(new ListenError(`control: cannot listen on ${target}: ${error.message}`));
       else resolve(port);
     });

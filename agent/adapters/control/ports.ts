@@ -21,6 +21,7 @@ export interface ControlPorts {
   explain(decisionId: string): Decision | undefined;
   /** Absent where none is kept. */
   readonly history?: HistoryReader | undefined;
+  readonly audit: AuditTrail;
   /** Shows data points as they come in, until the function that it returns is called. Absent where there are none. */
   readonly tap?: ((filter: TapFilter, reader: TapReader) => () => void) | undefined;
 }
@@ -51,6 +52,25 @@ export interface TappedPoint {
   readonly component: string;
   /** What the agent takes it for; empty: nothing. */
   readonly signal: string;
+}
+
+/** Where it is written down what operators do, and what was tried and refused. */
+export interface AuditTrail {
+  /** Before it is done; the function returned is told what came of it. */
+  asked(question: AuditQuestion): (outcome: { readonly ok: boolean; readonly message: string }) => void;
+}
+
+export interface AuditQuestion {
+  /** By which credential, or how they got here; `unknown` where that was refused. */
+  readonly who: string;
+  readonly role: string;
+  /** `socket`, or host and port of the peer. */
+  readonly address: string;
+  /** The method that was called. */
+  readonly action: string;
+  /** The request, as JSON. */
+  readonly request: string;
+  readonly dryRun: boolean;
 }
 
 /** The inputs that come from here. */
@@ -114,7 +134,9 @@ export type ControlNotice =
   | { readonly kind: 'full_state_requested'; readonly component: string; readonly missing: number }
   | { readonly kind: 'message_ignored'; readonly component: string; readonly reason: string }
   | { readonly kind: 'effect_undeliverable'; readonly component: string; readonly effect: ControlEffect['kind'] }
-  | { readonly kind: 'watcher_cut'; readonly service: string };
+  | { readonly kind: 'watcher_cut'; readonly service: string }
+  | { readonly kind: 'access_refused'; readonly method: string; readonly address: string; readonly reason: string }
+  | { readonly kind: 'credentials_reloaded'; readonly problem?: Error };
 
 export type ControlObserver = (notice: ControlNotice) => void;
 
@@ -131,6 +153,13 @@ export interface ControlLimits {
   readonly maxPendingRequests: number;
   /** The engine answers an operator within this time. */
   readonly operatorDeadlineMs: number;
+  /** Of one session, on average. */
+  readonly messagesPerSecond: number;
+  /** Calls at one address, on average. */
+  readonly requestsPerSecond: number;
+  /** A connection that is silent for this long is asked for a sign of life, and closed when none comes in time. */
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
 }
 
 export const DEFAULT_CONTROL_LIMITS: ControlLimits = {
@@ -141,4 +170,8 @@ export const DEFAULT_CONTROL_LIMITS: ControlLimits = {
   maxTaps: 4,
   maxPendingRequests: 64,
   operatorDeadlineMs: 10_000,
+  messagesPerSecond: 200,
+  requestsPerSecond: 100,
+  keepaliveMs: 30_000,
+  keepaliveTimeoutMs: 10_000,
 };

@@ -15,10 +15,12 @@ import type {
   Result,
 } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { Capability } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
+import type { Peer } from './access.ts';
 import { encodeCommand, encodeRenewal, encodeReportFullState, encodeRevoke, encodeWelcome } from './encode.ts';
 import { quote, readHello } from './hello.ts';
 import { Outgoing } from './outgoing.ts';
 import type { ControlEffect, ControlInput, ControlLimits, ControlObserver } from './ports.ts';
+import { RateLimit } from './rate_limit.ts';
 import { type Read, readKnobValue, readResults } from './results.ts';
 import type { After } from './timer.ts';
 
@@ -26,6 +28,8 @@ import type { After } from './timer.ts';
 const MISSED_HEARTBEATS = 3;
 /** A process that connects says Hello within this time. */
 const HELLO_WITHIN_MS = 10_000;
+/** A manifest is checked whole and opens its component anew: that is dearer than any other message. */
+const HELLOS_PER_SECOND = 20;
 /** Commands whose late words (EXPIRED, ROLLED_BACK) are still understood. */
 const MAX_REMEMBERED = 64;
 
@@ -35,6 +39,8 @@ export interface SessionHouse {
   readonly heartbeatIntervalMs: number;
   readonly limits: ControlLimits;
   readonly after: After;
+  /** Monotonic. */
+  readonly nowMs: () => number;
   readonly observer: ControlObserver;
   /** Makes the session its component's own, ending an older one; or says why it cannot be. */
   admit(session: Session, manifest: Manifest): string | undefined;
@@ -46,6 +52,9 @@ export interface SessionHouse {
 
 export class Session {
   readonly #house: SessionHouse;
+  readonly #peer: Peer;
+  readonly #pace: RateLimit;
+  readonly #hellos: RateLimit;
   readonly #out: Outgoing<ConnectResponse>;
   #manifest: Manifest | undefined;
   #specs: ReadonlyMap<string, KnobSpec> = new Map();
@@ -62,8 +71,11 @@ export class Session {
   #ended = false;
   #callOffTimer: () => void;
 
-  constructor(call: ServerDuplexStream<ConnectRequest, ConnectResponse>, house: SessionHouse) {
+  constructor(call: ServerDuplexStream<ConnectRequest, ConnectResponse>, peer: Peer, house: SessionHouse) {
     this.#house = house;
+    this.#peer = peer;
+    this.#pace = new RateLimit(house.limits.messagesPerSecond, house.nowMs);
+    this.#hellos = new RateLimit(HELLOS_PER_SECOND, house.nowMs);
     this.#out = new Outgoing(call, house.limits.maxQueuedMessages, () =>
       this.end(status.RESOURCE_EXHAUSTED, 'the process reads too slowly: its queue has run over'),
     );
@@ -121,6 +133,12 @@ export class Session {
 
   #receive({ message }: ConnectRequest): void {
     if (this.#ended) return;
+    if (!this.#pace.take() || (message.case === 'hello' && !this.#hellos.take())) {
+      const { messagesPerSecond } = this.#house.limits;
+      const most = `${messagesPerSecond} messages or ${HELLOS_PER_SECOND} Hellos a second`;
+      this.#refuse(status.RESOURCE_EXHAUSTED, `the process sends more than ${most}`);
+      return;
+    }
     this.#received++;
     this.#heard = true;
     if (this.#manifest === undefined && message.case !== 'hello') {
@@ -161,6 +179,11 @@ export class Session {
         status.INVALID_ARGUMENT,
         'hello: component, instance_uid and incarnation cannot change in a session; open a new one',
       );
+      return;
+    }
+    if (!this.#peer.mayHold(manifest.component)) {
+      const what = `${this.#peer.name} may not speak for component ${quote(manifest.component)}`;
+      this.#refuse(status.PERMISSION_DENIED, `hello: ${what}; see control.access in the configuration of the agent`);
       return;
     }
     const refusal = this.#house.admit(this, manifest);

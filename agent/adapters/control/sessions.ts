@@ -1,6 +1,7 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { KnobMode, Manifest } from '../../core/model.ts';
 import type { ConnectRequest, ConnectResponse } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
+import type { Peer } from './access.ts';
 import { quote } from './hello.ts';
 import type { ControlEffect, ControlLimits, ControlObserver, ControlPorts } from './ports.ts';
 import { Session, type SessionHouse } from './session.ts';
@@ -13,6 +14,7 @@ export interface SessionsOptions {
   readonly ports: ControlPorts;
   readonly observer: ControlObserver;
   readonly after: After;
+  readonly nowMs: () => number;
 }
 
 /** The sessions that are open: one a component, each a process that lets itself be tuned. */
@@ -32,7 +34,7 @@ export class Sessions {
   }
 
   /** A process has opened a stream. */
-  connect(call: ServerDuplexStream<ConnectRequest, ConnectResponse>): void {
+  connect(call: ServerDuplexStream<ConnectRequest, ConnectResponse>, peer: Peer): void {
     const { limits, observer } = this.#house;
     if (this.#open.size >= limits.maxSessions) {
       const reason = `${limits.maxSessions} sessions are open, which is all that this agent takes`;
@@ -40,7 +42,7 @@ export class Sessions {
       call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: reason });
       return;
     }
-    this.#open.add(new Session(call, this.#house));
+    this.#open.add(new Session(call, peer, this.#house));
   }
 
   /** Sends a command, a renewal or a revocation to the process it is for. */

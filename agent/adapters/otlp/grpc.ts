@@ -1,6 +1,6 @@
 import { type handleUnaryCall, Server, type ServiceDefinition, type StatusObject, status } from '@grpc/grpc-js';
 import { parseAddress } from '../../rpc/address.ts';
-import type { Certificates } from './certificates.ts';
+import type { Certificates } from '../../rpc/certificates.ts';
 import { type Inflated, Inflater } from './inflate.ts';
 import { Intake } from './intake.ts';
 import { listenOn } from './listen.ts';

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createSecureServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { parseAddress } from '../../rpc/address.ts';
-import type { Certificates } from './certificates.ts';
+import type { Certificates } from '../../rpc/certificates.ts';
 import type { OtlpTransport } from './grpc.ts';
 import { BodyCollector } from './http_body.ts';
 import { compressionOf, errorBody, type Media, mediaOf, successBody } from './http_media.ts';

@@ -2,7 +2,7 @@ import { lstatSync, rmSync } from 'node:fs';
 import { createConnection, type Server as HttpServer } from 'node:net';
 import { type Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Address, grpcTarget } from '../../rpc/address.ts';
-import type { Certificates } from './certificates.ts';
+import type { Certificates } from '../../rpc/certificates.ts';
 
 /** An address that cannot be listened on, and what can be done about it. */
 export class OtlpListenError extends Error {

@@ -1,4 +1,4 @@
-import { type CertificateFiles, Certificates } from './certificates.ts';
+import { type CertificateFiles, Certificates } from '../../rpc/certificates.ts';
 import type { ReceiverCounters } from './counters.ts';
 import { createOtlpGrpcReceiver, type OtlpTransport } from './grpc.ts';
 import { createOtlpHttpReceiver, type OtlpHttpOptions } from './http.ts';
