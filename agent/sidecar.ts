@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import { createClock } from './adapters/clock.ts';
 import { createControlServer } from './adapters/control/control_server.ts';
-import { type ControlNotice, DEFAULT_CONTROL_LIMITS } from './adapters/control/ports.ts';
+import { type AuditTrail, type ControlNotice, DEFAULT_CONTROL_LIMITS } from './adapters/control/ports.ts';
 import type { GpuNotice } from './adapters/gpu/choice.ts';
 import { createGpuSampler } from './adapters/gpu/sampler.ts';
 import type { History } from './adapters/history/history.ts';
@@ -114,7 +114,11 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         ...DEFAULT_CONTROL_LIMITS,
         maxSessions: config.control.maxSessions,
         maxKnobs: config.control.maxKnobs,
+        messagesPerSecond: config.control.maxMessagesPerSecond,
+        requestsPerSecond: config.control.maxRequestsPerSecond,
       },
+      tls: config.control.tls,
+      access: config.control.access,
       ports: {
         inbox: (input) => runtime.post(input),
         snapshot: () => snapshotOf(views(), engine.frozen !== undefined, clock.nowMs()),
@@ -122,6 +126,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         explain: (id) => journal.decisions({ id })[0],
         history,
         tap: (filter, reader) => tap.open(filter, reader),
+        audit: auditTrail(journal, () => clock.nowMs(), log),
       },
       observer: (notice) => report(notice, log),
     });
@@ -353,7 +358,30 @@ function historyPath(statePath: string): string {
   return join(dir, `${name}-history${ext}`);
 }
 
+/** What cannot be written down is said in the log instead, and done all the same: a freeze must not wait for a disk. */
+function auditTrail(journal: Journal, nowMs: () => number, log: Logger): AuditTrail {
+  const attempt = <T>(write: () => T, what: object): T | undefined => {
+    try {
+      return write();
+    } catch (error) {
+      log.error({ err: error, ...what }, 'the audit record cannot be written');
+      return undefined;
+    }
+  };
+  return {
+    asked(question) {
+      const seq = attempt(() => journal.auditAsked({ ...question, atMs: nowMs() }), question);
+      return ({ ok, message }) => {
+        const { who, action, address, dryRun } = question;
+        log.info({ who, action, address, dryRun, ok }, `an operator's request: ${message}`);
+        if (seq !== undefined) attempt(() => journal.auditAnswered(seq, ok, message), { who, action, ok, message });
+      };
+    },
+  };
+}
+
 function report(notice: ControlNotice, log: Logger): void {
+  if (notice.kind === 'credentials_reloaded') return reportCertificates('control', notice.problem, log);
   const { kind, ...details } = notice;
   const level = kind === 'session_opened' || kind === 'session_closed' ? 'info' : 'warn';
   log[level](details, kind.replaceAll('_', ' '));
@@ -395,6 +423,6 @@ function httpPaths({ metricsPath, tracesPath, logsPath }: Config['receivers']['o
 }
 
 function reportCertificates(transport: string, problem: Error | undefined, log: Logger): void {
-  if (problem === undefined) log.info({ transport }, 'new certificates are in use');
-  else log.error({ transport, err: problem }, 'new certificates cannot be used: the old ones stay');
+  if (problem === undefined) log.info({ transport }, 'new credentials are in use');
+  else log.error({ transport, err: problem }, 'new credentials cannot be used: the old ones stay');
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { JournalError } from '../adapters/journal/journal.ts';
 import { nearest } from '../config/nearest.ts';
+import { auditCommand } from './audit.ts';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { decisionsCommand } from './decisions.ts';
@@ -27,6 +28,7 @@ const COMMANDS: readonly Command[] = [
   tapCommand,
   doctorCommand,
   ...operatorCommands,
+  auditCommand,
   completionCommand(() => COMMANDS),
   versionCommand,
 ];

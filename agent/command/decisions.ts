@@ -74,7 +74,8 @@ function kindOf(text: string | undefined): DecisionKind | undefined {
   );
 }
 
-function sinceOf(text: string | undefined): number | undefined {
+/** `30m` ago, or a date; in milliseconds since the Unix epoch. */
+export function sinceOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const agoMs = parseDuration(text);
   if (agoMs !== undefined) return Date.now() - agoMs;
@@ -86,7 +87,7 @@ function sinceOf(text: string | undefined): number | undefined {
   );
 }
 
-function limitOf(text: string | undefined): number {
+export function limitOf(text: string | undefined): number {
   if (text === undefined) return 50;
   const limit = Number(text);
   if (Number.isInteger(limit) && limit >= 1 && limit <= MAX_LIMIT) return limit;

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
-import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, type ServiceError, status } from '@grpc/grpc-js';
 import { DEFAULT_TCP_ADDRESS, grpcTarget, parseAddress } from '../rpc/address.ts';
+import { accessFrom, channelCredentials, withToken } from '../rpc/channel_access.ts';
 import { configOf } from './settings.ts';
 import { CommandError, EXIT, type Given, optionOf, type Shell } from './shell.ts';
 import { printable } from './text.ts';
@@ -15,13 +16,23 @@ export const CALL_DEADLINE_MS = 12_000;
 /** Talks to the running agent; grpc's errors become the user's. */
 export async function withAgent<T>(given: Given, shell: Shell, talk: (client: Client) => Promise<T>): Promise<T> {
   const address = addressOf(given, shell);
-  const client = new Client(grpcTarget(parsed(address)), credentials.createInsecure());
+  const client = clientOf(grpcTarget(parsed(address)), shell);
   try {
     return await talk(client);
   } catch (error) {
     throw isServiceError(error) ? agentError(error, address) : error;
   } finally {
     client.close();
+  }
+}
+
+/** With what PERFOPT_CONTROL_TOKEN (or _TOKEN_FILE), PERFOPT_CONTROL_CA, _CERT and _KEY say. */
+function clientOf(target: string, { environment }: Shell): Client {
+  try {
+    const access = accessFrom(environment);
+    return new Client(target, channelCredentials(access), withToken(access));
+  } catch (error) {
+    throw new CommandError(error instanceof Error ? error.message : String(error), EXIT.usage);
   }
 }
 
@@ -58,6 +69,11 @@ function agentError({ code, details }: ServiceError, address: string): CommandEr
       );
     case status.DEADLINE_EXCEEDED:
       return new CommandError(`the agent at ${address} did not answer in time; it may be overloaded: try again`);
+    case status.UNAUTHENTICATED:
+    case status.PERMISSION_DENIED:
+      return new CommandError(
+        `${printable(details)}; give PERFOPT_CONTROL_TOKEN or PERFOPT_CONTROL_TOKEN_FILE, or use the Unix socket`,
+      );
     case status.UNIMPLEMENTED:
       return new CommandError(`what listens at ${address} is no agent of this version: ${printable(details)}`);
     default:

@@ -8,6 +8,8 @@ export type KeyNotes = {
   readonly allowed?: string | undefined;
   /** The key is the design document's and is validated, but nothing in this version reads it: said at start when set. */
   readonly inert?: boolean | undefined;
+  /** Never shown, wherever it stands. */
+  readonly secret?: boolean | undefined;
   /** Shown, commented out, where the default shows nothing. */
   readonly example?: unknown;
 };
@@ -91,6 +93,18 @@ export function text(description: string, allowed: string, pattern: RegExp = /^[
     .string()
     .regex(pattern)
     .meta(notes(description, allowed, {}));
+}
+
+export function pemFile(description: string) {
+  return text(description, 'the path of a PEM file', /^[^\p{Cc}]{1,4096}$/u);
+}
+
+/** Text that no message shows. */
+export function secret(description: string, allowed: string, pattern: RegExp) {
+  return z
+    .string()
+    .regex(pattern)
+    .meta({ description, allowed, secret: true } satisfies KeyNotes);
 }
 
 export function address(description: string) {

@@ -62,9 +62,10 @@ function unknownKey(key: string, root: z.core.$ZodType, parent: readonly Propert
 }
 
 function notAllowed(root: z.core.$ZodType, path: readonly PropertyKey[], places: Places): string {
-  const shown = places.sourceOf(path);
-  const wrong = shown === undefined ? 'is missing' : `${shown} is not allowed`;
   const schema = schemaAt(root, path);
+  const isSecret = schema !== undefined && outline(schema).notes.secret === true;
+  const shown = isSecret ? 'what stands there' : places.sourceOf(path);
+  const wrong = shown === undefined ? 'is missing' : `${shown} is not allowed`;
   if (schema === undefined) return wrong;
   const keys = keysOf(schema).map(([name]) => name);
   const allowed = keys.length > 0 ? `a mapping with the keys ${keys.join(', ')}` : outline(schema).notes.allowed;

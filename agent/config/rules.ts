@@ -100,9 +100,9 @@ export function breaches(config: Config): Breach[] {
   );
   if (control.address !== null) {
     must(
-      isLocal(parseAddress(control.address)),
+      isLocal(parseAddress(control.address)) || control.tls !== null,
       'control.address',
-      'must be a loopback address such as 127.0.0.1:4319, or unix:/path: beyond loopback anyone could tune your processes',
+      'can be reached from other machines: give control.tls with cert, key and clientCa, or a loopback address such as 127.0.0.1:4319',
     );
     must(
       control.address.endsWith(':0') || !meets(parseAddress(control.address), parseAddress(grpc.address)),
@@ -122,6 +122,13 @@ export function breaches(config: Config): Breach[] {
     'control',
     'socket and address are both null, so no process could connect; give one of them',
   );
+  const { operators, processes } = control.access;
+  for (const [list, rows] of Object.entries({ operators, processes })) {
+    for (const [i, { token, tokenFile, certificate }] of rows.entries()) {
+      const given = [token, tokenFile, certificate].filter((way) => way !== undefined).length;
+      must(given === 1, `control.access.${list}.${i}`, 'must have exactly one of token, tokenFile and certificate');
+    }
+  }
   if (config.telemetry.endpoint !== null) {
     must(
       !reachesOwnReceiver(config.telemetry.endpoint, config),

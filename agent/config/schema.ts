@@ -4,7 +4,8 @@ import { SEVERITIES } from '../core/detect/anomaly.ts';
 import { KNOB_MODES, TIERS } from '../core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS as ENGINE } from '../core/settings.ts';
 import { DEFAULT_TCP_ADDRESS } from '../rpc/address.ts';
-import { address, bytes, choice, duration, flag, formatDuration, integer, number, text } from './kinds.ts';
+import { access, mutualTls } from './access.ts';
+import { address, bytes, choice, duration, flag, formatDuration, integer, number, pemFile, text } from './kinds.ts';
 import { scrapeTarget } from './scrape-target.ts';
 import { signalRow } from './signal-rows.ts';
 import { upstream, web } from './upstream.ts';
@@ -192,7 +193,6 @@ const gpu = section('GPUs of this machine, sampled every `monitoring.interval`. 
   ).default('auto'),
 }).prefault({});
 
-const pemFile = (description: string) => text(description, 'the path of a PEM file', /^[^\p{Cc}]{1,4096}$/u);
 const urlPath = (description: string) =>
   text(description, 'a path such as /v1/metrics', /^\/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,200}$/);
 const otlpTransport = {
@@ -261,9 +261,11 @@ const control = section('Where AI processes connect, declare their knobs and rec
   )
     .nullable()
     .default('auto'),
-  address: address('TCP on loopback; null: none. Beyond loopback needs mutual TLS, which this version does not have.')
+  address: address('TCP; null: none. Beyond loopback the agent refuses to start without tls.')
     .nullable()
     .default(DEFAULT_TCP_ADDRESS),
+  tls: mutualTls,
+  access,
   heartbeatInterval: duration('Time between two heartbeats of a session.', { min: 100, max: 5 * MINUTE }).prefault(
     formatDuration(ENGINE.lease.ttlMs / 3),
   ),
@@ -276,6 +278,17 @@ const control = section('Where AI processes connect, declare their knobs and rec
   ),
   maxSessions: integer('Most processes connected at once.', { min: 1, max: 10_000 }).default(64),
   maxKnobs: integer('Most knobs that one process may declare.', { min: 1, max: 10_000 }).default(256),
+  maxMessagesPerSecond: integer(
+    'Most messages of one process, on average over two seconds; beyond, its session ends.',
+    {
+      min: 1,
+      max: 1_000_000,
+    },
+  ).default(200),
+  maxRequestsPerSecond: integer('Most calls at one address, on average over two seconds; beyond, they are refused.', {
+    min: 1,
+    max: 1_000_000,
+  }).default(100),
   maxResends: integer('How often an unanswered command is sent again.', { min: 0, max: 100 }).default(
     ENGINE.lease.maxResends,
   ),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { address, bytes, choice, duration, text } from './kinds.ts';
+import { address, bytes, choice, duration, secret, text } from './kinds.ts';
 
 /** Sections about what is behind the agent and what it shows of itself. */
 
@@ -9,7 +9,7 @@ const DAY = 24 * HOUR;
 const MIB = 1024 ** 2;
 const PATH = /^[^\p{Cc}]{1,4096}$/u;
 
-const pemFile = (description: string) =>
+const optionalPem = (description: string) =>
   text(description, 'the path of a PEM file, or null', PATH).nullable().default(null);
 
 export const upstream = z
@@ -77,9 +77,9 @@ export const upstream = z
       .prefault({}),
     tls: z
       .strictObject({
-        ca: pemFile("Who may vouch for the upstream; null: the system's authorities."),
-        cert: pemFile('Our certificate, where the upstream wants one.'),
-        key: pemFile('Its key.'),
+        ca: optionalPem("Who may vouch for the upstream; null: the system's authorities."),
+        cert: optionalPem('Our certificate, where the upstream wants one.'),
+        key: optionalPem('Its key.'),
       })
       .meta({ description: 'For https endpoints.' })
       .prefault({}),
@@ -92,7 +92,7 @@ export const web = z
     address: address('Over HTTP: /metrics (Prometheus), /healthz, /readyz, /status. Only for reading. null: none.')
       .nullable()
       .default('127.0.0.1:4320'),
-    key: text(
+    key: secret(
       'Needed beyond loopback: asked for as `authorization: Bearer KEY`, except by the two probes. It travels unencrypted.',
       'at least 16 characters without spaces, or null',
       /^[\x21-\x7e]{16,512}$/,

@@ -48,7 +48,8 @@ export function callServerStream<I extends DescMessage, O extends DescMessage>(
 export function callBidi<I extends DescMessage, O extends DescMessage>(
   client: Client,
   method: DescMethodBiDiStreaming<I, O>,
+  metadata = new Metadata(),
 ): ClientDuplexStream<MessageShape<I>, MessageShape<O>> {
   const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
-  return client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  return client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
 }

@@ -140,6 +140,26 @@ describe.each([
     journal.close();
   });
 
+  test('who asked for what is kept over a restart, with what came of it, newest first', () => {
+    const start = make();
+    const first = start();
+    const question = { who: 'operator "eve"', role: 'operator', address: 'socket', request: '{}', dryRun: false };
+    const seq = first.auditAsked({ ...question, atMs: 1, action: 'Pin' });
+    first.auditAnswered(seq, false, 'no such knob');
+    first.auditAsked({ ...question, atMs: 2, action: 'Freeze', dryRun: true });
+    first.close();
+    const second = start();
+    expect(second.audit()).toEqual([
+      { ...question, atMs: 2, action: 'Freeze', dryRun: true },
+      { ...question, atMs: 1, action: 'Pin', outcome: { ok: false, message: 'no such knob' } },
+    ]);
+    expect(second.audit({ action: 'Pin' })).toHaveLength(1);
+    expect(second.audit({ sinceMs: 2, limit: 1 })).toMatchObject([{ action: 'Freeze' }]);
+    second.prune(2);
+    expect(second.audit()).toHaveLength(1);
+    second.close();
+  });
+
   test('prunes what was made before an instant, and only that', () => {
     const journal = make()();
     journal.commit([decision('a', { atMs: 1 }), decision('b', { atMs: 2 }), decision('c', { atMs: 3 })], 'state');

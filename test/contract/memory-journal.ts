@@ -1,5 +1,11 @@
 import { decodeDecision, encodeDecision } from '../../agent/adapters/journal/codec.ts';
-import { DEFAULT_LIMIT, type DecisionQuery, type Journal, MAX_LIMIT } from '../../agent/adapters/journal/journal.ts';
+import {
+  type AuditRecord,
+  DEFAULT_LIMIT,
+  type DecisionQuery,
+  type Journal,
+  MAX_LIMIT,
+} from '../../agent/adapters/journal/journal.ts';
 import type { Decision } from '../../agent/core/model.ts';
 
 /** What outlives an agent in a test: give the same one to the next journal to "restart". */
@@ -7,10 +13,11 @@ export interface Disk {
   epoch: number;
   state: string | undefined;
   decisions: { readonly id: string; readonly atMs: number; readonly json: string }[];
+  audit: AuditRecord[];
 }
 
 export function emptyDisk(): Disk {
-  return { epoch: 0, state: undefined, decisions: [] };
+  return { epoch: 0, state: undefined, decisions: [], audit: [] };
 }
 
 /** The journal without a file. Held to the same contract test as the one on SQLite. */
@@ -42,7 +49,18 @@ export function memoryJournal(disk: Disk = emptyDisk()): Journal {
         .filter((decision) => matches(decision, query))
         .slice(0, Math.max(0, Math.min(query.limit ?? DEFAULT_LIMIT, MAX_LIMIT)));
     },
+    auditAsked: (question) => disk.audit.push(question),
+    auditAnswered(seq, ok, message) {
+      const question = disk.audit[seq - 1];
+      if (question !== undefined) disk.audit[seq - 1] = { ...question, outcome: { ok, message } };
+    },
+    audit: ({ action, sinceMs = Number.NEGATIVE_INFINITY, limit = DEFAULT_LIMIT } = {}) =>
+      disk.audit
+        .filter((record) => record.atMs >= sinceMs && (action === undefined || record.action === action))
+        .reverse()
+        .slice(0, limit),
     prune(beforeMs) {
+      disk.audit = disk.audit.filter(({ atMs }) => atMs >= beforeMs);
       const before = disk.decisions.length;
       disk.decisions = disk.decisions.filter(({ atMs }) => atMs >= beforeMs);
       return before - disk.decisions.length;

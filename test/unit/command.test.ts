@@ -50,6 +50,16 @@ beforeAll(() => {
   state = join(folder, 'state.db');
   const journal = openJournal({ path: state, log: pino({ level: 'silent' }), maxBytes: 2 ** 26, nowMs: 0 });
   journal.commit([started, other, promoted], undefined);
+  const question = {
+    who: 'operator "eve"\u001b[2J',
+    role: 'operator',
+    address: 'socket',
+    request: '{}',
+    dryRun: false,
+  };
+  const seq = journal.auditAsked({ ...question, atMs: Date.UTC(2026, 10, 23), action: 'Pin' });
+  journal.auditAnswered(seq, false, 'unknown knob');
+  journal.auditAsked({ ...question, atMs: Date.UTC(2026, 10, 24), action: 'Freeze' });
   journal.close();
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -192,6 +202,19 @@ describe('explain and decisions', () => {
       /dec-0002 .* promoted .* batch_size 1 → 8 .*−31\.2 % \[−38\.0 %, −24\.1 %\]/,
     );
     expect(await perfopt('decisions', '-s', state, '--component', 'none')).toMatchObject({ code: 0, out: '' });
+  });
+
+  test('audit: who asked for what, and what came of it', async () => {
+    const { code, out } = await perfopt('audit', '--state', state);
+    expect(code).toBe(0);
+    const [, freeze, pin] = out.split('\n');
+    expect(freeze).toMatch(
+      /^2026-11-24 00:00:00Z +operator "eve" \[2J +socket +Freeze +not answered before the agent ended$/,
+    );
+    expect(pin).toMatch(/Pin +refused: unknown knob$/);
+    const json = (await perfopt('audit', '--state', state, '--action', 'Pin', '--json')).out;
+    expect(JSON.parse(json)).toMatchObject([{ action: 'Pin', outcome: { ok: false } }]);
+    expect((await perfopt('audit', '--state', state, '--since', '1m')).err).toBe('nobody has asked for anything');
   });
 
   test('find the state file through the configuration', async () => {

@@ -131,7 +131,13 @@ describe('what is refused', () => {
   test.each([
     ['tuning: { window: { min: 5m } }', 'agent.yaml:1: tuning.window.min: must not be above tuning.window.max'],
     ['control: { leaseTtl: 6s }', 'control.leaseTtl: must be at least twice control.heartbeatInterval'],
-    ['control: { address: "0.0.0.0:4319" }', 'control.address: must be a loopback address'],
+    ['control: { address: "0.0.0.0:4319" }', 'control.address: can be reached from other machines: give control.tls'],
+    ['control: { address: "0.0.0.0:4319", tls: { cert: a, key: b } }', 'control.tls.clientCa: is missing'],
+    [
+      'control: { access: { operators: [{ name: eve, tokenFile: a, certificate: b }] } }',
+      'control.access.operators.0: must have exactly one of token, tokenFile and certificate',
+    ],
+    ['control: { access: { operators: [{ name: eve, token: sesame }] } }', 'token: what stands there is not allowed'],
     ['control: { address: "localhost:4317" }', 'is the same as receivers.otlp.grpc.address'],
     ['control: { socket: here.sock }', 'control.socket: "here.sock" is not allowed; allowed: auto, an absolute path'],
     ['control: { address: null, socket: null }', 'no process could connect'],

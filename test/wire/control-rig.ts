@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 import {
   type ControlServer,
   type ControlServerOptions,
@@ -18,6 +18,7 @@ import {
   ControlService,
 } from '../../agent/gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { callBidi } from '../../agent/rpc/calls.ts';
+import { type ChannelAccess, callMetadata, channelCredentials } from '../../agent/rpc/channel_access.ts';
 
 /** Things that arrive, and whoever waits for them. Waiting ends when a thing arrives, or with the test. */
 export class Arrivals<T> {
@@ -128,9 +129,9 @@ export class RawClient {
   readonly stream: ClientDuplexStream<ConnectRequest, ConnectResponse>;
   readonly ended: Promise<ServiceError | undefined>;
 
-  constructor(address: string) {
-    this.client = new Client(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    this.stream = callBidi(this.client, ControlService.method.connect);
+  constructor(address: string, access: ChannelAccess = {}) {
+    this.client = new Client(address, channelCredentials(access), { 'grpc.use_local_subchannel_pool': 1 });
+    this.stream = callBidi(this.client, ControlService.method.connect, callMetadata(access));
     this.stream.on('data', ({ message }: ConnectResponse) => this.received.push(message));
     this.ended = new Promise((resolve) => {
       this.stream.on('error', (error: ServiceError) => resolve(error));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createControlServer } from '../../agent/adapters/control/control_server.ts';
-import type { ControlInput } from '../../agent/adapters/control/ports.ts';
+import { type ControlInput, DEFAULT_CONTROL_LIMITS } from '../../agent/adapters/control/ports.ts';
 import { connectTuner, TransientRejection, type Tuner, type TunerStatus } from '../../agent/client/typescript/tuner.ts';
 import { KnobState } from '../../agent/gen/performance_optimizer/control/v1/control_service_pb.ts';
 import {
@@ -355,15 +355,7 @@ describe('sessions', () => {
   test('one session too many is refused', async () => {
     const { address } = await rig({
       listen: ['127.0.0.1:0'],
-      limits: {
-        maxSessions: 1,
-        maxKnobs: 256,
-        maxQueuedMessages: 256,
-        maxTaps: 1,
-        maxWatchers: 1,
-        maxPendingRequests: 1,
-        operatorDeadlineMs: 1_000,
-      },
+      limits: { ...DEFAULT_CONTROL_LIMITS, maxSessions: 1 },
     });
     const first = raw(address);
     await first.welcomed();

@@ -8,8 +8,8 @@ export interface Pki extends Disposable {
   readonly folder: string;
   /** A self-signed authority: `NAME.crt` and `NAME.key`. */
   authority(name: string): string;
-  /** A certificate for 127.0.0.1, signed by an authority. */
-  issue(name: string, authority: string): { readonly cert: string; readonly key: string };
+  /** A certificate for 127.0.0.1, or for other names, signed by an authority. */
+  issue(name: string, authority: string, names?: string): { readonly cert: string; readonly key: string };
 }
 
 export function newPki(): Pki {
@@ -26,10 +26,10 @@ export function newPki(): Pki {
       openssl(...request, '-out', `${name}.crt`);
       return at(`${name}.crt`);
     },
-    issue(name, authority) {
+    issue(name, authority, names = 'IP:127.0.0.1,DNS:localhost') {
       key(name);
       openssl('req', '-new', '-key', `${name}.key`, '-subj', `/CN=${name}`, '-out', `${name}.csr`);
-      writeFileSync(at(`${name}.ext`), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+      writeFileSync(at(`${name}.ext`), `subjectAltName=${names}\n`);
       const signing = ['-CA', `${authority}.crt`, '-CAkey', `${authority}.key`, '-CAcreateserial', '-days', '2'];
       openssl('x509', '-req', '-in', `${name}.csr`, ...signing, '-extfile', `${name}.ext`, '-out', `${name}.crt`);
       return { cert: at(`${name}.crt`), key: at(`${name}.key`) };

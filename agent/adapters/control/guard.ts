@@ -20,7 +20,7 @@ export interface GuardOptions {
 
 /** Methods that processes call; what they may say there of which component is for the method itself to check. */
 const OF_PROCESSES: ReadonlySet<string> = new Set(['connect', 'watchKnobs', 'reportOutcome']);
-const READS = /^(?:get|list|explain|watch|check)/;
+const READS = /^(?:get|list|query|explain|watch|tap|check)/;
 const RANK: Readonly<Record<Role, number>> = { process: 0, observer: 1, operator: 2 };
 const MAX_REQUEST = 2_048;
 const REFUSALS_PER_SECOND = 5;
@@ -98,9 +98,15 @@ export class Guard {
   }
 
   /** Told and written down at a pace that nobody can fill a disk with. */
-  #refuse(name: string, { code, reason }: Refusal, call: Call, callback?: Callback, audited?: DescMethod): void {
+  #refuse(
+    name: string,
+    { code, reason, peer }: Refusal & { readonly peer?: Peer },
+    call: Call,
+    callback?: Callback,
+    audited?: DescMethod,
+  ): void {
     if (this.#refusals.take()) {
-      if (audited !== undefined) this.#asked(audited, call)({ ok: false, message: reason });
+      if (audited !== undefined) this.#asked(audited, call, peer)({ ok: false, message: reason });
       this.#options.observer({ kind: 'access_refused', method: name, address: this.#addressOf(call), reason });
     }
     const error = { code, details: reason };
@@ -108,19 +114,21 @@ export class Guard {
     else callback(error);
   }
 
-  #admit(name: string, least: Role, call: Call): Peer | Refusal {
+  #admit(name: string, least: Role, call: Call): Peer | (Refusal & { readonly peer?: Peer }) {
     const { access, transport, requestsPerSecond } = this.#options;
     const peer = access.who(call, transport);
     if ('code' in peer) return peer;
     if (RANK[peer.role] < RANK[least]) {
       const way = transport === 'loopback' ? '; use the Unix socket, or the token of an operator' : '';
       return {
+        peer,
         code: status.PERMISSION_DENIED,
         reason: `${name} is for the role ${least}; this peer is ${described(peer)}${way}`,
       };
     }
     if (!this.#pace.take())
       return {
+        peer,
         code: status.RESOURCE_EXHAUSTED,
         reason: `more than ${requestsPerSecond} calls a second; try again later`,
       };

@@ -17,7 +17,13 @@ export interface Journal extends JournalReader {
    */
   commit(decisions: readonly Decision[], state: string | undefined): void;
 
-  /** Deletes decisions made before `beforeMs`; returns how many. */
+  /** Writes down what is asked before it is done; durable on return. The number is for `auditAnswered`. */
+  auditAsked(question: AuditQuestion): number;
+
+  /** What came of it. */
+  auditAnswered(seq: number, ok: boolean, message: string): void;
+
+  /** Deletes decisions made and questions asked before `beforeMs`; returns how many decisions. */
   prune(beforeMs: number): number;
 
   /** Folds the write-ahead log into the file and gives freed pages back. */
@@ -32,6 +38,8 @@ export interface JournalReader {
   readState(): string | undefined;
   /** Newest first, by order of commit. */
   decisions(query?: DecisionQuery): readonly Decision[];
+  /** Newest first. */
+  audit(query?: AuditQuery): readonly AuditRecord[];
   close(): void;
 }
 
@@ -46,6 +54,35 @@ export interface DecisionQuery {
   /** 100 unless told otherwise; at most `MAX_LIMIT`. */
   readonly limit?: number;
 }
+
+/** Something that an operator asked for, or that somebody tried who is none. */
+export interface AuditQuestion {
+  readonly atMs: number;
+  /** By which credential, or how they got here; `unknown` where that was refused. */
+  readonly who: string;
+  readonly role: string;
+  readonly address: string;
+  /** The method that was called, and its request as JSON. */
+  readonly action: string;
+  readonly request: string;
+  readonly dryRun: boolean;
+}
+
+export interface AuditRecord extends AuditQuestion {
+  /** Absent: the agent ended before it was answered. */
+  readonly outcome?: { readonly ok: boolean; readonly message: string };
+}
+
+export interface AuditQuery {
+  readonly action?: string;
+  /** Asked at or after. */
+  readonly sinceMs?: number;
+  /** 100 unless told otherwise; at most `MAX_LIMIT`. */
+  readonly limit?: number;
+}
+
+/** Older questions are given up beyond this many. */
+export const MAX_AUDIT = 100_000;
 
 export const DEFAULT_LIMIT = 100;
 export const MAX_LIMIT = 100_000;

@@ -21,6 +21,20 @@ const STEPS: readonly string[] = [
   CREATE INDEX decisions_by_component ON decisions (component, seq);
   CREATE INDEX decisions_by_trial ON decisions (trial_id) WHERE trial_id IS NOT NULL;
   `,
+  `
+  CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms REAL NOT NULL,
+    who TEXT NOT NULL,
+    role TEXT NOT NULL,
+    address TEXT NOT NULL,
+    action TEXT NOT NULL,
+    request TEXT NOT NULL,
+    dry_run INTEGER NOT NULL,
+    ok INTEGER,
+    message TEXT
+  ) STRICT;
+  `,
 ];
 
 export const SCHEMA_VERSION = STEPS.length;

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { faultError, journalError } from './faults.ts';
-import type { DecisionQuery, JournalReader } from './journal.ts';
+import type { AuditQuery, DecisionQuery, JournalReader } from './journal.ts';
 import { APPLICATION_ID, pragma, SCHEMA_VERSION } from './migrations.ts';
-import { readDecisions, readEpoch, readState } from './queries.ts';
+import { readAudit, readDecisions, readEpoch, readState } from './queries.ts';
 
 const ELSEWHERE = 'no agent has run with it yet, or its state.path is another';
 
@@ -39,6 +39,7 @@ export function openJournalReader(path: string): JournalReader {
     },
     readState: () => attempt(() => readState(database)),
     decisions: (query: DecisionQuery = {}) => attempt(() => readDecisions(database, query)),
+    audit: (query: AuditQuery = {}) => attempt(() => readAudit(database, query)),
     close: () => {
       if (database.isOpen) database.close();
     },

@@ -5,10 +5,17 @@ import type { Logger } from 'pino';
 import type { Decision } from '../../core/model.ts';
 import { encodeDecision } from './codec.ts';
 import { faultError, faultOf, journalError } from './faults.ts';
-import type { DecisionQuery, Journal } from './journal.ts';
+import {
+  type AuditQuery,
+  type AuditQuestion,
+  type AuditRecord,
+  type DecisionQuery,
+  type Journal,
+  MAX_AUDIT,
+} from './journal.ts';
 import { lockPath, takeLock } from './lock.ts';
 import { APPLICATION_ID, migrate, pragma, SCHEMA_VERSION } from './migrations.ts';
-import { readDecisions, readEpoch, readState } from './queries.ts';
+import { readAudit, readDecisions, readEpoch, readState } from './queries.ts';
 
 export interface JournalOptions {
   readonly path: string;
@@ -153,11 +160,33 @@ class SqliteJournal implements Journal {
     return this.#try('read decisions', () => readDecisions(this.#database, query));
   }
 
-  prune(beforeMs: number): number {
-    const { changes } = this.#try('prune decisions', () =>
-      this.#database.prepare('DELETE FROM decisions WHERE at_ms < ?').run(beforeMs),
+  auditAsked({ atMs, who, role, address, action, request, dryRun }: AuditQuestion): number {
+    return this.#try('write down who asks for what', () => {
+      const { lastInsertRowid } = this.#database
+        .prepare('INSERT INTO audit (at_ms, who, role, address, action, request, dry_run) VALUES (?, ?, ?, ?, ?, ?, ?)')
+        .run(atMs, who, role, address, action, request, dryRun ? 1 : 0);
+      return Number(lastInsertRowid);
+    });
+  }
+
+  auditAnswered(seq: number, ok: boolean, message: string): void {
+    this.#try('write down what was answered', () =>
+      this.#database.prepare('UPDATE audit SET ok = ?, message = ? WHERE seq = ?').run(ok ? 1 : 0, message, seq),
     );
-    return Number(changes);
+  }
+
+  audit(query: AuditQuery = {}): readonly AuditRecord[] {
+    return this.#try('read who asked for what', () => readAudit(this.#database, query));
+  }
+
+  prune(beforeMs: number): number {
+    return this.#transaction('prune', () => {
+      const { changes } = this.#database.prepare('DELETE FROM decisions WHERE at_ms < ?').run(beforeMs);
+      this.#database
+        .prepare('DELETE FROM audit WHERE at_ms < ? OR seq <= (SELECT MAX(seq) FROM audit) - ?')
+        .run(beforeMs, MAX_AUDIT);
+      return Number(changes);
+    });
   }
 
   checkpoint(): void {

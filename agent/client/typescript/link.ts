@@ -11,10 +11,11 @@ import {
   ControlService,
 } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { callBidi } from '../../rpc/calls.ts';
+import { type ChannelAccess, callMetadata, channelCredentials } from '../../rpc/channel_access.ts';
 import { backoffMs, LONGEST_MS } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import { encodeBye, encodeHeartbeat } from './codec.ts';
-import { unrefCredentials } from './unref_credentials.ts';
+import { unref } from './unref_credentials.ts';
 
 const MAX_QUEUED = 256;
 /** Time for the Bye to leave before the connection is closed. */
@@ -25,6 +26,8 @@ const WELCOME_WITHIN_MS = 10_000;
 export interface LinkPorts {
   /** grpc-js targets, tried in turn. */
   readonly targets: readonly string[];
+  /** Asked at every attempt: what it reads may have been renewed. */
+  access(): ChannelAccess;
   readonly clock: Clock;
   readonly random: () => number;
   hello(): ConnectRequest;
@@ -32,6 +35,14 @@ export interface LinkPorts {
   /** The stream is gone. `permanent`: the agent refused the Hello, and would again. */
   lost(reason: string, permanent: boolean): void;
 }
+
+/** What will be refused again until somebody changes something. */
+const REFUSALS: ReadonlySet<status> = new Set([
+  status.INVALID_ARGUMENT,
+  status.FAILED_PRECONDITION,
+  status.PERMISSION_DENIED,
+  status.UNAUTHENTICATED,
+]);
 
 type Stream = ClientDuplexStream<ConnectRequest, ConnectResponse>;
 
@@ -68,7 +79,8 @@ export class Link {
     const { targets, clock } = this.#ports;
     const target = targets[this.#failures % targets.length]!; // `connectTuner` has at least one.
     try {
-      this.#client = new Client(target, unrefCredentials(), {
+      const access = this.#ports.access();
+      this.#client = new Client(target, unref(channelCredentials(access)), {
         // A channel of our own for each attempt: grpc-js's connection backoff would add itself to ours.
         'grpc.use_local_subchannel_pool': 1,
         'grpc.keepalive_time_ms': 10_000,
@@ -76,7 +88,7 @@ export class Link {
         'grpc.enable_channelz': 0,
         'grpc.service_config_disable_resolution': 1,
       });
-      const stream = callBidi(this.#client, ControlService.method.connect);
+      const stream = callBidi(this.#client, ControlService.method.connect, callMetadata(access));
       this.#stream = stream;
       stream.on('data', (message: ConnectResponse) => this.#receive(stream, message));
       stream.on('drain', () => this.#flush(stream));
@@ -159,7 +171,7 @@ export class Link {
     this.#queue.length = 0;
     if (this.#closed) return;
     // A Hello that was refused, or a component that someone else took over, is not for asking again at once.
-    const permanent = code === status.INVALID_ARGUMENT || code === status.FAILED_PRECONDITION;
+    const permanent = REFUSALS.has(code);
     const wait = permanent || code === status.ABORTED ? LONGEST_MS : backoffMs(this.#failures, this.#ports.random);
     this.#failures++;
     this.#callOffTimer = this.#ports.clock.after(wait, () => this.dial());

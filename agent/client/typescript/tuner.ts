@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { type KnobMode, type KnobSpec, type KnobValue, type Rationale, TIERS, type Tier } from '../../core/model.ts';
 import type { ConnectResponse } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { DEFAULT_TCP_ADDRESS, defaultSocketPath, grpcTarget, parseAddress } from '../../rpc/address.ts';
+import { accessFrom, type ChannelAccess } from '../../rpc/channel_access.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { decodeIncoming, encodeHello, encodeReport, type Identity } from './codec.ts';
 import { boolSpec, type EnumOptions, enumSpec, type KnobOptions, type NumericOptions, numericSpec } from './declare.ts';
@@ -13,6 +14,7 @@ import { type Monitored, Monitoring, type MonitoringTotals } from './monitoring.
 
 export type {
   ChangeListener,
+  ChannelAccess,
   Clock,
   EnumOptions,
   Knob,
@@ -41,6 +43,11 @@ export interface TunerOptions {
    * where nobody answers there, 127.0.0.1:4319.
    */
   readonly address?: string;
+  /**
+   * Where the agent asks for more than reaching its address: a token, or PEM files for mutual TLS. Otherwise what
+   * PERFOPT_CONTROL_TOKEN (or _TOKEN_FILE), PERFOPT_CONTROL_CA, _CERT and _KEY say. Files are read at every attempt.
+   */
+  readonly access?: ChannelAccess;
   /** Stable per process instance; a random one otherwise. */
   readonly instanceUid?: string;
   /** OpenTelemetry resource attributes beyond `process.pid` and `host.name`. */
@@ -97,6 +104,7 @@ export class Tuner {
     this.#holdings = new Holdings(clock, (report) => this.#link.send(encodeReport(report, this.#holdings.specs)));
     this.#link = new Link({
       targets: targets(options.address ?? process.env.PERFOPT_CONTROL_ADDRESS),
+      access: () => options.access ?? accessFrom(process.env),
       clock,
       random,
       hello: () => this.#hello(),
