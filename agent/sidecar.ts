@@ -26,9 +26,11 @@ import { engineSettings, signalMappings } from './config/engine.ts';
 import type { Config } from './config/schema.ts';
 import { createEngine, type Engine, type SavedState, type View } from './core/engine.ts';
 import type { Effect } from './core/model.ts';
+import type { PerformanceProfile } from './core/profile/performance_profile.ts';
 import { SeriesInterner } from './core/series/interner.ts';
 import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
+import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resources.ts';
 import { snapshotOf } from './snapshot.ts';
 import { pageReadingsOf, type StatusParts, statusOf } from './status.ts';
 import { Tap } from './tap.ts';
@@ -103,6 +105,9 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     });
     const tap = new Tap(signalMappings(config));
     const views = (): readonly View[] => runtime.components().flatMap((component) => runtime.view(component) ?? []);
+    const machine = (): PerformanceProfile => engine.machine();
+    const resources = resourceManager(config, { nowMs: () => clock.nowMs(), views, machine });
+    const limiter = cgroupLimiter(config, resources, journal, () => clock.nowMs(), log);
     const control = createControlServer({
       listen: [
         config.control.socket === null ? [] : `unix:${config.control.socket}`,
@@ -127,6 +132,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         history,
         tap: (filter, reader) => tap.open(filter, reader),
         audit: auditTrail(journal, () => clock.nowMs(), log),
+        resources: resourceReader(resources, limiter),
       },
       observer: (notice) => report(notice, log),
     });
@@ -251,6 +257,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
 
     runtime.start();
     started.push(async () => runtime.stop());
+    await limiter.start();
+    started.push((deadline) => limiter.stop(deadline));
     if (web !== undefined) {
       await web.start();
       started.push((deadline) => web.stop(deadline).finally(() => loopWatch.stop()));

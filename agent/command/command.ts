@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { JournalError } from '../adapters/journal/journal.ts';
 import { nearest } from '../config/nearest.ts';
+import { allocationCommand } from './allocation.ts';
 import { auditCommand } from './audit.ts';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
@@ -26,6 +27,7 @@ const COMMANDS: readonly Command[] = [
   snapshotCommand,
   historyCommand,
   tapCommand,
+  allocationCommand,
   doctorCommand,
   ...operatorCommands,
   auditCommand,

@@ -57,7 +57,7 @@ export function signalMappings(config: Config): readonly SignalMapping[] {
 }
 
 function componentPolicy(policy: Config['components'][string]): ComponentPolicy {
-  const { limits, ...same } = policy;
+  const { limits, resources: _, ...same } = policy;
   if (limits === undefined) return same;
   const { responseTimeP95, ...others } = limits;
   return {

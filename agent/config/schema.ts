@@ -4,8 +4,11 @@ import { SEVERITIES } from '../core/detect/anomaly.ts';
 import { KNOB_MODES, TIERS } from '../core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS as ENGINE } from '../core/settings.ts';
 import { DEFAULT_TCP_ADDRESS } from '../rpc/address.ts';
+
 import { access, mutualTls } from './access.ts';
 import { address, bytes, choice, duration, flag, formatDuration, integer, number, pemFile, text } from './kinds.ts';
+import { componentResources, resources } from './resources.ts';
+
 import { scrapeTarget } from './scrape-target.ts';
 import { signalRow } from './signal-rows.ts';
 import { upstream, web } from './upstream.ts';
@@ -80,6 +83,7 @@ const componentPolicy = z
         responseTimeP95: responseTimeLimit.exactOptional(),
       })
       .exactOptional(),
+    resources: componentResources,
   })
   .meta({ description: 'What is different for one component.' });
 
@@ -159,12 +163,9 @@ const analytics = section('Analysis of what was observed.', {
   }).default(ENGINE.analytics.maxSeries),
 }).prefault({});
 
-const band = (description: string, ms: number) =>
-  duration(description, { min: 0.001, max: DAY, ...INERT }).prefault(ms);
-const rate = (description: string, perSecond: number) =>
-  number(description, { min: 0, max: 1e12, ...INERT }).default(perSecond);
-const percent = (description: string, value: number) =>
-  number(description, { min: 1, max: 100, ...INERT }).default(value);
+const band = (description: string, ms: number) => duration(description, { min: 0.001, max: DAY }).prefault(ms);
+const rate = (description: string, perSecond: number) => number(description, { min: 0, max: 1e12 }).default(perSecond);
+const percent = (description: string, value: number) => number(description, { min: 1, max: 100 }).default(value);
 
 const thresholds = section('What counts as good.', {
   responseTime: section('Bands of the response time, each below the next.', {
@@ -416,6 +417,7 @@ export const configSchema = z.strictObject({
   analytics,
   debug: flag('Log at level debug.').default(false),
   thresholds,
+  resources,
   gpu,
   receivers,
   upstream,

@@ -94,6 +94,22 @@ describe.each([
     second.close();
   });
 
+  test('keeps texts under names, over a restart, beside the state', () => {
+    const start = make();
+    const first = start();
+    first.commit([], 'state');
+    expect(first.kept('cgroups')).toBeUndefined();
+    first.keep('cgroups', '[1]');
+    first.keep('cgroups', '[2]');
+    first.keep('other', '{}');
+    first.close();
+    const second = start();
+    expect([second.kept('cgroups'), second.kept('other'), second.readState()]).toEqual(['[2]', '{}', 'state']);
+    second.keep('cgroups', undefined);
+    expect(second.kept('cgroups')).toBeUndefined();
+    second.close();
+  });
+
   test('gives back what it was given, to the bit', () => {
     const journal = make()();
     let n = 0;

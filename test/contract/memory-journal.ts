@@ -12,12 +12,13 @@ import type { Decision } from '../../agent/core/model.ts';
 export interface Disk {
   epoch: number;
   state: string | undefined;
+  readonly kept: Map<string, string>;
   decisions: { readonly id: string; readonly atMs: number; readonly json: string }[];
   audit: AuditRecord[];
 }
 
 export function emptyDisk(): Disk {
-  return { epoch: 0, state: undefined, decisions: [], audit: [] };
+  return { epoch: 0, state: undefined, kept: new Map(), decisions: [], audit: [] };
 }
 
 /** The journal without a file. Held to the same contract test as the one on SQLite. */
@@ -59,6 +60,11 @@ export function memoryJournal(disk: Disk = emptyDisk()): Journal {
         .filter((record) => record.atMs >= sinceMs && (action === undefined || record.action === action))
         .reverse()
         .slice(0, limit),
+    keep(name, json) {
+      if (json === undefined) disk.kept.delete(name);
+      else disk.kept.set(name, json);
+    },
+    kept: (name) => disk.kept.get(name),
     prune(beforeMs) {
       disk.audit = disk.audit.filter(({ atMs }) => atMs >= beforeMs);
       const before = disk.decisions.length;

@@ -9,8 +9,11 @@ import { engineSettings, signalMappings } from '../../agent/config/engine.ts';
 import { defaultConfig, loadConfig, parseConfig } from '../../agent/config/load.ts';
 import { keysOf, outline } from '../../agent/config/outline.ts';
 import { renderDefaults, renderJsonSchema } from '../../agent/config/reference.ts';
+import { resourceSettings } from '../../agent/config/resources.ts';
 import { exportsToItself } from '../../agent/config/rules.ts';
 import { type Config, configSchema } from '../../agent/config/schema.ts';
+import { DEFAULT_HEALTH_THRESHOLDS } from '../../agent/core/health.ts';
+import { DEFAULT_RESOURCE_SETTINGS } from '../../agent/core/resources.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { DEFAULT_MAPPINGS } from '../../agent/core/signals.ts';
 import { defaultSocketPath } from '../../agent/rpc/address.ts';
@@ -144,6 +147,17 @@ describe('what is refused', () => {
     ['tuning: { objective: { responseTimeMean: 0, responseTimeP95: 0, errorRate: 0 } }', 'every weight is 0'],
     ['thresholds: { responseTime: { good: 5 } }', 'thresholds.responseTime: must increase'],
     ['thresholds: { throughput: { target: 5 } }', 'thresholds.throughput: must not decrease'],
+    ['resources: { cgroup: { enabled: true } }', 'resources.cgroup.root: is missing'],
+    ['components: { a: { resources: { cgroup: ../b } } }', 'components.a.resources.cgroup: "../b" is not allowed'],
+    ['components: { a: { resources: { cgroup: x/./b } } }', 'allowed: a relative path without "." or ".."'],
+    [
+      'components: { a: { resources: { cgroup: x } }, b: { resources: { cgroup: x } } }',
+      'components.b.resources.cgroup: is that of a already',
+    ],
+    [
+      'components: { a: { resources: { cpu: { min: 2, max: 1 } } } }',
+      'components.a.resources.cpu.min: must not be above',
+    ],
     ['components: { a: { knobs: { b: { min: 2, max: 1 } } } }', 'components.a.knobs.b.min: must not be above max'],
     ['receivers: { otlp: { grpc: { maxMessageBytes: 512MiB } } }', 'such a request could never be admitted'],
     ['telemetry: { endpoint: "http://localhost:4317" }', "telemetry.endpoint: is this agent's own receiver"],
@@ -261,8 +275,8 @@ describe('own telemetry', () => {
 });
 
 test('keys that nothing reads yet are said, and only where a file changes them', () => {
-  const loaded = parseConfig('analytics: { enabled: true }\nthresholds: { resourceUsage: { cpu: 70 } }\n', {});
-  expect(loaded.ok && loaded.notes).toEqual(['thresholds.resourceUsage.cpu has no effect in this version']);
+  const loaded = parseConfig('optimization: { enabled: true, adaptationThreshold: 0.5 }\n', {});
+  expect(loaded.ok && loaded.notes).toEqual(['optimization.adaptationThreshold has no effect in this version']);
 });
 
 test('signal rows come before the defaults, complete', () => {
@@ -279,6 +293,21 @@ test('the socket is where this user’s clients look, a path, or none', () => {
   expect(socket('')).toBe(defaultSocketPath(undefined, userInfo().uid));
   expect(socket('control: { socket: /run/p.sock }')).toBe('/run/p.sock');
   expect(socket('control: { socket: null }')).toBeNull();
+});
+
+test('shares of the machine reach the resource manager in its units', () => {
+  const config = accepted(
+    'resources: { headroom: 0.5, limits: { memory: 2GiB, cpu: 3 } }\ncomponents: { a: { resources: { priority: 80, memory: { min: 512MiB }, gpu: { max: 40 } } } }',
+  );
+  expect(resourceSettings(config, DEFAULT_HEALTH_THRESHOLDS)).toEqual({
+    thresholds: DEFAULT_HEALTH_THRESHOLDS,
+    headroomRatio: 0.5,
+    pressureRatio: 0.1,
+    limits: { cpu: 3, memory: 2_048 },
+    components: { a: { priority: 80, bounds: { memory: { min: 512 }, gpu: { max: 40 } } } },
+  });
+  expect(engineSettings(config).components).toEqual({ a: {} });
+  expect(resourceSettings(defaultConfig(), DEFAULT_HEALTH_THRESHOLDS)).toEqual(DEFAULT_RESOURCE_SETTINGS);
 });
 
 test('a component’s policy reaches the engine in its units', () => {

@@ -67,6 +67,13 @@ export function emptyPorts(inbox: (input: ControlInput) => void): ControlPorts {
     decisions: () => [],
     explain: () => undefined,
     audit: { asked: () => () => undefined },
+    resources: {
+      report: () => ({
+        usage: { atMs: 0, machine: {}, components: [] },
+        allocation: { atMs: 0, pools: [], grants: [] },
+        ...{ bottlenecks: [], applied: [] },
+      }),
+    },
   };
 }
 

@@ -10,6 +10,9 @@ import type {
   Series,
   Tier,
 } from '../../core/model.ts';
+import type { Allocation } from '../../core/resources/allocation.ts';
+import type { Bottleneck } from '../../core/resources/bottleneck.ts';
+import type { CurrentResourceUsage } from '../../core/resources/usage.ts';
 
 /** What the control channel needs of the rest of the agent. It never sees the engine, and the engine never sees gRPC. */
 export interface ControlPorts {
@@ -19,6 +22,7 @@ export interface ControlPorts {
   /** Newest first. */
   decisions(query: DecisionsQuery): readonly Decision[];
   explain(decisionId: string): Decision | undefined;
+  readonly resources: ResourceReader;
   /** Absent where none is kept. */
   readonly history?: HistoryReader | undefined;
   readonly audit: AuditTrail;
@@ -71,6 +75,27 @@ export interface AuditQuestion {
   /** The request, as JSON. */
   readonly request: string;
   readonly dryRun: boolean;
+}
+
+/** Who uses how much of the machine, and who should. */
+export interface ResourceReader {
+  report(): ResourceReport;
+}
+
+export interface ResourceReport {
+  readonly usage: CurrentResourceUsage;
+  readonly allocation: Allocation;
+  readonly bottlenecks: readonly Bottleneck[];
+  readonly applied: readonly AppliedLimit[];
+}
+
+/** A file of a cgroup that the agent has written, and what it puts back. */
+export interface AppliedLimit {
+  readonly component: string;
+  readonly file: string;
+  readonly value: string;
+  readonly before: string;
+  readonly atMs: number;
 }
 
 /** The inputs that come from here. */

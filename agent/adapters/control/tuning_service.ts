@@ -16,6 +16,7 @@ import {
 import { decodeTimeMs, decodeValue } from '../../rpc/knob_codec.ts';
 import type { Handlers } from '../../rpc/service_definition.ts';
 import { modeWords } from '../../rpc/words.ts';
+import { queryAllocation } from './allocation_query.ts';
 import { encodeDecision, encodeSnapshot } from './encode_views.ts';
 import { quote } from './hello.ts';
 import { queryHistory } from './history_query.ts';
@@ -68,6 +69,7 @@ export function tuningService(
     }),
     queryHistory: unary((request) => queryHistory(ports.history, request)),
     tap: (call) => taps.add(call),
+    optimizeResourceAllocation: unary((request) => queryAllocation(ports.resources, request)),
     watchEvents: (call) => watchers.add(call),
     approve: unary(async ({ proposalId, ...asker }) =>
       create(

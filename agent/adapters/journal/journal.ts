@@ -23,6 +23,12 @@ export interface Journal extends JournalReader {
   /** What came of it. */
   auditAnswered(seq: number, ok: boolean, message: string): void;
 
+  /** Keeps a text under a name, durable on return; `undefined` removes it. For what is neither decision nor engine. */
+  keep(name: string, json: string | undefined): void;
+
+  /** What was last kept under a name. */
+  kept(name: string): string | undefined;
+
   /** Deletes decisions made and questions asked before `beforeMs`; returns how many decisions. */
   prune(beforeMs: number): number;
 

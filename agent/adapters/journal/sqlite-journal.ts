@@ -160,6 +160,23 @@ class SqliteJournal implements Journal {
     return this.#try('read decisions', () => readDecisions(this.#database, query));
   }
 
+  keep(name: string, json: string | undefined): void {
+    const key = `kept:${name}`;
+    this.#try('keep a text', () => {
+      if (json === undefined) this.#database.prepare('DELETE FROM state WHERE key = ?').run(key);
+      else
+        this.#database
+          .prepare(`INSERT INTO state (key, json) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET json = excluded.json`)
+          .run(key, json);
+    });
+  }
+
+  kept(name: string): string | undefined {
+    const read = () => this.#database.prepare('SELECT json FROM state WHERE key = ?').get(`kept:${name}`)?.json;
+    const json = this.#try('read a text', read);
+    return typeof json === 'string' ? json : undefined;
+  }
+
   auditAsked({ atMs, who, role, address, action, request, dryRun }: AuditQuestion): number {
     return this.#try('write down who asks for what', () => {
       const { lastInsertRowid } = this.#database
