@@ -22,8 +22,10 @@ import { LoopWatch } from './adapters/web/loop_watch.ts';
 import { ownMetrics } from './adapters/web/own_metrics.ts';
 import { StepTimes } from './adapters/web/step_times.ts';
 import { createWebServer, type WebPages } from './adapters/web/web_server.ts';
-import { engineSettings, signalMappings } from './config/engine.ts';
+import { engineSettings, healthThresholds, signalMappings } from './config/engine.ts';
 import type { Config } from './config/schema.ts';
+import { MeasuredResults } from './core/analytics/results.ts';
+import { Answers } from './core/answers.ts';
 import { createEngine, type Engine, type SavedState, type View } from './core/engine.ts';
 import type { Effect } from './core/model.ts';
 import type { PerformanceProfile } from './core/profile/performance_profile.ts';
@@ -56,6 +58,7 @@ export interface Sidecar {
 const INVENTORY_TIMEOUT_MS = 30_000;
 const EVERY_MINUTE = '* * * * *';
 const SERIES_IDLE_MS = 900_000;
+const DECISIONS_READ = 10_000;
 
 /**
  * Composition root: builds every part from a frozen configuration and starts consumers before producers: journal, engine,
@@ -90,9 +93,21 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       readings: () => readings(),
     });
     const steps = new StepTimes();
+    const results = measuredResults(journal);
+    const answers = new Answers({
+      engine,
+      results,
+      thresholds: (component) => healthThresholds(config, component),
+      observedSinceMs: startedMs,
+    });
     const runtime = new Runtime({
       engine,
-      journal,
+      journal: {
+        commit: (decisions, state) => {
+          journal.commit(decisions, state);
+          for (const decision of decisions) results.learn(decision);
+        },
+      },
       clock,
       tickMs: config.tuning.tick,
       maxQueuedPoints: config.capacity.maxQueuedPoints,
@@ -127,6 +142,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       ports: {
         inbox: (input) => runtime.post(input),
         snapshot: () => snapshotOf(views(), engine.frozen !== undefined, clock.nowMs()),
+        answers,
+        nowMs: () => clock.nowMs(),
         decisions: (query) => journal.decisions(query),
         explain: (id) => journal.decisions({ id })[0],
         history,
@@ -299,6 +316,13 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     await stopAll(AbortSignal.timeout(1_000));
     throw error;
   }
+}
+
+/** What trials have measured before this start. */
+function measuredResults(journal: Journal): MeasuredResults {
+  const results = new MeasuredResults();
+  for (const decision of [...journal.decisions({ limit: DECISIONS_READ })].reverse()) results.learn(decision);
+  return results;
 }
 
 function upstreamOf({ upstream }: Config, nowMs: () => number, log: Logger): Upstream | undefined {

@@ -2,14 +2,17 @@ import { parseArgs } from 'node:util';
 import { JournalError } from '../adapters/journal/journal.ts';
 import { nearest } from '../config/nearest.ts';
 import { allocationCommand } from './allocation.ts';
+import { analyticsCommand } from './analytics.ts';
 import { auditCommand } from './audit.ts';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { decisionsCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
+import { healthCommand } from './health.ts';
 import { historyCommand } from './history.ts';
 import { operatorCommands } from './operator.ts';
+import { profileCommand } from './profile.ts';
 import { runCommand } from './run.ts';
 import { type Command, CommandError, EXIT, type Given, type Shell } from './shell.ts';
 import { snapshotCommand } from './snapshot.ts';
@@ -17,6 +20,7 @@ import { tapCommand } from './tap.ts';
 import { paint } from './text.ts';
 import { validateCommand } from './validate.ts';
 import { versionCommand } from './version.ts';
+import { watchCommand } from './watch.ts';
 
 const COMMANDS: readonly Command[] = [
   runCommand,
@@ -25,6 +29,10 @@ const COMMANDS: readonly Command[] = [
   explainCommand,
   decisionsCommand,
   snapshotCommand,
+  analyticsCommand,
+  profileCommand,
+  healthCommand,
+  watchCommand,
   historyCommand,
   tapCommand,
   allocationCommand,

@@ -8,12 +8,13 @@ import {
   type KnobStatus,
   TuningService,
 } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
+import { decodeFigures } from '../rpc/answers_codec.ts';
 import { callUnary } from '../rpc/calls.ts';
 import { decodeTimeMs, decodeValue } from '../rpc/knob_codec.ts';
 import { modeWords, tierWords } from '../rpc/words.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, hasFlag } from './shell.ts';
-import { instant, knobValue, type Paint, paint, printable, table } from './text.ts';
+import { figure, instant, knobValue, type Paint, paint, printable, table } from './text.ts';
 import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
 
 export const snapshotCommand: Command = {
@@ -46,7 +47,13 @@ export function snapshotOf(client: Client, component: string): Promise<GetSnapsh
 }
 
 function describe(snapshot: GetSnapshotResponse, paint: Paint): string {
-  const head = `epoch ${snapshot.epoch}${snapshot.frozen ? paint.bad(', frozen') : ''}`;
+  const { averageThinkTimeMs, optimizationScore, adaptationRatePerHour } = decodeFigures(snapshot.figures);
+  const figures = [
+    ...(averageThinkTimeMs === undefined ? [] : [`average think time ${figure(averageThinkTimeMs)} ms`]),
+    `optimization score ${figure(optimizationScore)}`,
+    `${figure(adaptationRatePerHour)} changes kept per hour`,
+  ];
+  const head = [`epoch ${snapshot.epoch}${snapshot.frozen ? paint.bad(', frozen') : ''}`, ...figures].join(', ');
   if (snapshot.components.length === 0) return `${head}\nno component is known yet`;
   return [head, ...snapshot.components.map((component) => describeComponent(component, paint))].join('\n\n');
 }

@@ -8,6 +8,7 @@ import {
 import { averageThinkTimeMs, resourceEfficiency, systemHealth, totalThroughputPerSecond } from './analytics/system.ts';
 import type { Engine, View } from './engine.ts';
 import { type Health, type HealthThresholds, healthOf } from './health.ts';
+import { HOST_COMPONENT } from './insight/finding.ts';
 import type { Effectiveness, Tier } from './model.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
 import type { TunerView } from './tune/view.ts';
@@ -70,7 +71,7 @@ export interface OptimizationState {
 }
 
 export interface AnswersOptions {
-  readonly engine: Pick<Engine, 'view' | 'components' | 'frozen'>;
+  readonly engine: Pick<Engine, 'view' | 'components' | 'machine' | 'frozen'>;
   readonly results: Pick<MeasuredResults, 'all'>;
   /** What counts as good for a component. */
   readonly thresholds: (component: string) => HealthThresholds;
@@ -93,8 +94,9 @@ export class Answers {
     return [...this.#options.engine.components()].sort();
   }
 
-  /** Undefined for a component that has never been heard of. */
+  /** `@host`: the machine's. Undefined for a component that has never been heard of. */
   profile(component: string): PerformanceProfile | undefined {
+    if (component === HOST_COMPONENT) return { ...this.#options.engine.machine(), component };
     return this.#options.engine.view(component)?.profile;
   }
 

@@ -97,7 +97,7 @@ describe('what is answered', () => {
   });
 
   test('before any request: nothing is made up', async () => {
-    const component = new Embedder();
+    const component = new Embedder({ batch: 1 }, { batch: { fixed: true } });
     const { optimizer } = await embedded([component]);
     expect(await optimizer.getPerformanceSnapshot()).toEqual({
       at: expect.any(Number),

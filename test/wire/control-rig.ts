@@ -10,7 +10,12 @@ import {
   createControlServer,
 } from '../../agent/adapters/control/control_server.ts';
 import type { ControlInput, ControlNotice, ControlPorts } from '../../agent/adapters/control/ports.ts';
+import { MeasuredResults } from '../../agent/core/analytics/results.ts';
+import { Answers } from '../../agent/core/answers.ts';
+import { createEngine, type Engine } from '../../agent/core/engine.ts';
+import { DEFAULT_HEALTH_THRESHOLDS } from '../../agent/core/health.ts';
 import type { Command } from '../../agent/core/model.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import {
   type ConnectRequest,
   ConnectRequestSchema,
@@ -60,10 +65,17 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
+export function answersOf(engine: Engine): Answers {
+  const thresholds = () => DEFAULT_HEALTH_THRESHOLDS;
+  return new Answers({ engine, results: new MeasuredResults(), thresholds, observedSinceMs: 0 });
+}
+
 export function emptyPorts(inbox: (input: ControlInput) => void): ControlPorts {
   return {
     inbox,
     snapshot: () => ({ atMs: 0, frozen: false, components: [] }),
+    answers: answersOf(createEngine({ settings: DEFAULT_ENGINE_SETTINGS, seed: 1, epoch: 1 })),
+    nowMs: () => 0,
     decisions: () => [],
     explain: () => undefined,
     audit: { asked: () => () => undefined },

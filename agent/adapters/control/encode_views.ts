@@ -1,5 +1,6 @@
 /** What operators are shown, as messages. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { Answers } from '../../core/answers.ts';
 import type { Decision, Evidence, KnobValue } from '../../core/model.ts';
 import {
   DecisionSchema,
@@ -14,22 +15,31 @@ import {
   type KnobStatusSchema,
   type TrialStateSchema,
 } from '../../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
+import { encodeOptimization } from '../../rpc/answers_codec.ts';
 import { encodeSpec, encodeTimeMs, encodeValue } from '../../rpc/knob_codec.ts';
 import { modeWords, tierWords } from '../../rpc/words.ts';
 import type { ComponentSnapshot, KnobSnapshot, Snapshot, TrialSnapshot } from './ports.ts';
 
 /** `component` empty: all of them. */
-export function encodeSnapshot(epoch: number, snapshot: Snapshot, component: string): GetSnapshotResponse {
+export function encodeSnapshot(
+  epoch: number,
+  snapshot: Snapshot,
+  answers: Answers,
+  nowMs: number,
+  component: string,
+): GetSnapshotResponse {
   const shown = snapshot.components.filter((entry) => component === '' || entry.component === component);
   return create(GetSnapshotResponseSchema, {
     time: encodeTimeMs(snapshot.atMs),
     epoch: BigInt(epoch),
     frozen: snapshot.frozen,
-    components: shown.map(encodeComponent),
+    components: shown.map((entry) => encodeComponent(entry, answers)),
+    figures: { ...answers.figures(nowMs) },
   });
 }
 
-function encodeComponent(entry: ComponentSnapshot): MessageInitShape<typeof ComponentStateSchema> {
+function encodeComponent(entry: ComponentSnapshot, answers: Answers): MessageInitShape<typeof ComponentStateSchema> {
+  const optimization = answers.optimization(entry.component);
   return {
     component: entry.component,
     tier: tierWords.encode(entry.tier),
@@ -37,6 +47,7 @@ function encodeComponent(entry: ComponentSnapshot): MessageInitShape<typeof Comp
     frozen: entry.frozen,
     knobs: entry.knobs.map(encodeKnob),
     ...(entry.openTrial && { openTrial: encodeTrial(entry.openTrial) }),
+    ...(optimization !== undefined && { optimization: encodeOptimization(optimization) }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Answers } from '../../core/answers.ts';
 import type { HistoryReader } from '../../core/history/reader.ts';
 import type {
   Decision,
@@ -19,6 +20,8 @@ export interface ControlPorts {
   /** Takes what processes and operators say; must not block. */
   inbox(input: ControlInput): void;
   snapshot(): Snapshot;
+  readonly answers: Answers;
+  nowMs(): number;
   /** Newest first. */
   decisions(query: DecisionsQuery): readonly Decision[];
   explain(decisionId: string): Decision | undefined;

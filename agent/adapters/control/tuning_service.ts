@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
 import type { OperatorAction } from '../../core/model.ts';
+import { OptimizeResponseSchema } from '../../gen/performance_optimizer/control/v1/analytics_pb.ts';
 import {
   ApproveResponseSchema,
   ExplainDecisionResponseSchema,
@@ -13,10 +14,12 @@ import {
   UnfreezeResponseSchema,
   UnpinResponseSchema,
 } from '../../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
+import { encodeOptimization } from '../../rpc/answers_codec.ts';
 import { decodeTimeMs, decodeValue } from '../../rpc/knob_codec.ts';
 import type { Handlers } from '../../rpc/service_definition.ts';
 import { modeWords } from '../../rpc/words.ts';
 import { queryAllocation } from './allocation_query.ts';
+import { answerCalls, mustKnow } from './answer_calls.ts';
 import { encodeDecision, encodeSnapshot } from './encode_views.ts';
 import { quote } from './hello.ts';
 import { queryHistory } from './history_query.ts';
@@ -51,7 +54,17 @@ export function tuningService(
     return { message: answer.message };
   };
   return {
-    getSnapshot: unary(({ component }) => encodeSnapshot(epoch, ports.snapshot(), component)),
+    getSnapshot: unary(({ component }) =>
+      encodeSnapshot(epoch, ports.snapshot(), ports.answers, ports.nowMs(), component),
+    ),
+    ...answerCalls(ports),
+    optimize: unary(async ({ component, ...asker }) => {
+      const action = { action: 'optimize' as const, component: name('component', component) };
+      mustKnow(ports.answers, component);
+      const { message } = await act(asker, action);
+      const standing = encodeOptimization(mustKnow(ports.answers, component));
+      return create(OptimizeResponseSchema, { message, standing });
+    }),
     listDecisions: unary(({ component, limit, since, trialId }) => {
       const decisions = ports.decisions({
         limit: limit === 0 ? DEFAULT_DECISIONS : Math.min(limit, MAX_DECISIONS),
