@@ -51,6 +51,9 @@ interface KnobSpecBase {
   readonly ceilingAtBoot: boolean;
   /** What else a bad value would harm, for the humans who approve it. */
   readonly blastRadius?: string;
+  /** What sets it at the process's start, so that a recommendation can say what exactly to change. */
+  readonly bootFlag?: string;
+  readonly bootVariable?: string;
   /** This knob means something only while another knob has one of these values. */
   readonly conditionalOn?: { readonly knob: string; readonly values: readonly KnobValue[] };
 }

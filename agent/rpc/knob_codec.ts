@@ -89,6 +89,8 @@ export function encodeSpec(spec: KnobSpec): MessageInitShape<typeof KnobSpecSche
       },
     }),
     ...(spec.blastRadius !== undefined && { blastRadius: spec.blastRadius }),
+    ...(spec.bootFlag !== undefined && { bootFlag: spec.bootFlag }),
+    ...(spec.bootVariable !== undefined && { bootVariable: spec.bootVariable }),
   };
 }
 
@@ -130,6 +132,8 @@ export function decodeSpec(wire: WireKnobSpec): KnobSpec | Misfit {
     settleMs: decodeDurationMs(wire.settleTime),
     ceilingAtBoot: wire.ceilingAtBoot,
     ...(wire.blastRadius !== '' && { blastRadius: wire.blastRadius }),
+    ...(wire.bootFlag !== '' && { bootFlag: wire.bootFlag }),
+    ...(wire.bootVariable !== '' && { bootVariable: wire.bootVariable }),
     ...(wire.conditionalOn && {
       conditionalOn: {
         knob: wire.conditionalOn.knob,

@@ -24,6 +24,9 @@ export function whyNotAllowed(spec: KnobSpec, value: KnobValue): string | undefi
 }
 
 const ID = /^[a-z][a-z0-9_.-]{0,63}$/;
+/** Humans paste these into a shell or a manifest: nothing in them may mean anything there. */
+const FLAG = /^-{1,2}[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,99}$/;
 const MAX_ENUM_VALUES = 64;
 
 /** What is wrong with a knob as it was declared: the field, and what is allowed. `undefined` when all is well. */
@@ -32,6 +35,10 @@ export function whyNotSound(spec: KnobSpec): { readonly field: string; readonly 
   if (spec.description.length > 1_024) return { field: 'description', problem: 'is longer than 1,024 characters' };
   if (spec.unit.length > 32) return { field: 'unit', problem: 'is longer than 32 characters' };
   if ((spec.blastRadius?.length ?? 0) > 256) return { field: 'blast_radius', problem: 'is longer than 256 characters' };
+  if (spec.bootFlag !== undefined && !FLAG.test(spec.bootFlag))
+    return { field: 'boot_flag', problem: `${show(spec.bootFlag)} does not match ${FLAG.source}` };
+  if (spec.bootVariable !== undefined && !VARIABLE.test(spec.bootVariable))
+    return { field: 'boot_variable', problem: `${show(spec.bootVariable)} does not match ${VARIABLE.source}` };
   if (!(spec.settleMs >= 0 && spec.settleMs <= 86_400_000))
     return { field: 'settle_time', problem: `${spec.settleMs} ms is outside 0 to one day` };
   if ((spec.conditionalOn?.values.length ?? 0) > MAX_ENUM_VALUES)

@@ -21,15 +21,20 @@ import { whyNotAllowed, whyNotSound } from '../../agent/rpc/knob_domain.ts';
 const text = (maxLength: number) => fc.string({ maxLength, unit: fc.constantFrom('a', 'Z', '0', ' ', 'é', '-') });
 const id = fc.stringMatching(/^[a-z][a-z0-9_.-]{0,15}$/);
 
-const base = fc.record({
-  id,
-  description: text(40),
-  unit: text(8),
-  role: fc.constantFrom(...KNOB_ROLES),
-  applyClass: fc.constantFrom(...APPLY_CLASSES),
-  settleMs: fc.integer({ min: 0, max: 86_400_000 }),
-  ceilingAtBoot: fc.boolean(),
-});
+const base = fc.record(
+  {
+    id,
+    description: text(40),
+    unit: text(8),
+    role: fc.constantFrom(...KNOB_ROLES),
+    applyClass: fc.constantFrom(...APPLY_CLASSES),
+    settleMs: fc.integer({ min: 0, max: 86_400_000 }),
+    ceilingAtBoot: fc.boolean(),
+    bootFlag: fc.constantFrom('--max-model-len', '-b'),
+    bootVariable: fc.constantFrom('MAX_MODEL_LEN', '_x9'),
+  },
+  { requiredKeys: ['id', 'description', 'unit', 'role', 'applyClass', 'settleMs', 'ceilingAtBoot'] },
+);
 const numbers = fc
   .tuple(
     fc.constantFrom('int' as const, 'double' as const, 'duration' as const),
@@ -169,6 +174,10 @@ describe('domains', () => {
     expect(whyNotSound({ ...tenths, step: Number.NaN })).toMatchObject({ field: 'step' });
     expect(whyNotSound({ ...tenths, type: 'duration', min: -1 })).toMatchObject({ field: 'min' });
     expect(whyNotSound({ ...tenths, type: 'int' })).toMatchObject({ field: 'min' });
+    for (const bootFlag of ['batch', '--', '--x y', '--x;rm', '']) {
+      expect(whyNotSound({ ...tenths, bootFlag })).toMatchObject({ field: 'boot_flag' });
+    }
+    expect(whyNotSound({ ...tenths, bootVariable: 'A=1' })).toMatchObject({ field: 'boot_variable' });
   });
 });
 

@@ -17,6 +17,10 @@ export interface KnobOptions<T extends KnobValue> {
   readonly conditionalOn?: { readonly knob: string; readonly values: readonly KnobValue[] };
   /** What else a bad value would harm, for the humans who approve it. */
   readonly blastRadius?: string;
+  /** The flag that sets it at the process's start (`--max-model-len`), for recommendations that say what to change. */
+  readonly bootFlag?: string;
+  /** The environment variable that does. */
+  readonly bootVariable?: string;
   /** Reads the value that is really in force; reported to the agent after each change. */
   readonly readBack?: () => T;
 }
@@ -68,6 +72,8 @@ function common(id: string, unit: string, options: KnobOptions<KnobValue>) {
     ceilingAtBoot: options.ceilingAtBoot ?? false,
     ...(options.conditionalOn && { conditionalOn: options.conditionalOn }),
     ...(options.blastRadius !== undefined && { blastRadius: options.blastRadius }),
+    ...(options.bootFlag !== undefined && { bootFlag: options.bootFlag }),
+    ...(options.bootVariable !== undefined && { bootVariable: options.bootVariable }),
   };
 }
 

@@ -256,6 +256,8 @@ def _encode_spec(spec: KnobSpec) -> wire.KnobSpec:
         settle_time=_duration(spec.settle_ms),
         ceiling_at_boot=spec.ceiling_at_boot,
         blast_radius=spec.blast_radius,
+        boot_flag=spec.boot_flag,
+        boot_variable=spec.boot_variable,
     )
     if spec.conditional_on is not None:
         message.conditional_on.knob = spec.conditional_on.knob

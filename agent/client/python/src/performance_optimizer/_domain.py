@@ -13,6 +13,9 @@ _GRID_TOLERANCE = 1e-6
 _MAX_SAFE_INTEGER = 2**53 - 1
 _MAX_ENUM_VALUES = 64
 _ID = re.compile(r"[a-z][a-z0-9_.-]{0,63}\Z")
+# Humans paste these into a shell or a manifest: nothing in them may mean anything there.
+_FLAG = re.compile(r"^-{1,2}[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 
 
 def why_not_allowed(spec: KnobSpec, value: object) -> str | None:
@@ -63,6 +66,9 @@ def why_not_sound(spec: KnobSpec) -> tuple[str, str] | None:
     ):
         if len(text) > limit:
             return name, f"is longer than {limit} characters"
+    for name, text, pattern in (("boot_flag", spec.boot_flag, _FLAG), ("boot_variable", spec.boot_variable, _VARIABLE)):
+        if text and not pattern.match(text):
+            return name, f"{show(text)} does not match {pattern.pattern}"
     if not 0 <= spec.settle_ms <= 86_400_000:
         return "settle_ms", f"{spec.settle_ms} ms is outside 0 to one day"
     if spec.conditional_on is not None and len(spec.conditional_on.values) > _MAX_ENUM_VALUES:

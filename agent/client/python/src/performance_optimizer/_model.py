@@ -64,6 +64,8 @@ class KnobSpec:
     ceiling_at_boot: bool = False
     conditional_on: Condition | None = None
     blast_radius: str = ""
+    boot_flag: str = ""
+    boot_variable: str = ""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,10 @@ class KnobOptions(TypedDict, total=False):
     """The knob means something only while another has one of these values."""
     blast_radius: str
     """What else a bad value would harm, for the humans who approve it."""
+    boot_flag: str
+    """The flag that sets it at the process's start (`--max-model-len`), for recommendations that say what to change."""
+    boot_variable: str
+    """The environment variable that does."""
 
 
 def connect_tuner(

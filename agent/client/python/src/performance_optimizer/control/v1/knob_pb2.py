@@ -16,33 +16,33 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+performance_optimizer/control/v1/knob.proto\x12 performance_optimizer.control.v1\x1a\x1egoogle/protobuf/duration.proto\"n\n\tKnobValue\x12\x13\n\tint_value\x18\x01 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x02 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x03 \x01(\x08H\x00\x12\x16\n\x0cstring_value\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind\"\xce\x06\n\x08KnobSpec\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x45\n\nint_domain\x18\x04 \x01(\x0b\x32/.performance_optimizer.control.v1.NumericDomainH\x00\x12H\n\rdouble_domain\x18\x05 \x01(\x0b\x32/.performance_optimizer.control.v1.NumericDomainH\x00\x12J\n\x0f\x64uration_domain\x18\x06 \x01(\x0b\x32/.performance_optimizer.control.v1.NumericDomainH\x00\x12\x43\n\x0b\x62ool_domain\x18\x07 \x01(\x0b\x32,.performance_optimizer.control.v1.BoolDomainH\x00\x12\x43\n\x0b\x65num_domain\x18\x08 \x01(\x0b\x32,.performance_optimizer.control.v1.EnumDomainH\x00\x12\x42\n\rdefault_value\x18\t \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12=\n\x08\x62\x61seline\x18\n \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12\x38\n\x04role\x18\x0b \x01(\x0e\x32*.performance_optimizer.control.v1.KnobRole\x12\x41\n\x0b\x61pply_class\x18\x0c \x01(\x0e\x32,.performance_optimizer.control.v1.ApplyClass\x12.\n\x0bsettle_time\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x63\x65iling_at_boot\x18\x0e \x01(\x08\x12\x43\n\x0e\x63onditional_on\x18\x0f \x01(\x0b\x32+.performance_optimizer.control.v1.Condition\x12\x14\n\x0c\x62last_radius\x18\x10 \x01(\tB\x08\n\x06\x64omain\"}\n\rNumericDomain\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\x12\x11\n\x04step\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x36\n\x05scale\x18\x04 \x01(\x0e\x32\'.performance_optimizer.control.v1.ScaleB\x07\n\x05_step\"\x0c\n\nBoolDomain\"\x1c\n\nEnumDomain\x12\x0e\n\x06values\x18\x01 \x03(\t\"V\n\tCondition\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12;\n\x06values\x18\x02 \x03(\x0b\x32+.performance_optimizer.control.v1.KnobValue*?\n\x05Scale\x12\x15\n\x11SCALE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSCALE_LINEAR\x10\x01\x12\r\n\tSCALE_LOG\x10\x02*\xdb\x01\n\x08KnobRole\x12\x19\n\x15KNOB_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11KNOB_ROLE_TIMEOUT\x10\x01\x12\x19\n\x15KNOB_ROLE_CONCURRENCY\x10\x02\x12\x13\n\x0fKNOB_ROLE_BATCH\x10\x03\x12\x13\n\x0fKNOB_ROLE_QUEUE\x10\x04\x12\x14\n\x10KNOB_ROLE_MEMORY\x10\x05\x12\x16\n\x12KNOB_ROLE_PRIORITY\x10\x06\x12\x15\n\x11KNOB_ROLE_THREADS\x10\x07\x12\x13\n\x0fKNOB_ROLE_OTHER\x10\x08*\x86\x01\n\nApplyClass\x12\x1b\n\x17\x41PPLY_CLASS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41PPLY_CLASS_HOT\x10\x01\x12\x15\n\x11\x41PPLY_CLASS_DRAIN\x10\x02\x12\x16\n\x12\x41PPLY_CLASS_RELOAD\x10\x03\x12\x17\n\x13\x41PPLY_CLASS_RESTART\x10\x04*}\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x11\n\rTIER_CRITICAL\x10\x01\x12\x0f\n\x0bTIER_STABLE\x10\x02\x12\x11\n\rTIER_ADVANCED\x10\x03\x12\x15\n\x11TIER_EXPERIMENTAL\x10\x04\x12\x11\n\rTIER_RESEARCH\x10\x05*\x80\x01\n\x08KnobMode\x12\x19\n\x15KNOB_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11KNOB_MODE_OBSERVE\x10\x01\x12\x17\n\x13KNOB_MODE_RECOMMEND\x10\x02\x12\x15\n\x11KNOB_MODE_APPROVE\x10\x03\x12\x12\n\x0eKNOB_MODE_AUTO\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+performance_optimizer/control/v1/knob.proto\x12 performance_optimizer.control.v1\x1a\x1egoogle/protobuf/duration.proto\"n\n\tKnobValue\x12\x13\n\tint_value\x18\x01 \x01(\x03H\x00\x12\x16\n\x0c\x64ouble_value\x18\x02 \x01(\x01H\x00\x12\x14\n\nbool_value\x18\x03 \x01(\x08H\x00\x12\x16\n\x0cstring_value\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind\"\xf8\x06\n\x08KnobSpec\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x45\n\nint_domain\x18\x04 \x01(\x0b\x32/.performance_optimizer.control.v1.NumericDomainH\x00\x12H\n\rdouble_domain\x18\x05 \x01(\x0b\x32/.performance_optimizer.control.v1.NumericDomainH\x00\x12J\n\x0f\x64uration_domain\x18\x06 \x01(\x0b\x32/.performance_optimizer.control.v1.NumericDomainH\x00\x12\x43\n\x0b\x62ool_domain\x18\x07 \x01(\x0b\x32,.performance_optimizer.control.v1.BoolDomainH\x00\x12\x43\n\x0b\x65num_domain\x18\x08 \x01(\x0b\x32,.performance_optimizer.control.v1.EnumDomainH\x00\x12\x42\n\rdefault_value\x18\t \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12=\n\x08\x62\x61seline\x18\n \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12\x38\n\x04role\x18\x0b \x01(\x0e\x32*.performance_optimizer.control.v1.KnobRole\x12\x41\n\x0b\x61pply_class\x18\x0c \x01(\x0e\x32,.performance_optimizer.control.v1.ApplyClass\x12.\n\x0bsettle_time\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x63\x65iling_at_boot\x18\x0e \x01(\x08\x12\x43\n\x0e\x63onditional_on\x18\x0f \x01(\x0b\x32+.performance_optimizer.control.v1.Condition\x12\x14\n\x0c\x62last_radius\x18\x10 \x01(\t\x12\x11\n\tboot_flag\x18\x11 \x01(\t\x12\x15\n\rboot_variable\x18\x12 \x01(\tB\x08\n\x06\x64omain\"}\n\rNumericDomain\x12\x0b\n\x03min\x18\x01 \x01(\x01\x12\x0b\n\x03max\x18\x02 \x01(\x01\x12\x11\n\x04step\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x36\n\x05scale\x18\x04 \x01(\x0e\x32\'.performance_optimizer.control.v1.ScaleB\x07\n\x05_step\"\x0c\n\nBoolDomain\"\x1c\n\nEnumDomain\x12\x0e\n\x06values\x18\x01 \x03(\t\"V\n\tCondition\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12;\n\x06values\x18\x02 \x03(\x0b\x32+.performance_optimizer.control.v1.KnobValue*?\n\x05Scale\x12\x15\n\x11SCALE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSCALE_LINEAR\x10\x01\x12\r\n\tSCALE_LOG\x10\x02*\xdb\x01\n\x08KnobRole\x12\x19\n\x15KNOB_ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11KNOB_ROLE_TIMEOUT\x10\x01\x12\x19\n\x15KNOB_ROLE_CONCURRENCY\x10\x02\x12\x13\n\x0fKNOB_ROLE_BATCH\x10\x03\x12\x13\n\x0fKNOB_ROLE_QUEUE\x10\x04\x12\x14\n\x10KNOB_ROLE_MEMORY\x10\x05\x12\x16\n\x12KNOB_ROLE_PRIORITY\x10\x06\x12\x15\n\x11KNOB_ROLE_THREADS\x10\x07\x12\x13\n\x0fKNOB_ROLE_OTHER\x10\x08*\x86\x01\n\nApplyClass\x12\x1b\n\x17\x41PPLY_CLASS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41PPLY_CLASS_HOT\x10\x01\x12\x15\n\x11\x41PPLY_CLASS_DRAIN\x10\x02\x12\x16\n\x12\x41PPLY_CLASS_RELOAD\x10\x03\x12\x17\n\x13\x41PPLY_CLASS_RESTART\x10\x04*}\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x11\n\rTIER_CRITICAL\x10\x01\x12\x0f\n\x0bTIER_STABLE\x10\x02\x12\x11\n\rTIER_ADVANCED\x10\x03\x12\x15\n\x11TIER_EXPERIMENTAL\x10\x04\x12\x11\n\rTIER_RESEARCH\x10\x05*\x80\x01\n\x08KnobMode\x12\x19\n\x15KNOB_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11KNOB_MODE_OBSERVE\x10\x01\x12\x17\n\x13KNOB_MODE_RECOMMEND\x10\x02\x12\x15\n\x11KNOB_MODE_APPROVE\x10\x03\x12\x12\n\x0eKNOB_MODE_AUTO\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'performance_optimizer.control.v1.knob_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_SCALE']._serialized_start=1333
-  _globals['_SCALE']._serialized_end=1396
-  _globals['_KNOBROLE']._serialized_start=1399
-  _globals['_KNOBROLE']._serialized_end=1618
-  _globals['_APPLYCLASS']._serialized_start=1621
-  _globals['_APPLYCLASS']._serialized_end=1755
-  _globals['_TIER']._serialized_start=1757
-  _globals['_TIER']._serialized_end=1882
-  _globals['_KNOBMODE']._serialized_start=1885
-  _globals['_KNOBMODE']._serialized_end=2013
+  _globals['_SCALE']._serialized_start=1375
+  _globals['_SCALE']._serialized_end=1438
+  _globals['_KNOBROLE']._serialized_start=1441
+  _globals['_KNOBROLE']._serialized_end=1660
+  _globals['_APPLYCLASS']._serialized_start=1663
+  _globals['_APPLYCLASS']._serialized_end=1797
+  _globals['_TIER']._serialized_start=1799
+  _globals['_TIER']._serialized_end=1924
+  _globals['_KNOBMODE']._serialized_start=1927
+  _globals['_KNOBMODE']._serialized_end=2055
   _globals['_KNOBVALUE']._serialized_start=113
   _globals['_KNOBVALUE']._serialized_end=223
   _globals['_KNOBSPEC']._serialized_start=226
-  _globals['_KNOBSPEC']._serialized_end=1072
-  _globals['_NUMERICDOMAIN']._serialized_start=1074
-  _globals['_NUMERICDOMAIN']._serialized_end=1199
-  _globals['_BOOLDOMAIN']._serialized_start=1201
-  _globals['_BOOLDOMAIN']._serialized_end=1213
-  _globals['_ENUMDOMAIN']._serialized_start=1215
-  _globals['_ENUMDOMAIN']._serialized_end=1243
-  _globals['_CONDITION']._serialized_start=1245
-  _globals['_CONDITION']._serialized_end=1331
+  _globals['_KNOBSPEC']._serialized_end=1114
+  _globals['_NUMERICDOMAIN']._serialized_start=1116
+  _globals['_NUMERICDOMAIN']._serialized_end=1241
+  _globals['_BOOLDOMAIN']._serialized_start=1243
+  _globals['_BOOLDOMAIN']._serialized_end=1255
+  _globals['_ENUMDOMAIN']._serialized_start=1257
+  _globals['_ENUMDOMAIN']._serialized_end=1285
+  _globals['_CONDITION']._serialized_start=1287
+  _globals['_CONDITION']._serialized_end=1373
 # @@protoc_insertion_point(module_scope)

@@ -92,7 +92,7 @@ class KnobValue(_message.Message):
     def __init__(self, int_value: _Optional[int] = ..., double_value: _Optional[float] = ..., bool_value: bool = ..., string_value: _Optional[str] = ...) -> None: ...
 
 class KnobSpec(_message.Message):
-    __slots__ = ("id", "description", "unit", "int_domain", "double_domain", "duration_domain", "bool_domain", "enum_domain", "default_value", "baseline", "role", "apply_class", "settle_time", "ceiling_at_boot", "conditional_on", "blast_radius")
+    __slots__ = ("id", "description", "unit", "int_domain", "double_domain", "duration_domain", "bool_domain", "enum_domain", "default_value", "baseline", "role", "apply_class", "settle_time", "ceiling_at_boot", "conditional_on", "blast_radius", "boot_flag", "boot_variable")
     ID_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,8 @@ class KnobSpec(_message.Message):
     CEILING_AT_BOOT_FIELD_NUMBER: _ClassVar[int]
     CONDITIONAL_ON_FIELD_NUMBER: _ClassVar[int]
     BLAST_RADIUS_FIELD_NUMBER: _ClassVar[int]
+    BOOT_FLAG_FIELD_NUMBER: _ClassVar[int]
+    BOOT_VARIABLE_FIELD_NUMBER: _ClassVar[int]
     id: str
     description: str
     unit: str
@@ -125,7 +127,9 @@ class KnobSpec(_message.Message):
     ceiling_at_boot: bool
     conditional_on: Condition
     blast_radius: str
-    def __init__(self, id: _Optional[str] = ..., description: _Optional[str] = ..., unit: _Optional[str] = ..., int_domain: _Optional[_Union[NumericDomain, _Mapping]] = ..., double_domain: _Optional[_Union[NumericDomain, _Mapping]] = ..., duration_domain: _Optional[_Union[NumericDomain, _Mapping]] = ..., bool_domain: _Optional[_Union[BoolDomain, _Mapping]] = ..., enum_domain: _Optional[_Union[EnumDomain, _Mapping]] = ..., default_value: _Optional[_Union[KnobValue, _Mapping]] = ..., baseline: _Optional[_Union[KnobValue, _Mapping]] = ..., role: _Optional[_Union[KnobRole, str]] = ..., apply_class: _Optional[_Union[ApplyClass, str]] = ..., settle_time: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., ceiling_at_boot: bool = ..., conditional_on: _Optional[_Union[Condition, _Mapping]] = ..., blast_radius: _Optional[str] = ...) -> None: ...
+    boot_flag: str
+    boot_variable: str
+    def __init__(self, id: _Optional[str] = ..., description: _Optional[str] = ..., unit: _Optional[str] = ..., int_domain: _Optional[_Union[NumericDomain, _Mapping]] = ..., double_domain: _Optional[_Union[NumericDomain, _Mapping]] = ..., duration_domain: _Optional[_Union[NumericDomain, _Mapping]] = ..., bool_domain: _Optional[_Union[BoolDomain, _Mapping]] = ..., enum_domain: _Optional[_Union[EnumDomain, _Mapping]] = ..., default_value: _Optional[_Union[KnobValue, _Mapping]] = ..., baseline: _Optional[_Union[KnobValue, _Mapping]] = ..., role: _Optional[_Union[KnobRole, str]] = ..., apply_class: _Optional[_Union[ApplyClass, str]] = ..., settle_time: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., ceiling_at_boot: bool = ..., conditional_on: _Optional[_Union[Condition, _Mapping]] = ..., blast_radius: _Optional[str] = ..., boot_flag: _Optional[str] = ..., boot_variable: _Optional[str] = ...) -> None: ...
 
 class NumericDomain(_message.Message):
     __slots__ = ("min", "max", "step", "scale")
