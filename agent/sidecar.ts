@@ -33,7 +33,7 @@ import { SeriesInterner } from './core/series/interner.ts';
 import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
 import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resources.ts';
-import { snapshotOf } from './snapshot.ts';
+import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
 import { pageReadingsOf, type StatusParts, statusOf } from './status.ts';
 import { Tap } from './tap.ts';
 
@@ -123,6 +123,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     const machine = (): PerformanceProfile => engine.machine();
     const resources = resourceManager(config, { nowMs: () => clock.nowMs(), views, machine });
     const limiter = cgroupLimiter(config, resources, journal, () => clock.nowMs(), log);
+    const interner = new SeriesInterner({ maxSeries: config.capacity.maxSeries });
     const control = createControlServer({
       listen: [
         config.control.socket === null ? [] : `unix:${config.control.socket}`,
@@ -144,6 +145,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         snapshot: () => snapshotOf(views(), engine.frozen !== undefined, clock.nowMs()),
         answers,
         nowMs: () => clock.nowMs(),
+        component: (name) => componentSnapshotOf(name, runtime.tuning(name)),
+        outcomes: { sink: tap.on('control', runtime), interner, nowMs: () => clock.nowMs() },
         decisions: (query) => journal.decisions(query),
         explain: (id) => journal.decisions({ id })[0],
         history,
@@ -157,7 +160,6 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       if (effect.kind !== 'decision') control.perform(effect);
     };
     const upstream = upstreamOf(config, () => clock.nowMs(), log);
-    const interner = new SeriesInterner({ maxSeries: config.capacity.maxSeries });
     const { grpc, http, maxResidentBytes } = config.receivers.otlp;
     const receiver = createOtlpReceiver({
       grpc,

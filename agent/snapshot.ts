@@ -1,21 +1,28 @@
 import type { ComponentSnapshot, Snapshot } from './adapters/control/ports.ts';
 import type { View } from './core/engine.ts';
 import { changesBetween } from './core/tune/trial.ts';
+import type { TunerView } from './core/tune/view.ts';
 
 /** The engine's views as the control channel shows them. Components without a session that ever opened are left out. */
 export function snapshotOf(views: readonly View[], frozen: boolean, atMs: number): Snapshot {
-  return { atMs, frozen, components: views.flatMap((view) => componentOf(view) ?? []) };
+  return {
+    atMs,
+    frozen,
+    components: views.flatMap(({ component, tuning }) => componentSnapshotOf(component, tuning) ?? []),
+  };
 }
 
-function componentOf({ component, tuning }: View): ComponentSnapshot | undefined {
+export function componentSnapshotOf(component: string, tuning: TunerView | undefined): ComponentSnapshot | undefined {
   if (tuning === undefined) return undefined;
-  const { tier, connected, frozen, knobs, openTrial } = tuning;
+  const { tier, connected, frozen, knobs, openTrial, revisions, proposals } = tuning;
   return {
     component,
     tier,
     connected,
     frozen: frozen !== undefined,
     knobs,
+    revisions,
+    proposals: proposals.map(({ setting = {}, ...proposal }) => ({ ...proposal, setting })),
     ...(openTrial !== undefined && {
       openTrial: {
         trialId: openTrial.id,

@@ -10,7 +10,7 @@ export const CHANGE_OPTIONS = {
 export const CHANGE_HELP: readonly string[] = [
   '  -n, --dry-run   say what would be done, and do nothing',
   '  -y, --yes       do not ask whether it is meant',
-  '  --json          { "message", "dryRun" }',
+  '  --json          { "message", "dryRun", and "proposalId" and "decisionId" where there are }',
 ];
 
 export function isDryRun(given: Given): boolean {

@@ -14,12 +14,18 @@ import { printable } from './text.ts';
 import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, operatorName, withAgent } from './tuning-client.ts';
 
 const { method } = TuningService;
-type Answer = Promise<{ readonly message: string }>;
+type Answer = Promise<Answered>;
 
 /** What goes with every request: who asks, and whether it is only a question. */
 interface Asker {
   readonly by: string;
   readonly validateOnly: boolean;
+}
+
+interface Answered {
+  readonly message: string;
+  readonly proposalId?: string;
+  readonly decisionId?: string;
 }
 
 interface Verb {
@@ -49,6 +55,29 @@ const VERBS: readonly Verb[] = [
     arguments: [1, 1],
     ask: (client, [proposalId = ''], asker, given) =>
       call(client, method.reject, { proposalId, reason: reasonOf(given), ...asker }),
+  },
+  {
+    name: 'propose',
+    synopsis: 'COMPONENT KNOB=VALUE… --reason TEXT',
+    summary: 'have values tried and proven, as far as the modes of the knobs let it',
+    arguments: [2, 257],
+    ask: async (client, [component = '', ...assignments], asker, given) => {
+      const changes = await Promise.all(assignments.map((text) => proposed(client, component, text)));
+      return call(client, method.propose, { component, changes, reason: reasonOf(given), ...asker });
+    },
+  },
+  {
+    name: 'rollback',
+    synopsis: 'COMPONENT [REVISION | DECISION_ID]',
+    summary: 'restore an earlier setting, by default the one before; `perfopt snapshot` lists them',
+    arguments: [1, 2],
+    danger: ([component = '', to]) =>
+      `${printable(component)} goes back to ${to === undefined ? 'the setting before the present one' : printable(to)}`,
+    ask: (client, [component = '', to = '0'], asker) => {
+      const isRevision = /^\d{1,15}$/.test(to);
+      const target = isRevision ? { toRevision: BigInt(to) } : { toDecision: to };
+      return call(client, method.rollback, { component, ...target, ...asker });
+    },
   },
   {
     name: 'mode',
@@ -124,8 +153,11 @@ function commandOf({ name, synopsis, summary, arguments: least, words, danger, a
       const harm = danger?.(given.positionals);
       if (harm !== undefined) await mustBeMeant(given, shell, harm);
       const asker = { by: operatorName(), validateOnly: dryRun };
-      const { message } = await withAgent(given, shell, (client) => ask(client, given.positionals, asker, given));
-      if (hasFlag(given, 'json')) shell.out(JSON.stringify({ message, dryRun }));
+      const answer = await withAgent(given, shell, (client) => ask(client, given.positionals, asker, given));
+      const { message, proposalId, decisionId } = answer;
+      // An id that is empty on the wire is one that there is not.
+      const ids = { ...(proposalId && { proposalId }), ...(decisionId && { decisionId }) };
+      if (hasFlag(given, 'json')) shell.out(JSON.stringify({ message, dryRun, ...ids }));
       else shell.out(`${dryRun ? 'nothing was done; it would be: ' : ''}${printable(message)}`);
       return EXIT.ok;
     },
@@ -153,6 +185,13 @@ function modeOf(word: string): KnobMode {
     throw new CommandError(`mode ${printable(word)}: allowed: ${KNOB_MODES.join(', ')}`, EXIT.usage);
   }
   return mode;
+}
+
+async function proposed(client: Client, component: string, assignment: string) {
+  const [knob = '', ...rest] = assignment.split('=');
+  if (knob === '' || rest.length === 0)
+    throw new CommandError(`${printable(assignment)}: write KNOB=VALUE, such as batch_size=16`, EXIT.usage);
+  return { knob, value: await wireValue(client, component, knob, rest.join('=')) };
 }
 
 /** A value in the knob's own type, checked against what the process declared before it is sent. */

@@ -1,11 +1,12 @@
 import { create, toJson } from '@bufbuild/protobuf';
 import type { Client } from '@grpc/grpc-js';
+import type { KnobStatus } from '../gen/performance_optimizer/control/v1/knob_status_pb.ts';
+import type { SettingRevision } from '../gen/performance_optimizer/control/v1/proposal_pb.ts';
 import {
   type ComponentState,
   GetSnapshotRequestSchema,
   type GetSnapshotResponse,
   GetSnapshotResponseSchema,
-  type KnobStatus,
   TuningService,
 } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { decodeFigures } from '../rpc/answers_codec.ts';
@@ -16,6 +17,9 @@ import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, hasFlag } from './shell.ts';
 import { figure, instant, knobValue, type Paint, paint, printable, table } from './text.ts';
 import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+
+/** The last of a component's revisions; all of them are in the JSON. */
+const SHOWN_REVISIONS = 3;
 
 export const snapshotCommand: Command = {
   name: 'snapshot',
@@ -73,6 +77,11 @@ function describeComponent(state: ComponentState, paint: Paint): string {
   return [
     `${paint.bold(printable(state.component))} ${paint.dim(`(${facts.join(', ')})`)}`,
     ...(rows.length === 0 ? [] : [table([['knob', 'desired', 'effective', 'mode', '', 'last error'], ...rows], paint)]),
+    ...state.revisions.slice(-SHOWN_REVISIONS).map(describeRevision),
+    ...state.proposals.map(
+      ({ proposalId, strategy, setting, reason, approvedBy }) =>
+        `proposal ${printable(proposalId)} (${printable(strategy)}) ${approvedBy === '' ? 'waits for approval' : 'waits for its turn'}: ${settingOf(setting)}: ${printable(reason)}`,
+    ),
     ...(trial === undefined
       ? []
       : [
@@ -81,6 +90,18 @@ function describeComponent(state: ComponentState, paint: Paint): string {
           }: ${trial.changes.map(({ knob, from, to }) => `${printable(knob)} ${shown(from)} → ${shown(to)}`).join(', ')}`,
         ]),
   ].join('\n');
+}
+
+function describeRevision({ revision, time, setting, decisionId }: SettingRevision): string {
+  const since = time === undefined ? '?' : instant(decodeTimeMs(time));
+  const by = decisionId === '' ? '' : `, by ${printable(decisionId)}`;
+  return `revision ${revision} since ${since}${by}: ${settingOf(setting)}`;
+}
+
+function settingOf(setting: SettingRevision['setting']): string {
+  return Object.entries(setting)
+    .map(([knob, value]) => `${printable(knob)} ${shown(value)}`)
+    .join(', ');
 }
 
 function shown(value: KnobStatus['desired']): string {

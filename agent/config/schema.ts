@@ -37,6 +37,7 @@ const objective = {
   responseTimeP95: objectiveWeight('Weight of the 95th percentile of the response time.'),
   throughput: objectiveWeight('Weight of the throughput; more is better.'),
   errorRate: objectiveWeight('Weight of the share of failed requests, entering as -log(1 - errorRatio).'),
+  reward: objectiveWeight('Weight of what the process itself says its work was worth (ReportOutcome); more is better.'),
 };
 const errorRatio = number('Largest share of failed requests while experimenting.', { min: 0, max: 1 });
 const responseTimeLimit = duration(
@@ -75,6 +76,7 @@ const componentPolicy = z
         responseTimeP95: objective.responseTimeP95.exactOptional(),
         throughput: objective.throughput.exactOptional(),
         errorRate: objective.errorRate.exactOptional(),
+        reward: objective.reward.exactOptional(),
       })
       .exactOptional(),
     limits: z
@@ -356,6 +358,7 @@ const tuning = section('How the engine measures, proves and gives up.', {
     responseTimeP95: objective.responseTimeP95.default(ENGINE.objective.responseTimeP95),
     throughput: objective.throughput.default(ENGINE.objective.throughput),
     errorRate: objective.errorRate.default(ENGINE.objective.errorRate),
+    reward: objective.reward.default(0),
   }).prefault({}),
   limits: section('Crossing one during an experiment restores the incumbent at once.', {
     errorRatio: errorRatio.default(ENGINE.limits.errorRatio),

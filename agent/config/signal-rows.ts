@@ -19,6 +19,7 @@ const ALLOWED_SIGNALS = [
   'requests',
   ...LEVEL_SIGNALS,
   'tokens',
+  'reward',
   'resource',
   'ignore',
 ].join(', ');
@@ -100,6 +101,7 @@ export const signalRow = z
       ),
       scale,
     }),
+    z.strictObject({ ...row, signal: z.literal('reward').meta(signal) }),
     z.strictObject({ ...row, signal: z.literal('ignore').meta(signal) }),
   ])
   .meta({ description: 'One metric and its meaning.' });

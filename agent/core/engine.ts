@@ -273,8 +273,11 @@ class SteppedEngine implements Engine {
       if (increment === undefined) continue;
       const component = this.#signals.componentOf(increment.series);
       this.#profiles.observe(component, role, increment, nowMs);
-      if (component === undefined || !isTuned(role)) continue;
+      if (component === undefined) continue;
       const tuner = this.#tuners.get(component);
+      // It counts beside whatever times the requests.
+      if (role.signal === 'reward') tuner?.observe(role, increment);
+      if (!isTuned(role)) continue;
       const source = this.#sources.get(component);
       if (tuner === undefined || source === undefined) continue;
       // A source that has nothing to say must not keep one out that has.

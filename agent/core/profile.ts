@@ -316,6 +316,9 @@ export class ComponentProfile {
       case 'ioPressure':
       case 'cpuThrottled':
         return increment.kind !== 'gauge' || this.#level(role.signal, role.rank, role.scale, increment, nowMs);
+      case 'reward':
+        // Of interest to the tuner alone.
+        return true;
       case 'tokens': {
         const tokens = increment.kind === 'sum' ? increment.delta : increment.kind === 'histogram' ? increment.sum : 0;
         const window = this.#tokens[role.direction];

@@ -37,13 +37,15 @@ export interface EngineSettings {
 
   /**
    * The objective of a window, minimised: `y = Σ weight · log(signal)`; `errorRate` enters as `−log(1 − errorRatio)`
-   * and `throughput` with a minus sign. Log units: a change of −0.1 is about 10 % better.
+   * and `throughput` and `reward` with a minus sign. Log units: a change of −0.1 is about 10 % better.
    */
   readonly objective: {
     readonly responseTimeMean: number;
     readonly responseTimeP95: number;
     readonly throughput: number;
     readonly errorRate: number;
+    /** Of what the process says its work was worth (ReportOutcome); more is better. Absent: 0. */
+    readonly reward?: number;
   };
 
   /** Hard limits; crossing one during an experiment restores the incumbent at once. */
@@ -113,7 +115,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   tickMs: 1_000,
   window: { minMs: 10_000, maxMs: 60_000, minRequests: 200 },
   lease: { ttlMs: 15_000, applyDeadlineMs: 5_000, maxResends: 3 },
-  objective: { responseTimeMean: 0.5, responseTimeP95: 0.5, throughput: 0, errorRate: 10 },
+  objective: { responseTimeMean: 0.5, responseTimeP95: 0.5, throughput: 0, errorRate: 10, reward: 0 },
   limits: { errorRatio: 0.02 },
   proof: { alpha: 0.05, maxBlocks: 24, minimumEffect: 0.015 },
   probe: { perturbation: 0.06, pairsPerProof: 8 },

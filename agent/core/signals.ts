@@ -83,7 +83,18 @@ export interface ResourceRole extends RoleBase {
   /** CPU or GPU that the point speaks of, empty when it speaks of all. Values add up; utilisations of several devices average. */
   readonly device: string;
 }
-export type SignalRole = LatencyRole | TotalTimeRole | RequestsRole | LevelRole | TokensRole | ResourceRole;
+/** Histogram of a reward: what the process itself says its work was worth, more being better. Its mean counts. */
+export interface RewardRole extends RoleBase {
+  readonly signal: 'reward';
+}
+export type SignalRole =
+  | LatencyRole
+  | TotalTimeRole
+  | RequestsRole
+  | LevelRole
+  | TokensRole
+  | ResourceRole
+  | RewardRole;
 /** What the tuner measures a setting by: response times, and how many requests finished how. */
 export type TunedRole = (LatencyRole & { readonly signal: 'responseTime' }) | TotalTimeRole | RequestsRole;
 
@@ -133,6 +144,7 @@ export type SignalMapping = MappingBase &
         readonly measure: ResourceMeasure;
         readonly scale?: number;
       }
+    | { readonly signal: 'reward' }
     /** Says of a metric that it means nothing, to switch a default off. */
     | { readonly signal: 'ignore' }
   );
@@ -291,6 +303,8 @@ function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined
       return isLevel
         ? { ...base, signal: mapping.signal, scale: (mapping.scale ?? 1) * ratioScale(series) }
         : undefined;
+    case 'reward':
+      return isHistogram(series) ? { ...base, signal: 'reward' } : undefined;
     case 'tokens':
       if (!isCounter && !isHistogram(series)) return undefined;
       return {

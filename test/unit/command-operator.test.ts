@@ -68,6 +68,12 @@ function snapshot() {
         tier: tierWords.encode('stable'),
         connected: true,
         knobs: [batchSize, wait, policy].map(status),
+        revisions: [
+          { revision: 2n, time: { seconds: 0n }, decisionId: 'd7-3', setting: { wait: encodeValue(1, 'duration') } },
+        ],
+        proposals: [
+          { proposalId: 'p1', strategy: 'human', setting: { wait: encodeValue(0, 'duration') }, reason: 'why not' },
+        ],
         openTrial: { trialId: 't1', strategy: 'probing', blocks: 3 },
       },
     ],
@@ -116,6 +122,21 @@ test.each([
   [['pin', 'embedder', 'policy', 'lifo'], 'pin', { value: encodeValue('lifo') }],
   [['unpin', 'embedder', 'wait', '--yes'], 'unpin', { component: 'embedder', knob: 'wait' }],
   [['freeze', '--reason', 'release', '-y'], 'freeze', { component: '', reason: 'release' }],
+  [
+    ['propose', 'embedder', 'batch_size=16', 'policy=lifo', '--reason', 'why not'],
+    'propose',
+    {
+      component: 'embedder',
+      reason: 'why not',
+      changes: [
+        { knob: 'batch_size', value: encodeValue(16, 'int') },
+        { knob: 'policy', value: encodeValue('lifo') },
+      ],
+    },
+  ],
+  [['rollback', 'embedder', '--yes'], 'rollback', { component: 'embedder', toRevision: 0n, toDecision: '' }],
+  [['rollback', 'embedder', '3', '-y'], 'rollback', { toRevision: 3n, toDecision: '' }],
+  [['rollback', 'embedder', 'd7-3', '-y'], 'rollback', { toRevision: 0n, toDecision: 'd7-3' }],
   [['unfreeze', 'embedder'], 'unfreeze', { component: 'embedder' }],
 ])('perfopt %j asks the agent to %s', async (argv, name, request) => {
   expect(await perfopt(...argv)).toEqual({ code: 0, out: `${name} done [2J`, err: '', questions: [] });
@@ -129,6 +150,7 @@ test.each([
   [['pin', 'embedder', 'batch_size', 'many'], 'knob batch_size: "many" is not a finite number'],
   [['pin', 'embedder', 'policy', 'filo'], 'is not one of fifo, lifo'],
   [['pin', 'embedder', 'size', '1'], 'no knob size; knobs: batch_size, wait, policy'],
+  [['propose', 'embedder', 'batch_size=65', '--reason', 'r'], 'knob batch_size: 65 is outside 1 to 64'],
   [['pin', 'ranker', 'size', '1'], 'no component ranker; `perfopt snapshot` lists what there is'],
 ])('perfopt %j is refused with what is allowed, and sets nothing', async (argv, expected) => {
   const { code, out, err } = await perfopt(...argv);
@@ -162,6 +184,8 @@ test('snapshot shows components, knobs and the open trial', async () => {
   expect(out).toContain('embedder (stable, connected)');
   expect(out).toMatch(/batch_size +8 +8 +auto/);
   expect(out).toContain('trial t1 (probing), 3 blocks');
+  expect(out).toContain('revision 2 since 1970-01-01 00:00:00Z, by d7-3: wait 1');
+  expect(out).toContain('proposal p1 (human) waits for approval: wait 0: why not');
   expect(JSON.parse((await perfopt('snapshot', 'embedder', '--json')).out)).toMatchObject({ epoch: '42' });
 });
 

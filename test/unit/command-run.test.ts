@@ -71,8 +71,8 @@ describe('perfopt run', () => {
   });
 
   test('says what in the configuration has no effect', async () => {
-    const { child, closed, said } = start('analytics: { patternRecognition: false }');
-    await said('analytics.patternRecognition has no effect in this version');
+    const { child, closed, said } = start('optimization: { adaptationThreshold: 0.7 }');
+    await said('optimization.adaptationThreshold has no effect in this version');
     await said('the agent is ready');
     child.kill('SIGTERM');
     await closed;

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { OUTCOME_METRIC } from '../../agent/core/mappings/opentelemetry.ts';
+import { SampleBatchBuilder } from '../../agent/core/series/batch.ts';
 import { Distribution } from '../../agent/core/series/distribution.ts';
+import { SeriesInterner } from '../../agent/core/series/interner.ts';
 import { SeriesStore } from '../../agent/core/series/store.ts';
 import { DEFAULT_MAPPINGS, isTuned, SignalMapper, type SignalRole, tunedRank } from '../../agent/core/signals.ts';
 import { type Measurement, MeasurementWindow } from '../../agent/core/tune/window.ts';
@@ -28,6 +31,34 @@ function measured(pages: readonly string[]): Measurement {
 }
 
 describe('a window of the tuner', () => {
+  it('takes the mean of what the process says its work was worth, over intervals that lie in it', () => {
+    const series = new SeriesInterner({ maxSeries: 1 }).intern(
+      {
+        ...{ name: OUTCOME_METRIC, unit: '1', kind: 'histogram', temporality: 'delta', monotonic: false, scope: '' },
+        ...{ resource: new Map(), attributes: new Map() },
+      },
+      T0,
+    );
+    const role = series && new SignalMapper(DEFAULT_MAPPINGS).roleOf(series);
+    if (series === undefined || role === undefined) expect.fail('a reward means nothing');
+    const builder = new SampleBatchBuilder();
+    const rewards = [
+      [100, T0 - 1_000, T0 + 1_000],
+      [2, T0 + 1_000, T0 + 2_000],
+      [4, T0 + 2_000, T0 + 3_000],
+    ] as const;
+    for (const [sum, fromMs, toMs] of rewards)
+      builder.histogramOverMs(series, fromMs, toMs, { count: 1, sum, bounds: [], counts: [1] });
+    const batch = builder.build();
+    const store = new SeriesStore({ maxSeries: 10 });
+    const window = new MeasurementWindow(RULE, T0, new Distribution());
+    for (let row = 0; row < batch.size; row++) {
+      const increment = store.normalise(batch, row);
+      if (increment !== undefined) window.observe(role, increment);
+    }
+    expect(window.measurement()).toMatchObject({ rewardMean: 3, requests: 0 });
+  });
+
   it('takes requests and failures from the counter, and times from the histogram beside it', () => {
     const window = measured([
       vllmPage({ finished: 100, aborted: 3 }),

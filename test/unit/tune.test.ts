@@ -208,6 +208,14 @@ describe('the objective', () => {
     expect(objectiveOf({ startMs: 0, endMs: 1, requests: 0, errors: 0 }, weights)).toBeUndefined();
   });
 
+  test('counts what the process says its work was worth, where it has a weight', () => {
+    const fast = { ...base, latencyMsMean: 10, latencyMsP95: 20 };
+    const worth = (rewardMean: number, reward: number) => objectiveOf({ ...fast, rewardMean }, { ...weights, reward });
+    expect((worth(2, 3)?.y ?? 0) - (worth(1, 3)?.y ?? 0)).toBeCloseTo(-3 * Math.LN2, 9);
+    expect(worth(2, 0)).toEqual(objectiveOf(fast, weights));
+    expect(worth(2, 3)?.signals).toBe('responseTimeMean+responseTimeP95+reward+errorRate');
+  });
+
   test('stays finite when every request fails', () => {
     const all = objectiveOf({ ...base, errors: 1000, errorRatio: 1, latencyMsMean: 1, latencyMsP95: 1 }, weights);
     expect(Number.isFinite(all?.y)).toBe(true);

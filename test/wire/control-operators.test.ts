@@ -58,12 +58,13 @@ function ask<I extends DescMessage, O extends DescMessage>(
 }
 
 const { method } = TuningService;
+const FOUR = { kind: { case: 'intValue' as const, value: 4n } };
 
 const SNAPSHOT: Snapshot = {
   atMs: 1_700_000_000_123,
   frozen: false,
   components: [
-    { component: 'asr', tier: 'stable', connected: false, frozen: true, knobs: [] },
+    { component: 'asr', tier: 'stable', connected: false, frozen: true, knobs: [], revisions: [], proposals: [] },
     {
       component: 'embedder',
       tier: 'advanced',
@@ -101,6 +102,13 @@ const SNAPSHOT: Snapshot = {
         changes: [{ knob: 'batch_size', from: 8, to: 16 }],
         blocks: 3,
       },
+      revisions: [
+        { revision: 1, atMs: 1_600_000_000_000, setting: { batch_size: 4 } },
+        { revision: 2, atMs: 1_650_000_000_000, decisionId: 'd-0', setting: { batch_size: 8 } },
+      ],
+      proposals: [
+        { id: 'p-1', strategy: 'human', atMs: 1_700_000_000_000, setting: { batch_size: 32 }, reason: 'more' },
+      ],
     },
   ],
 };
@@ -145,6 +153,8 @@ describe('what operators can see', () => {
           },
         ],
         openTrial: { trialId: 't-1', blocks: 3, startTime: { seconds: 1_700_000_000n } },
+        revisions: [{ revision: 1n }, { revision: 2n, setting: { batch_size: { kind: { value: 8n } } } }],
+        proposals: [{ proposalId: 'p-1', setting: { batch_size: { kind: { value: 32n } } } }],
       },
     ]);
   });
@@ -237,6 +247,21 @@ describe('what operators can do', () => {
       (c) => ask(c, method.unpin, { component: 'e', knob: 'k', by }),
       { action: 'unpin', component: 'e', knob: 'k' },
     ],
+    [
+      'propose',
+      (c) => ask(c, method.propose, { component: 'e', reason: 'why not', by, changes: [{ knob: 'k', value: FOUR }] }),
+      { action: 'propose', component: 'e', changes: { k: 4 }, reason: 'why not' },
+    ],
+    [
+      'roll back to a revision, only to hear what would be done',
+      (c) => ask(c, method.rollback, { component: 'e', toRevision: 3n, by, validateOnly: true }),
+      { action: 'rollback', component: 'e', toRevision: 3, dryRun: true },
+    ],
+    [
+      'roll back to a decision',
+      (c) => ask(c, method.rollback, { component: 'e', toDecision: 'd-1', by }),
+      { action: 'rollback', component: 'e', toDecision: 'd-1' },
+    ],
     ['freeze all', (c) => ask(c, method.freeze, { reason: 'launch', by }), { action: 'freeze', reason: 'launch' }],
     ['unfreeze one', (c) => ask(c, method.unfreeze, { component: 'e', by }), { action: 'unfreeze', component: 'e' }],
   ];
@@ -250,6 +275,17 @@ describe('what operators can do', () => {
     expect(request).toEqual({ by, ...action });
     server.perform({ kind: 'reply', requestId, ok: true, message: 'done' });
     expect((await answer).message).toBe('done');
+  });
+
+  test('a proposal is answered with its id, and with the decision that records it', async () => {
+    const { client, server, inbox } = await agent();
+    const changes = [{ knob: 'k', value: FOUR }];
+    const answer = ask(client, method.propose, { component: 'e', reason: 'why not', changes });
+    const input = await inbox.first(({ kind }) => kind === 'operator');
+    if (input.kind !== 'operator') throw new Error('unreachable');
+    const { requestId } = input.request;
+    server.perform({ kind: 'reply', requestId, ok: true, message: 'queued', proposalId: 'p-7', decisionId: 'd-9' });
+    expect(await answer).toMatchObject({ message: 'queued', proposalId: 'p-7', decisionId: 'd-9' });
   });
 
   test('what the engine refuses fails with its reason', async () => {
@@ -288,6 +324,23 @@ describe('what operators can do', () => {
   const mistakes: [string, (client: Client) => Promise<unknown>, string][] = [
     ['no mode', (c) => ask(c, method.setMode, { component: 'e' }), 'mode must be one of'],
     ['no component', (c) => ask(c, method.pin, { knob: 'k' }), 'component "" is not 1 to 200'],
+    [
+      'nothing to try',
+      (c) => ask(c, method.propose, { component: 'e', reason: 'r' }),
+      'changes has 0 entries; allowed are 1 to 256',
+    ],
+    [
+      'a knob twice',
+      (c) =>
+        ask(c, method.propose, {
+          ...{ component: 'e', reason: 'r' },
+          changes: [
+            { knob: 'k', value: FOUR },
+            { knob: 'k', value: FOUR },
+          ],
+        }),
+      'changes[1].knob "k" is named twice',
+    ],
     ['no reason', (c) => ask(c, method.freeze, {}), 'reason "" is not 1 to 1024'],
     ['a name that forges a log line', (c) => ask(c, method.unfreeze, { by: 'ann\nroot' }), 'by "ann\\nroot" is not'],
     [
@@ -308,14 +361,12 @@ describe('what operators can do', () => {
 
   test('a new mode reaches the process in a new Welcome', async () => {
     let mode: 'auto' | 'observe' = 'auto';
-    const snapshot = (): Snapshot => ({
-      ...SNAPSHOT,
-      components: SNAPSHOT.components.map((entry) => ({
-        ...entry,
-        knobs: entry.knobs.map((knob) => ({ ...knob, mode })),
-      })),
+    const { server, address } = await agent({
+      component: (name) => {
+        const [entry] = SNAPSHOT.components.filter(({ component }) => component === name);
+        return entry && { ...entry, knobs: entry.knobs.map((knob) => ({ ...knob, mode })) };
+      },
     });
-    const { server, address } = await agent({ snapshot });
     const process = new RawClient(address);
     cleanups.push(() => process.close());
     await process.welcomed();

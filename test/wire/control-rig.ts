@@ -76,6 +76,7 @@ export function emptyPorts(inbox: (input: ControlInput) => void): ControlPorts {
     snapshot: () => ({ atMs: 0, frozen: false, components: [] }),
     answers: answersOf(createEngine({ settings: DEFAULT_ENGINE_SETTINGS, seed: 1, epoch: 1 })),
     nowMs: () => 0,
+    component: () => undefined,
     decisions: () => [],
     explain: () => undefined,
     audit: { asked: () => () => undefined },

@@ -15,20 +15,24 @@ import { type Handlers, serviceDefinition } from '../../rpc/service_definition.t
 import { Access, type AccessOptions, TRUSTING } from './access.ts';
 import { Guard } from './guard.ts';
 import { HealthState } from './health.ts';
+import { KnobWatchers } from './knob_watchers.ts';
 import { type Listening, listenOn, readAddresses, transportOf } from './listen.ts';
 import { OperatorCalls } from './operator_calls.ts';
+import { Outcomes } from './outcomes.ts';
 import {
   type ControlEffect,
   type ControlLimits,
   type ControlObserver,
   type ControlPorts,
   DEFAULT_CONTROL_LIMITS,
+  type SessionInput,
 } from './ports.ts';
 import { reflectionService } from './reflection.ts';
 import { Sessions } from './sessions.ts';
 import { Taps } from './taps.ts';
 import { type After, afterInRealTime } from './timer.ts';
 import { tuningService } from './tuning_service.ts';
+import { unary } from './unary.ts';
 import { Watchers } from './watchers.ts';
 
 /** The largest message taken. A manifest of 256 long-winded knobs is half of it. */
@@ -79,9 +83,17 @@ export function createControlServer(options: ControlServerOptions): ControlServe
   const onReload = (problem: Error | undefined): void =>
     observer({ kind: 'credentials_reloaded', ...(problem !== undefined && { problem }) });
   const certificates = tls ? new Certificates({ files: tls, reloadEveryMs: RELOAD_EVERY_MS, onReload }) : undefined;
-  const sessions = new Sessions({ epoch, heartbeatIntervalMs, limits, ports, observer, after, nowMs });
+  const inbox = (input: SessionInput): void => {
+    ports.inbox(input);
+    knobWatchers.touch('manifest' in input ? input.manifest.component : input.component);
+  };
+  const modes = (component: string) =>
+    new Map(ports.component(component)?.knobs.map(({ spec, mode }) => [spec.id, mode]));
+  const sessions = new Sessions({ epoch, heartbeatIntervalMs, limits, inbox, modes, observer, after, nowMs });
   const operators = new OperatorCalls((input) => ports.inbox(input), after, limits);
   const watchers = new Watchers(limits, observer);
+  const knobWatchers = new KnobWatchers({ epoch, ports, limits, observer });
+  const outcomes = new Outcomes(ports.outcomes);
   const taps = new Taps(ports.tap, limits);
   const health = new HealthState([ControlService.typeName, TuningService.typeName]);
   const tuning = tuningService(epoch, ports, operators, watchers, taps);
@@ -94,6 +106,8 @@ export function createControlServer(options: ControlServerOptions): ControlServe
     });
     const control: Handlers<typeof ControlService> = {
       connect: (call) => sessions.connect(call, guard.peerOf(call)),
+      watchKnobs: (call) => knobWatchers.add(call, guard.peerOf(call)),
+      reportOutcome: unary((request, call) => outcomes.report(request, guard.peerOf(call))),
     };
     const server = new Server({
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
@@ -167,6 +181,7 @@ export function createControlServer(options: ControlServerOptions): ControlServe
       sessions.endAll(reason);
       operators.endAll(reason);
       watchers.endAll(reason);
+      knobWatchers.endAll(reason);
       taps.endAll(reason);
       health.endAll(reason);
       await Promise.all(servers.splice(0).map((server) => shutDown(server, deadline)));
@@ -177,14 +192,20 @@ export function createControlServer(options: ControlServerOptions): ControlServe
         case 'renewal':
         case 'revoke':
           sessions.perform(effect);
+          if (effect.kind !== 'renewal')
+            knobWatchers.touch('command' in effect ? effect.command.component : effect.component);
           return;
         case 'reply':
           operators.reply(effect);
-          // What was asked for may have been a mode.
-          if (effect.ok) sessions.refreshModes();
+          // What was asked for may have been a mode, or a pin.
+          if (effect.ok) {
+            sessions.refreshModes();
+            knobWatchers.touchAll();
+          }
           return;
         case 'event':
           watchers.publish(effect.event);
+          knobWatchers.touch(effect.event.component);
           // From here on the engine knows the session's knobs, and with them their modes.
           if (effect.event.type === 'session_opened') sessions.refreshModes();
           return;

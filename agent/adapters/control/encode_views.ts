@@ -1,18 +1,18 @@
 /** What operators are shown, as messages. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Answers } from '../../core/answers.ts';
-import type { Decision, Evidence, KnobValue } from '../../core/model.ts';
+import type { Decision, Evidence, KnobValue, Setting } from '../../core/model.ts';
 import {
   DecisionSchema,
   type EvidenceSchema,
   type ValueChangeSchema,
   type Decision as WireDecision,
 } from '../../gen/performance_optimizer/control/v1/decision_pb.ts';
+import type { KnobStatusSchema } from '../../gen/performance_optimizer/control/v1/knob_status_pb.ts';
 import {
   type ComponentStateSchema,
   type GetSnapshotResponse,
   GetSnapshotResponseSchema,
-  type KnobStatusSchema,
   type TrialStateSchema,
 } from '../../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { encodeOptimization } from '../../rpc/answers_codec.ts';
@@ -48,10 +48,29 @@ function encodeComponent(entry: ComponentSnapshot, answers: Answers): MessageIni
     knobs: entry.knobs.map(encodeKnob),
     ...(entry.openTrial && { openTrial: encodeTrial(entry.openTrial) }),
     ...(optimization !== undefined && { optimization: encodeOptimization(optimization) }),
+    revisions: entry.revisions.map(({ revision, atMs, decisionId = '', setting }) => ({
+      revision: BigInt(revision),
+      time: encodeTimeMs(atMs),
+      decisionId,
+      setting: encodeSetting(setting, entry.knobs),
+    })),
+    proposals: entry.proposals.map(({ id, strategy, atMs, setting, reason, approvedBy = '' }) => ({
+      proposalId: id,
+      strategy,
+      time: encodeTimeMs(atMs),
+      setting: encodeSetting(setting, entry.knobs),
+      reason,
+      approvedBy,
+    })),
   };
 }
 
-function encodeKnob(knob: KnobSnapshot): MessageInitShape<typeof KnobStatusSchema> {
+function encodeSetting(setting: Setting, knobs: readonly KnobSnapshot[]) {
+  const types = new Map(knobs.map(({ spec }) => [spec.id, spec.type]));
+  return Object.fromEntries(Object.entries(setting).map(([id, value]) => [id, encodeValue(value, types.get(id))]));
+}
+
+export function encodeKnob(knob: KnobSnapshot): MessageInitShape<typeof KnobStatusSchema> {
   const { spec } = knob;
   return {
     spec: encodeSpec(spec),

@@ -20,7 +20,7 @@ export interface GuardOptions {
 
 /** Methods that processes call; what they may say there of which component is for the method itself to check. */
 const OF_PROCESSES: ReadonlySet<string> = new Set(['connect', 'watchKnobs', 'reportOutcome']);
-const READS = /^(?:get|list|query|explain|watch|tap|check)/;
+const READS = /^(?:get|list|query|explain|watch|tap|check|optimizeResourceAllocation)/;
 const RANK: Readonly<Record<Role, number>> = { process: 0, observer: 1, operator: 2 };
 const MAX_REQUEST = 2_048;
 const REFUSALS_PER_SECOND = 5;

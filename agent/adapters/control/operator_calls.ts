@@ -6,7 +6,7 @@ import type { After } from './timer.ts';
 
 /** An answer to an operator: what was done, or the gRPC status that says why not. */
 export type Answer =
-  | { readonly ok: true; readonly message: string }
+  | { readonly ok: true; readonly message: string; readonly proposalId?: string; readonly decisionId?: string }
   | { readonly ok: false; readonly code: status; readonly message: string };
 
 /** Operators' requests on their way through the engine: each ends in its reply, or at its deadline. */
@@ -52,9 +52,9 @@ export class OperatorCalls {
   }
 
   /** The engine has answered. */
-  reply({ requestId, ok, message }: ControlEffect & { kind: 'reply' }): void {
+  reply({ kind, requestId, ok, message, ...ids }: ControlEffect & { kind: 'reply' }): void {
     const finish = this.#pending.get(requestId);
-    finish?.(ok ? { ok, message } : { ok, code: status.FAILED_PRECONDITION, message });
+    finish?.(ok ? { ok, message, ...ids } : { ok, code: status.FAILED_PRECONDITION, message });
   }
 
   endAll(message: string): void {

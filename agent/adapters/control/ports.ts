@@ -9,11 +9,13 @@ import type {
   KnobValue,
   SampleBatch,
   Series,
+  Setting,
   Tier,
 } from '../../core/model.ts';
 import type { Allocation } from '../../core/resources/allocation.ts';
 import type { Bottleneck } from '../../core/resources/bottleneck.ts';
 import type { CurrentResourceUsage } from '../../core/resources/usage.ts';
+import type { OutcomePorts } from './outcomes.ts';
 
 /** What the control channel needs of the rest of the agent. It never sees the engine, and the engine never sees gRPC. */
 export interface ControlPorts {
@@ -22,6 +24,10 @@ export interface ControlPorts {
   snapshot(): Snapshot;
   readonly answers: Answers;
   nowMs(): number;
+  /** Of one component alone, which costs less. */
+  component(name: string): ComponentSnapshot | undefined;
+  /** Takes what processes say came of their work. Absent where nothing is received. */
+  readonly outcomes?: OutcomePorts | undefined;
   /** Newest first. */
   decisions(query: DecisionsQuery): readonly Decision[];
   explain(decisionId: string): Decision | undefined;
@@ -104,6 +110,9 @@ export interface AppliedLimit {
 /** The inputs that come from here. */
 export type ControlInput = Extract<Input, { readonly kind: 'session' | 'result' | 'override' | 'operator' }>;
 
+/** Those of them that processes are the cause of. */
+export type SessionInput = Exclude<ControlInput, { readonly kind: 'operator' }>;
+
 /** The effects that are carried out here. */
 export type ControlEffect = Extract<Effect, { readonly kind: 'command' | 'renewal' | 'revoke' | 'reply' | 'event' }>;
 
@@ -131,6 +140,25 @@ export interface ComponentSnapshot {
   readonly frozen: boolean;
   readonly knobs: readonly KnobSnapshot[];
   readonly openTrial?: TrialSnapshot;
+  /** Oldest first. */
+  readonly revisions: readonly RevisionSnapshot[];
+  readonly proposals: readonly ProposalSnapshot[];
+}
+
+export interface RevisionSnapshot {
+  readonly revision: number;
+  readonly atMs: number;
+  readonly decisionId?: string;
+  readonly setting: Setting;
+}
+
+export interface ProposalSnapshot {
+  readonly id: string;
+  readonly strategy: string;
+  readonly atMs: number;
+  readonly setting: Setting;
+  readonly reason: string;
+  readonly approvedBy?: string;
 }
 
 export interface KnobSnapshot {
@@ -173,8 +201,10 @@ export interface ControlLimits {
   readonly maxKnobs: number;
   /** Messages waiting for one slow reader. */
   readonly maxQueuedMessages: number;
-  /** Open WatchEvents streams. */
+  /** Open streams of WatchEvents, and as many of WatchKnobs. */
   readonly maxWatchers: number;
+  /** Changes of knobs that are remembered for WatchKnobs. */
+  readonly maxKnobChanges: number;
   /** Open Tap streams. */
   readonly maxTaps: number;
   /** Operator requests waiting for the engine. */
@@ -195,6 +225,7 @@ export const DEFAULT_CONTROL_LIMITS: ControlLimits = {
   maxKnobs: 256,
   maxQueuedMessages: 256,
   maxWatchers: 64,
+  maxKnobChanges: 4_096,
   maxTaps: 4,
   maxPendingRequests: 64,
   operatorDeadlineMs: 10_000,

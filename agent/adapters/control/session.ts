@@ -19,7 +19,7 @@ import type { Peer } from './access.ts';
 import { encodeCommand, encodeRenewal, encodeReportFullState, encodeRevoke, encodeWelcome } from './encode.ts';
 import { quote, readHello } from './hello.ts';
 import { Outgoing } from './outgoing.ts';
-import type { ControlEffect, ControlInput, ControlLimits, ControlObserver } from './ports.ts';
+import type { ControlEffect, ControlLimits, ControlObserver, SessionInput } from './ports.ts';
 import { RateLimit } from './rate_limit.ts';
 import { type Read, readKnobValue, readResults } from './results.ts';
 import type { After } from './timer.ts';
@@ -46,7 +46,7 @@ export interface SessionHouse {
   admit(session: Session, manifest: Manifest): string | undefined;
   /** The session is over. */
   left(session: Session): void;
-  inbox(input: ControlInput): void;
+  inbox(input: SessionInput): void;
   modes(component: string): ReadonlyMap<string, KnobMode>;
 }
 

@@ -3,7 +3,7 @@ import type { KnobMode, Manifest } from '../../core/model.ts';
 import type { ConnectRequest, ConnectResponse } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import type { Peer } from './access.ts';
 import { quote } from './hello.ts';
-import type { ControlEffect, ControlLimits, ControlObserver, ControlPorts } from './ports.ts';
+import type { ControlEffect, ControlLimits, ControlObserver, SessionInput } from './ports.ts';
 import { Session, type SessionHouse } from './session.ts';
 import type { After } from './timer.ts';
 
@@ -11,7 +11,10 @@ export interface SessionsOptions {
   readonly epoch: number;
   readonly heartbeatIntervalMs: number;
   readonly limits: ControlLimits;
-  readonly ports: ControlPorts;
+  /** Takes what processes say; must not block. */
+  inbox(input: SessionInput): void;
+  /** What the tuner may do with the knobs of a component. */
+  modes(component: string): ReadonlyMap<string, KnobMode>;
   readonly observer: ControlObserver;
   readonly after: After;
   readonly nowMs: () => number;
@@ -23,13 +26,11 @@ export class Sessions {
   readonly #open = new Set<Session>();
   readonly #byComponent = new Map<string, Session>();
 
-  constructor({ ports, ...options }: SessionsOptions) {
+  constructor(options: SessionsOptions) {
     this.#house = {
       ...options,
       admit: (session, manifest) => this.#admit(session, manifest),
       left: (session) => this.#left(session),
-      inbox: (input) => ports.inbox(input),
-      modes: (component) => modesOf(ports, component),
     };
   }
 
@@ -88,9 +89,4 @@ export class Sessions {
     const component = session.manifest?.component;
     if (component !== undefined && this.#byComponent.get(component) === session) this.#byComponent.delete(component);
   }
-}
-
-function modesOf(ports: ControlPorts, component: string): ReadonlyMap<string, KnobMode> {
-  const known = ports.snapshot().components.find((entry) => entry.component === component);
-  return new Map(known?.knobs.map(({ spec, mode }) => [spec.id, mode]) ?? []);
 }

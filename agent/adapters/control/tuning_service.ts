@@ -1,7 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { status } from '@grpc/grpc-js';
-import type { OperatorAction } from '../../core/model.ts';
+import type { KnobValue, OperatorAction, Setting } from '../../core/model.ts';
 import { OptimizeResponseSchema } from '../../gen/performance_optimizer/control/v1/analytics_pb.ts';
+import {
+  type ProposedValue,
+  ProposeResponseSchema,
+  RollbackResponseSchema,
+} from '../../gen/performance_optimizer/control/v1/proposal_pb.ts';
 import {
   ApproveResponseSchema,
   ExplainDecisionResponseSchema,
@@ -15,7 +20,7 @@ import {
   UnpinResponseSchema,
 } from '../../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { encodeOptimization } from '../../rpc/answers_codec.ts';
-import { decodeTimeMs, decodeValue } from '../../rpc/knob_codec.ts';
+import { decodeInteger, decodeTimeMs, decodeValue } from '../../rpc/knob_codec.ts';
 import type { Handlers } from '../../rpc/service_definition.ts';
 import { modeWords } from '../../rpc/words.ts';
 import { queryAllocation } from './allocation_query.ts';
@@ -33,6 +38,7 @@ const DEFAULT_DECISIONS = 100;
 const MAX_DECISIONS = 1_000;
 const MAX_BY = 128;
 const MAX_REASON = 1_024;
+const MAX_CHANGES = 256;
 
 /** What every request that changes something says of itself. */
 interface Asker {
@@ -48,10 +54,15 @@ export function tuningService(
   watchers: Watchers,
   taps: Taps,
 ): Handlers<typeof TuningService> {
-  const act = async ({ by, validateOnly }: Asker, action: OperatorAction): Promise<{ message: string }> => {
+  const act = async ({ by, validateOnly }: Asker, action: OperatorAction) => {
     const answer = await calls.ask(text('by', by || 'operator', MAX_BY), action, validateOnly);
     if (!answer.ok) throw new Refused(answer.code, answer.message);
-    return { message: answer.message };
+    const { message, proposalId, decisionId } = answer;
+    return {
+      message,
+      ...(proposalId !== undefined && { proposalId }),
+      ...(decisionId !== undefined && { decisionId }),
+    };
   };
   return {
     getSnapshot: unary(({ component }) =>
@@ -84,6 +95,25 @@ export function tuningService(
     tap: (call) => taps.add(call),
     optimizeResourceAllocation: unary((request) => queryAllocation(ports.resources, request)),
     watchEvents: (call) => watchers.add(call),
+    propose: unary(async ({ component, changes, reason, ...asker }) => {
+      const action = {
+        action: 'propose' as const,
+        component: name('component', component),
+        changes: settingOf(changes),
+      };
+      return create(ProposeResponseSchema, await act(asker, { ...action, reason: text('reason', reason, MAX_REASON) }));
+    }),
+    rollback: unary(async ({ component, toRevision: wireRevision, toDecision, ...asker }) => {
+      const toRevision = decodeInteger(wireRevision);
+      if (toRevision === undefined) throw new BadRequest(`to_revision ${wireRevision} is above 2^53 - 1`);
+      const action = {
+        action: 'rollback' as const,
+        component: name('component', component),
+        ...(toRevision !== 0 && { toRevision }),
+        ...(toDecision !== '' && { toDecision: name('to_decision', toDecision) }),
+      };
+      return create(RollbackResponseSchema, await act(asker, action));
+    }),
     approve: unary(async ({ proposalId, ...asker }) =>
       create(
         ApproveResponseSchema,
@@ -122,6 +152,21 @@ export function tuningService(
       create(UnfreezeResponseSchema, await act(asker, { action: 'unfreeze', ...where(component) })),
     ),
   };
+}
+
+function settingOf(changes: readonly ProposedValue[]): Setting {
+  if (changes.length === 0 || changes.length > MAX_CHANGES)
+    throw new BadRequest(`changes has ${changes.length} entries; allowed are 1 to ${MAX_CHANGES}`);
+  const setting: Record<string, KnobValue> = {};
+  for (const [i, { knob, value: wire }] of changes.entries()) {
+    const value = decodeValue(wire);
+    if (value === undefined)
+      throw new BadRequest(`changes[${i}].value must be set, finite and, if whole, within ±(2^53 - 1)`);
+    if (Object.hasOwn(setting, name(`changes[${i}].knob`, knob)))
+      throw new BadRequest(`changes[${i}].knob ${quote(knob)} is named twice`);
+    setting[knob] = value;
+  }
+  return setting;
 }
 
 function where(component: string): { readonly component?: string } {

@@ -17,10 +17,12 @@ export class Refused extends Error {
 }
 
 /** A handler that returns or throws, as grpc-js wants it. */
-export function unary<Request, Response>(handle: (request: Request) => Response | Promise<Response>) {
+export function unary<Request, Response>(
+  handle: (request: Request, call: ServerUnaryCall<Request, Response>) => Response | Promise<Response>,
+) {
   return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
     Promise.resolve(call.request)
-      .then(handle)
+      .then((request) => handle(request, call))
       .then((response) => callback(null, response))
       .catch((error: unknown) => callback(statusOf(error)));
   };

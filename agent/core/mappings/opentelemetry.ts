@@ -6,6 +6,8 @@ const BUSY_MODES = ['', 'user', 'nice', 'system', 'kernel', 'interrupt', 'softir
 const busy = { 'cpu.mode': BUSY_MODES, state: BUSY_MODES };
 const used = { 'system.memory.state': ['', 'used'], state: ['', 'used'] };
 const anyPoint = {};
+/** Ours: what a process reports over the control channel; nobody else has a metric for it. */
+export const OUTCOME_METRIC = 'performance_optimizer.outcome.reward';
 
 /**
  * OpenTelemetry semantic conventions. Ranks: the model server's own view (10) before HTTP (20), RPC (30) and what the
@@ -22,6 +24,7 @@ export const OPENTELEMETRY_MAPPINGS: readonly SignalMapping[] = [
   latency(10, 'gen_ai.server.time_to_first_token', 'timeToFirstToken', 's'),
   latency(10, 'gen_ai.server.time_per_output_token', 'timePerOutputToken', 's'),
   { rank: 20, metric: 'http.server.active_requests', signal: 'inFlight' },
+  { rank: 10, metric: OUTCOME_METRIC, signal: 'reward' },
   {
     ...{ rank: 40, metric: 'gen_ai.client.token.usage', signal: 'tokens', direction: 'output' },
     where: { 'gen_ai.token.type': ['output', 'completion'] },

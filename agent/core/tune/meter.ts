@@ -29,7 +29,7 @@ export class Meter {
   }
 
   observe(role: SignalRole, increment: Increment): void {
-    if (increment.kind === 'histogram' || increment.kind === 'sum') {
+    if (role.signal !== 'reward' && (increment.kind === 'histogram' || increment.kind === 'sum')) {
       this.#exportIntervalMs = Math.min(increment.endMs - increment.startMs, this.#rule.maxMs);
     }
     this.#window?.observe(role, increment);

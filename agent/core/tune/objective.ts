@@ -4,7 +4,7 @@ import type { Measurement } from './window.ts';
 /**
  * What "better" means: one number a window, lower is better, in log units so that 10 % faster counts the same at 5 ms and at 5 s.
  *
- *   y = w₁ ln(mean ms) + w₂ ln(p95 ms) − w₃ ln(requests/s) + w₄ (−ln(1 − errorRatio))
+ *   y = w₁ ln(mean ms) + w₂ ln(p95 ms) − w₃ ln(requests/s) + w₄ (−ln(1 − errorRatio)) − w₅ ln(reward)
  *
  * Latencies are those of successful requests: a process that sheds load fast must not look fast, so lost requests enter through the
  * error term alone (weight 10: losing 1 % of the requests costs as much as 10 % of latency). Absent signals drop out; two windows
@@ -20,7 +20,8 @@ export interface Objective {
 export type ObjectiveWeights = EngineSettings['objective'];
 
 export function objectiveOf(measurement: Measurement, weights: ObjectiveWeights): Objective | undefined {
-  const { latencyMsMean, latencyMsP95, requestsPerSecond, errorRatio } = measurement;
+  const { latencyMsMean, latencyMsP95, requestsPerSecond, errorRatio, rewardMean } = measurement;
+  const rewardWeight = weights.reward ?? 0;
   const parts: string[] = [];
   let y = 0;
   if (weights.responseTimeMean > 0 && latencyMsMean !== undefined && latencyMsMean > 0) {
@@ -30,6 +31,10 @@ export function objectiveOf(measurement: Measurement, weights: ObjectiveWeights)
   if (weights.responseTimeP95 > 0 && latencyMsP95 !== undefined && latencyMsP95 > 0) {
     parts.push('responseTimeP95');
     y += weights.responseTimeP95 * Math.log(latencyMsP95);
+  }
+  if (rewardWeight > 0 && rewardMean !== undefined && rewardMean > 0) {
+    parts.push('reward');
+    y -= rewardWeight * Math.log(rewardMean);
   }
   // With no latency at all (a batch job), throughput is what there is to improve.
   const throughputWeight = parts.length === 0 ? Math.max(weights.throughput, 1) : weights.throughput;

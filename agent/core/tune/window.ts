@@ -12,6 +12,8 @@ export interface Measurement {
   readonly latencyMsMean?: number;
   readonly latencyMsP95?: number;
   readonly requestsPerSecond?: number;
+  /** Mean of what the process says its work was worth. */
+  readonly rewardMean?: number;
 }
 
 export interface WindowRule {
@@ -40,6 +42,8 @@ export class MeasurementWindow {
   #countedErrors = 0;
   #counterKnowsOutcomes = false;
   #totalMs = 0;
+  #rewards = 0;
+  #rewardSum = 0;
   #fromMs = Number.POSITIVE_INFINITY;
   #toMs = Number.NEGATIVE_INFINITY;
 
@@ -52,7 +56,12 @@ export class MeasurementWindow {
   }
 
   observe(role: SignalRole, increment: Increment): void {
-    if (increment.startMs < this.startMs || !isTuned(role)) return;
+    if (increment.startMs < this.startMs) return;
+    if (role.signal === 'reward' && increment.kind === 'histogram' && increment.sum !== undefined) {
+      this.#rewards += increment.count;
+      this.#rewardSum += increment.sum;
+    }
+    if (!isTuned(role)) return;
     if (role.signal === 'responseTime' && increment.kind === 'histogram') {
       this.#requests += increment.count;
       if (role.outcome === 'error') this.#errors += increment.count;
@@ -103,6 +112,7 @@ export class MeasurementWindow {
       ...(mean !== undefined && { latencyMsMean: mean }),
       ...(p95 !== undefined && { latencyMsP95: p95 }),
       ...(seconds > 0 && { requestsPerSecond: requests / seconds }),
+      ...(this.#rewards > 0 && { rewardMean: this.#rewardSum / this.#rewards }),
     };
   }
 

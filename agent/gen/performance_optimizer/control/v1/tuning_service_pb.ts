@@ -12,21 +12,25 @@ import type { Decision, ValueChange } from "./decision_pb.ts";
 import { file_performance_optimizer_control_v1_decision } from "./decision_pb.ts";
 import type { QueryHistoryRequestSchema, QueryHistoryResponseSchema } from "./history_pb.ts";
 import { file_performance_optimizer_control_v1_history } from "./history_pb.ts";
-import type { KnobMode, KnobSpec, KnobValue, Tier } from "./knob_pb.ts";
+import type { KnobMode, KnobValue, Tier } from "./knob_pb.ts";
 import { file_performance_optimizer_control_v1_knob } from "./knob_pb.ts";
+import type { KnobStatus } from "./knob_status_pb.ts";
+import { file_performance_optimizer_control_v1_knob_status } from "./knob_status_pb.ts";
 import type { GetProfileRequestSchema, GetProfileResponseSchema } from "./profile_pb.ts";
 import { file_performance_optimizer_control_v1_profile } from "./profile_pb.ts";
-import type { TapRequestSchema, TapResponseSchema } from "./tap_pb.ts";
-import { file_performance_optimizer_control_v1_tap } from "./tap_pb.ts";
+import type { Proposal, ProposeRequestSchema, ProposeResponseSchema, RollbackRequestSchema, RollbackResponseSchema, SettingRevision } from "./proposal_pb.ts";
+import { file_performance_optimizer_control_v1_proposal } from "./proposal_pb.ts";
 import type { OptimizeResourceAllocationRequestSchema, OptimizeResourceAllocationResponseSchema } from "./resources_pb.ts";
 import { file_performance_optimizer_control_v1_resources } from "./resources_pb.ts";
+import type { TapRequestSchema, TapResponseSchema } from "./tap_pb.ts";
+import { file_performance_optimizer_control_v1_tap } from "./tap_pb.ts";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file performance_optimizer/control/v1/tuning_service.proto.
  */
 export const file_performance_optimizer_control_v1_tuning_service: GenFile = /*@__PURE__*/
-  fileDesc("CjVwZXJmb3JtYW5jZV9vcHRpbWl6ZXIvY29udHJvbC92MS90dW5pbmdfc2VydmljZS5wcm90bxIgcGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEiJwoSR2V0U25hcHNob3RSZXF1ZXN0EhEKCWNvbXBvbmVudBgBIAEoCSLmAQoTR2V0U25hcHNob3RSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcG9jaBgCIAEoBBIOCgZmcm96ZW4YAyABKAgSRAoKY29tcG9uZW50cxgEIAMoCzIwLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkNvbXBvbmVudFN0YXRlEkAKB2ZpZ3VyZXMYBSABKAsyLy5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5TeXN0ZW1GaWd1cmVzIskCCg5Db21wb25lbnRTdGF0ZRIRCgljb21wb25lbnQYASABKAkSNAoEdGllchgCIAEoDjImLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlRpZXISEQoJY29ubmVjdGVkGAMgASgIEg4KBmZyb3plbhgEIAEoCBI7CgVrbm9icxgFIAMoCzIsLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLktub2JTdGF0dXMSQAoKb3Blbl90cmlhbBgGIAEoCzIsLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlRyaWFsU3RhdGUSTAoMb3B0aW1pemF0aW9uGAcgASgLMjYucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuT3B0aW1pemF0aW9uU3RhbmRpbmci2gIKCktub2JTdGF0dXMSOAoEc3BlYxgBIAEoCzIqLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLktub2JTcGVjEjwKB2Rlc2lyZWQYAiABKAsyKy5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5Lbm9iVmFsdWUSPgoJZWZmZWN0aXZlGAMgASgLMisucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuS25vYlZhbHVlEjgKBG1vZGUYBCABKA4yKi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5Lbm9iTW9kZRIOCgZwaW5uZWQYBSABKAgSGgoSYXR0ZW1wdGVkX3JldmlzaW9uGAYgASgEEhoKEmVmZmVjdGl2ZV9yZXZpc2lvbhgHIAEoBBISCgpsYXN0X2Vycm9yGAggASgJIrABCgpUcmlhbFN0YXRlEhAKCHRyaWFsX2lkGAEgASgJEhAKCHN0cmF0ZWd5GAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj4KB2NoYW5nZXMYBCADKAsyLS5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5WYWx1ZUNoYW5nZRIOCgZibG9ja3MYBSABKA0idQoUTGlzdERlY2lzaW9uc1JlcXVlc3QSEQoJY29tcG9uZW50GAEgASgJEg0KBWxpbWl0GAIgASgNEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh0cmlhbF9pZBgEIAEoCSJWChVMaXN0RGVjaXNpb25zUmVzcG9uc2USPQoJZGVjaXNpb25zGAEgAygLMioucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuRGVjaXNpb24iLQoWRXhwbGFpbkRlY2lzaW9uUmVxdWVzdBITCgtkZWNpc2lvbl9pZBgBIAEoCSJXChdFeHBsYWluRGVjaXNpb25SZXNwb25zZRI8CghkZWNpc2lvbhgBIAEoCzIqLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkRlY2lzaW9uIjYKEldhdGNoRXZlbnRzUmVxdWVzdBIRCgljb21wb25lbnQYASABKAkSDQoFdHlwZXMYAiADKAkihwEKE1dhdGNoRXZlbnRzUmVzcG9uc2USDAoEdHlwZRgBIAEoCRIRCgljb21wb25lbnQYAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoEZGF0YRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiSAoOQXBwcm92ZVJlcXVlc3QSEwoLcHJvcG9zYWxfaWQYASABKAkSCgoCYnkYAiABKAkSFQoNdmFsaWRhdGVfb25seRgDIAEoCCIiCg9BcHByb3ZlUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCSJXCg1SZWplY3RSZXF1ZXN0EhMKC3Byb3Bvc2FsX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIKCgJieRgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIiEKDlJlamVjdFJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkijgEKDlNldE1vZGVSZXF1ZXN0EhEKCWNvbXBvbmVudBgBIAEoCRIMCgRrbm9iGAIgASgJEjgKBG1vZGUYAyABKA4yKi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5Lbm9iTW9kZRIKCgJieRgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIiIKD1NldE1vZGVSZXNwb25zZRIPCgdtZXNzYWdlGAEgASgJIowBCgpQaW5SZXF1ZXN0EhEKCWNvbXBvbmVudBgBIAEoCRIMCgRrbm9iGAIgASgJEjoKBXZhbHVlGAMgASgLMisucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuS25vYlZhbHVlEgoKAmJ5GAQgASgJEhUKDXZhbGlkYXRlX29ubHkYBSABKAgiHgoLUGluUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCSJSCgxVbnBpblJlcXVlc3QSEQoJY29tcG9uZW50GAEgASgJEgwKBGtub2IYAiABKAkSCgoCYnkYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCIgCg1VbnBpblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkiVQoNRnJlZXplUmVxdWVzdBIRCgljb21wb25lbnQYASABKAkSDgoGcmVhc29uGAIgASgJEgoKAmJ5GAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgiIQoORnJlZXplUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCSJHCg9VbmZyZWV6ZVJlcXVlc3QSEQoJY29tcG9uZW50GAEgASgJEgoKAmJ5GAIgASgJEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiIwoQVW5mcmVlemVSZXNwb25zZRIPCgdtZXNzYWdlGAEgASgJMoYRCg1UdW5pbmdTZXJ2aWNlEnoKC0dldFNuYXBzaG90EjQucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuR2V0U25hcHNob3RSZXF1ZXN0GjUucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuR2V0U25hcHNob3RSZXNwb25zZRJ3CgpHZXRQcm9maWxlEjMucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuR2V0UHJvZmlsZVJlcXVlc3QaNC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5HZXRQcm9maWxlUmVzcG9uc2USfQoMR2V0QW5hbHl0aWNzEjUucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuR2V0QW5hbHl0aWNzUmVxdWVzdBo2LnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkdldEFuYWx5dGljc1Jlc3BvbnNlEnoKC0NoZWNrSGVhbHRoEjQucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuQ2hlY2tIZWFsdGhSZXF1ZXN0GjUucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuQ2hlY2tIZWFsdGhSZXNwb25zZRJxCghPcHRpbWl6ZRIxLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLk9wdGltaXplUmVxdWVzdBoyLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLk9wdGltaXplUmVzcG9uc2USgAEKDUxpc3REZWNpc2lvbnMSNi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5MaXN0RGVjaXNpb25zUmVxdWVzdBo3LnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkxpc3REZWNpc2lvbnNSZXNwb25zZRKGAQoPRXhwbGFpbkRlY2lzaW9uEjgucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuRXhwbGFpbkRlY2lzaW9uUmVxdWVzdBo5LnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkV4cGxhaW5EZWNpc2lvblJlc3BvbnNlEn0KDFF1ZXJ5SGlzdG9yeRI1LnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlF1ZXJ5SGlzdG9yeVJlcXVlc3QaNi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5RdWVyeUhpc3RvcnlSZXNwb25zZRJkCgNUYXASLC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5UYXBSZXF1ZXN0Gi0ucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuVGFwUmVzcG9uc2UwARKnAQoaT3B0aW1pemVSZXNvdXJjZUFsbG9jYXRpb24SQy5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5PcHRpbWl6ZVJlc291cmNlQWxsb2NhdGlvblJlcXVlc3QaRC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5PcHRpbWl6ZVJlc291cmNlQWxsb2NhdGlvblJlc3BvbnNlEnwKC1dhdGNoRXZlbnRzEjQucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuV2F0Y2hFdmVudHNSZXF1ZXN0GjUucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEm4KB0FwcHJvdmUSMC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5BcHByb3ZlUmVxdWVzdBoxLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkFwcHJvdmVSZXNwb25zZRJrCgZSZWplY3QSLy5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5SZWplY3RSZXF1ZXN0GjAucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuUmVqZWN0UmVzcG9uc2USbgoHU2V0TW9kZRIwLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlNldE1vZGVSZXF1ZXN0GjEucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuU2V0TW9kZVJlc3BvbnNlEmIKA1BpbhIsLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlBpblJlcXVlc3QaLS5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5QaW5SZXNwb25zZRJoCgVVbnBpbhIuLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlVucGluUmVxdWVzdBovLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlVucGluUmVzcG9uc2USawoGRnJlZXplEi8ucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuRnJlZXplUmVxdWVzdBowLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkZyZWV6ZVJlc3BvbnNlEnEKCFVuZnJlZXplEjEucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuVW5mcmVlemVSZXF1ZXN0GjIucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuVW5mcmVlemVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_performance_optimizer_control_v1_analytics, file_performance_optimizer_control_v1_decision, file_performance_optimizer_control_v1_history, file_performance_optimizer_control_v1_knob, file_performance_optimizer_control_v1_profile, file_performance_optimizer_control_v1_tap, file_performance_optimizer_control_v1_resources]);
+  fileDesc("CjVwZXJmb3JtYW5jZV9vcHRpbWl6ZXIvY29udHJvbC92MS90dW5pbmdfc2VydmljZS5wcm90bxIgcGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEiJwoSR2V0U25hcHNob3RSZXF1ZXN0EhEKCWNvbXBvbmVudBgBIAEoCSLmAQoTR2V0U25hcHNob3RSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVlcG9jaBgCIAEoBBIOCgZmcm96ZW4YAyABKAgSRAoKY29tcG9uZW50cxgEIAMoCzIwLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkNvbXBvbmVudFN0YXRlEkAKB2ZpZ3VyZXMYBSABKAsyLy5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5TeXN0ZW1GaWd1cmVzIs4DCg5Db21wb25lbnRTdGF0ZRIRCgljb21wb25lbnQYASABKAkSNAoEdGllchgCIAEoDjImLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlRpZXISEQoJY29ubmVjdGVkGAMgASgIEg4KBmZyb3plbhgEIAEoCBI7CgVrbm9icxgFIAMoCzIsLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLktub2JTdGF0dXMSQAoKb3Blbl90cmlhbBgGIAEoCzIsLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlRyaWFsU3RhdGUSTAoMb3B0aW1pemF0aW9uGAcgASgLMjYucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuT3B0aW1pemF0aW9uU3RhbmRpbmcSRAoJcmV2aXNpb25zGAggAygLMjEucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuU2V0dGluZ1JldmlzaW9uEj0KCXByb3Bvc2FscxgJIAMoCzIqLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlByb3Bvc2FsIrABCgpUcmlhbFN0YXRlEhAKCHRyaWFsX2lkGAEgASgJEhAKCHN0cmF0ZWd5GAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj4KB2NoYW5nZXMYBCADKAsyLS5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5WYWx1ZUNoYW5nZRIOCgZibG9ja3MYBSABKA0idQoUTGlzdERlY2lzaW9uc1JlcXVlc3QSEQoJY29tcG9uZW50GAEgASgJEg0KBWxpbWl0GAIgASgNEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh0cmlhbF9pZBgEIAEoCSJWChVMaXN0RGVjaXNpb25zUmVzcG9uc2USPQoJZGVjaXNpb25zGAEgAygLMioucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuRGVjaXNpb24iLQoWRXhwbGFpbkRlY2lzaW9uUmVxdWVzdBITCgtkZWNpc2lvbl9pZBgBIAEoCSJXChdFeHBsYWluRGVjaXNpb25SZXNwb25zZRI8CghkZWNpc2lvbhgBIAEoCzIqLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkRlY2lzaW9uIjYKEldhdGNoRXZlbnRzUmVxdWVzdBIRCgljb21wb25lbnQYASABKAkSDQoFdHlwZXMYAiADKAkihwEKE1dhdGNoRXZlbnRzUmVzcG9uc2USDAoEdHlwZRgBIAEoCRIRCgljb21wb25lbnQYAiABKAkSKAoEdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoEZGF0YRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiSAoOQXBwcm92ZVJlcXVlc3QSEwoLcHJvcG9zYWxfaWQYASABKAkSCgoCYnkYAiABKAkSFQoNdmFsaWRhdGVfb25seRgDIAEoCCIiCg9BcHByb3ZlUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCSJXCg1SZWplY3RSZXF1ZXN0EhMKC3Byb3Bvc2FsX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIKCgJieRgDIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIIiEKDlJlamVjdFJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkijgEKDlNldE1vZGVSZXF1ZXN0EhEKCWNvbXBvbmVudBgBIAEoCRIMCgRrbm9iGAIgASgJEjgKBG1vZGUYAyABKA4yKi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5Lbm9iTW9kZRIKCgJieRgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIiIKD1NldE1vZGVSZXNwb25zZRIPCgdtZXNzYWdlGAEgASgJIowBCgpQaW5SZXF1ZXN0EhEKCWNvbXBvbmVudBgBIAEoCRIMCgRrbm9iGAIgASgJEjoKBXZhbHVlGAMgASgLMisucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuS25vYlZhbHVlEgoKAmJ5GAQgASgJEhUKDXZhbGlkYXRlX29ubHkYBSABKAgiHgoLUGluUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCSJSCgxVbnBpblJlcXVlc3QSEQoJY29tcG9uZW50GAEgASgJEgwKBGtub2IYAiABKAkSCgoCYnkYAyABKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCCIgCg1VbnBpblJlc3BvbnNlEg8KB21lc3NhZ2UYASABKAkiVQoNRnJlZXplUmVxdWVzdBIRCgljb21wb25lbnQYASABKAkSDgoGcmVhc29uGAIgASgJEgoKAmJ5GAMgASgJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgiIQoORnJlZXplUmVzcG9uc2USDwoHbWVzc2FnZRgBIAEoCSJHCg9VbmZyZWV6ZVJlcXVlc3QSEQoJY29tcG9uZW50GAEgASgJEgoKAmJ5GAIgASgJEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiIwoQVW5mcmVlemVSZXNwb25zZRIPCgdtZXNzYWdlGAEgASgJMukSCg1UdW5pbmdTZXJ2aWNlEnoKC0dldFNuYXBzaG90EjQucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuR2V0U25hcHNob3RSZXF1ZXN0GjUucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuR2V0U25hcHNob3RSZXNwb25zZRJ3CgpHZXRQcm9maWxlEjMucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuR2V0UHJvZmlsZVJlcXVlc3QaNC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5HZXRQcm9maWxlUmVzcG9uc2USfQoMR2V0QW5hbHl0aWNzEjUucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuR2V0QW5hbHl0aWNzUmVxdWVzdBo2LnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkdldEFuYWx5dGljc1Jlc3BvbnNlEnoKC0NoZWNrSGVhbHRoEjQucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuQ2hlY2tIZWFsdGhSZXF1ZXN0GjUucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuQ2hlY2tIZWFsdGhSZXNwb25zZRJxCghPcHRpbWl6ZRIxLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLk9wdGltaXplUmVxdWVzdBoyLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLk9wdGltaXplUmVzcG9uc2USgAEKDUxpc3REZWNpc2lvbnMSNi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5MaXN0RGVjaXNpb25zUmVxdWVzdBo3LnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkxpc3REZWNpc2lvbnNSZXNwb25zZRKGAQoPRXhwbGFpbkRlY2lzaW9uEjgucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuRXhwbGFpbkRlY2lzaW9uUmVxdWVzdBo5LnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLkV4cGxhaW5EZWNpc2lvblJlc3BvbnNlEn0KDFF1ZXJ5SGlzdG9yeRI1LnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlF1ZXJ5SGlzdG9yeVJlcXVlc3QaNi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5RdWVyeUhpc3RvcnlSZXNwb25zZRJkCgNUYXASLC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5UYXBSZXF1ZXN0Gi0ucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuVGFwUmVzcG9uc2UwARKnAQoaT3B0aW1pemVSZXNvdXJjZUFsbG9jYXRpb24SQy5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5PcHRpbWl6ZVJlc291cmNlQWxsb2NhdGlvblJlcXVlc3QaRC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5PcHRpbWl6ZVJlc291cmNlQWxsb2NhdGlvblJlc3BvbnNlEnwKC1dhdGNoRXZlbnRzEjQucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuV2F0Y2hFdmVudHNSZXF1ZXN0GjUucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuV2F0Y2hFdmVudHNSZXNwb25zZTABEm4KB1Byb3Bvc2USMC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5Qcm9wb3NlUmVxdWVzdBoxLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlByb3Bvc2VSZXNwb25zZRJuCgdBcHByb3ZlEjAucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuQXBwcm92ZVJlcXVlc3QaMS5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5BcHByb3ZlUmVzcG9uc2USawoGUmVqZWN0Ei8ucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuUmVqZWN0UmVxdWVzdBowLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlJlamVjdFJlc3BvbnNlEm4KB1NldE1vZGUSMC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5TZXRNb2RlUmVxdWVzdBoxLnBlcmZvcm1hbmNlX29wdGltaXplci5jb250cm9sLnYxLlNldE1vZGVSZXNwb25zZRJiCgNQaW4SLC5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5QaW5SZXF1ZXN0Gi0ucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuUGluUmVzcG9uc2USaAoFVW5waW4SLi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5VbnBpblJlcXVlc3QaLy5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5VbnBpblJlc3BvbnNlEnEKCFJvbGxiYWNrEjEucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuUm9sbGJhY2tSZXF1ZXN0GjIucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuUm9sbGJhY2tSZXNwb25zZRJrCgZGcmVlemUSLy5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5GcmVlemVSZXF1ZXN0GjAucGVyZm9ybWFuY2Vfb3B0aW1pemVyLmNvbnRyb2wudjEuRnJlZXplUmVzcG9uc2UScQoIVW5mcmVlemUSMS5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5VbmZyZWV6ZVJlcXVlc3QaMi5wZXJmb3JtYW5jZV9vcHRpbWl6ZXIuY29udHJvbC52MS5VbmZyZWV6ZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_performance_optimizer_control_v1_analytics, file_performance_optimizer_control_v1_decision, file_performance_optimizer_control_v1_history, file_performance_optimizer_control_v1_knob, file_performance_optimizer_control_v1_knob_status, file_performance_optimizer_control_v1_profile, file_performance_optimizer_control_v1_proposal, file_performance_optimizer_control_v1_resources, file_performance_optimizer_control_v1_tap]);
 
 /**
  * Asks for everything that the tuner believes now.
@@ -152,6 +156,20 @@ export type ComponentState = Message<"performance_optimizer.control.v1.Component
    * @generated from field: performance_optimizer.control.v1.OptimizationStanding optimization = 7;
    */
   optimization?: OptimizationStanding | undefined;
+
+  /**
+   * Settings that were in force one after another, oldest first; the last is in force unless a trial runs.
+   *
+   * @generated from field: repeated performance_optimizer.control.v1.SettingRevision revisions = 8;
+   */
+  revisions: SettingRevision[];
+
+  /**
+   * Proposals that wait, oldest first.
+   *
+   * @generated from field: repeated performance_optimizer.control.v1.Proposal proposals = 9;
+   */
+  proposals: Proposal[];
 };
 
 /**
@@ -160,76 +178,6 @@ export type ComponentState = Message<"performance_optimizer.control.v1.Component
  */
 export const ComponentStateSchema: GenMessage<ComponentState> = /*@__PURE__*/
   messageDesc(file_performance_optimizer_control_v1_tuning_service, 2);
-
-/**
- * One knob: what is wanted and what is, apart.
- *
- * @generated from message performance_optimizer.control.v1.KnobStatus
- */
-export type KnobStatus = Message<"performance_optimizer.control.v1.KnobStatus"> & {
-  /**
-   * What the process declared.
-   *
-   * @generated from field: performance_optimizer.control.v1.KnobSpec spec = 1;
-   */
-  spec?: KnobSpec | undefined;
-
-  /**
-   * What the tuner wants.
-   *
-   * @generated from field: performance_optimizer.control.v1.KnobValue desired = 2;
-   */
-  desired?: KnobValue | undefined;
-
-  /**
-   * What the process last said is in force; not set while it has not said.
-   *
-   * @generated from field: performance_optimizer.control.v1.KnobValue effective = 3;
-   */
-  effective?: KnobValue | undefined;
-
-  /**
-   * What the tuner may do with it.
-   *
-   * @generated from field: performance_optimizer.control.v1.KnobMode mode = 4;
-   */
-  mode: KnobMode;
-
-  /**
-   * A human keeps it where it is.
-   *
-   * @generated from field: bool pinned = 5;
-   */
-  pinned: boolean;
-
-  /**
-   * Revision of the last command that tried to change it; 0 when none did.
-   *
-   * @generated from field: uint64 attempted_revision = 6;
-   */
-  attemptedRevision: bigint;
-
-  /**
-   * Revision of the command whose value is in force; 0 when none's is.
-   *
-   * @generated from field: uint64 effective_revision = 7;
-   */
-  effectiveRevision: bigint;
-
-  /**
-   * Why the last attempt that failed did; stays after a rollback.
-   *
-   * @generated from field: string last_error = 8;
-   */
-  lastError: string;
-};
-
-/**
- * Describes the message performance_optimizer.control.v1.KnobStatus.
- * Use `create(KnobStatusSchema)` to create a new message.
- */
-export const KnobStatusSchema: GenMessage<KnobStatus> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 3);
 
 /**
  * A trial that runs now.
@@ -278,7 +226,7 @@ export type TrialState = Message<"performance_optimizer.control.v1.TrialState"> 
  * Use `create(TrialStateSchema)` to create a new message.
  */
 export const TrialStateSchema: GenMessage<TrialState> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 4);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 3);
 
 /**
  * Asks for decisions.
@@ -320,7 +268,7 @@ export type ListDecisionsRequest = Message<"performance_optimizer.control.v1.Lis
  * Use `create(ListDecisionsRequestSchema)` to create a new message.
  */
 export const ListDecisionsRequestSchema: GenMessage<ListDecisionsRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 5);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 4);
 
 /**
  * Decisions, newest first.
@@ -341,7 +289,7 @@ export type ListDecisionsResponse = Message<"performance_optimizer.control.v1.Li
  * Use `create(ListDecisionsResponseSchema)` to create a new message.
  */
 export const ListDecisionsResponseSchema: GenMessage<ListDecisionsResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 6);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 5);
 
 /**
  * Asks for one decision.
@@ -362,7 +310,7 @@ export type ExplainDecisionRequest = Message<"performance_optimizer.control.v1.E
  * Use `create(ExplainDecisionRequestSchema)` to create a new message.
  */
 export const ExplainDecisionRequestSchema: GenMessage<ExplainDecisionRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 7);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 6);
 
 /**
  * One decision.
@@ -383,7 +331,7 @@ export type ExplainDecisionResponse = Message<"performance_optimizer.control.v1.
  * Use `create(ExplainDecisionResponseSchema)` to create a new message.
  */
 export const ExplainDecisionResponseSchema: GenMessage<ExplainDecisionResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 8);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 7);
 
 /**
  * Asks for events.
@@ -411,7 +359,7 @@ export type WatchEventsRequest = Message<"performance_optimizer.control.v1.Watch
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 9);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 8);
 
 /**
  * One event.
@@ -453,7 +401,7 @@ export type WatchEventsResponse = Message<"performance_optimizer.control.v1.Watc
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 10);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 9);
 
 /**
  * Lets a proposal go ahead.
@@ -488,7 +436,7 @@ export type ApproveRequest = Message<"performance_optimizer.control.v1.ApproveRe
  * Use `create(ApproveRequestSchema)` to create a new message.
  */
 export const ApproveRequestSchema: GenMessage<ApproveRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 11);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 10);
 
 /**
  * The proposal goes ahead.
@@ -509,7 +457,7 @@ export type ApproveResponse = Message<"performance_optimizer.control.v1.ApproveR
  * Use `create(ApproveResponseSchema)` to create a new message.
  */
 export const ApproveResponseSchema: GenMessage<ApproveResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 12);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 11);
 
 /**
  * Declines a proposal.
@@ -551,7 +499,7 @@ export type RejectRequest = Message<"performance_optimizer.control.v1.RejectRequ
  * Use `create(RejectRequestSchema)` to create a new message.
  */
 export const RejectRequestSchema: GenMessage<RejectRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 13);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 12);
 
 /**
  * The proposal is declined.
@@ -572,7 +520,7 @@ export type RejectResponse = Message<"performance_optimizer.control.v1.RejectRes
  * Use `create(RejectResponseSchema)` to create a new message.
  */
 export const RejectResponseSchema: GenMessage<RejectResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 14);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 13);
 
 /**
  * Sets what the tuner may do.
@@ -621,7 +569,7 @@ export type SetModeRequest = Message<"performance_optimizer.control.v1.SetModeRe
  * Use `create(SetModeRequestSchema)` to create a new message.
  */
 export const SetModeRequestSchema: GenMessage<SetModeRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 15);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 14);
 
 /**
  * The mode is set.
@@ -642,7 +590,7 @@ export type SetModeResponse = Message<"performance_optimizer.control.v1.SetModeR
  * Use `create(SetModeResponseSchema)` to create a new message.
  */
 export const SetModeResponseSchema: GenMessage<SetModeResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 16);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 15);
 
 /**
  * Keeps a knob where it is, or at a value given.
@@ -691,7 +639,7 @@ export type PinRequest = Message<"performance_optimizer.control.v1.PinRequest"> 
  * Use `create(PinRequestSchema)` to create a new message.
  */
 export const PinRequestSchema: GenMessage<PinRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 17);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 16);
 
 /**
  * The knob is pinned.
@@ -712,7 +660,7 @@ export type PinResponse = Message<"performance_optimizer.control.v1.PinResponse"
  * Use `create(PinResponseSchema)` to create a new message.
  */
 export const PinResponseSchema: GenMessage<PinResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 18);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 17);
 
 /**
  * Lets the tuner move a knob again.
@@ -754,7 +702,7 @@ export type UnpinRequest = Message<"performance_optimizer.control.v1.UnpinReques
  * Use `create(UnpinRequestSchema)` to create a new message.
  */
 export const UnpinRequestSchema: GenMessage<UnpinRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 19);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 18);
 
 /**
  * The knob is free.
@@ -775,7 +723,7 @@ export type UnpinResponse = Message<"performance_optimizer.control.v1.UnpinRespo
  * Use `create(UnpinResponseSchema)` to create a new message.
  */
 export const UnpinResponseSchema: GenMessage<UnpinResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 20);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 19);
 
 /**
  * Stops tuning.
@@ -817,7 +765,7 @@ export type FreezeRequest = Message<"performance_optimizer.control.v1.FreezeRequ
  * Use `create(FreezeRequestSchema)` to create a new message.
  */
 export const FreezeRequestSchema: GenMessage<FreezeRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 21);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 20);
 
 /**
  * Tuning is stopped.
@@ -838,7 +786,7 @@ export type FreezeResponse = Message<"performance_optimizer.control.v1.FreezeRes
  * Use `create(FreezeResponseSchema)` to create a new message.
  */
 export const FreezeResponseSchema: GenMessage<FreezeResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 22);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 21);
 
 /**
  * Lets tuning go on.
@@ -873,7 +821,7 @@ export type UnfreezeRequest = Message<"performance_optimizer.control.v1.Unfreeze
  * Use `create(UnfreezeRequestSchema)` to create a new message.
  */
 export const UnfreezeRequestSchema: GenMessage<UnfreezeRequest> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 23);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 22);
 
 /**
  * Tuning goes on.
@@ -894,7 +842,7 @@ export type UnfreezeResponse = Message<"performance_optimizer.control.v1.Unfreez
  * Use `create(UnfreezeResponseSchema)` to create a new message.
  */
 export const UnfreezeResponseSchema: GenMessage<UnfreezeResponse> = /*@__PURE__*/
-  messageDesc(file_performance_optimizer_control_v1_tuning_service, 24);
+  messageDesc(file_performance_optimizer_control_v1_tuning_service, 23);
 
 /**
  * Spoken by operators: what the tuner sees, what it did and why, and a human's hand on it. A request that the tuner
@@ -1014,6 +962,16 @@ export const TuningService: GenService<{
     output: typeof WatchEventsResponseSchema;
   },
   /**
+   * Wants values to be tried.
+   *
+   * @generated from rpc performance_optimizer.control.v1.TuningService.Propose
+   */
+  propose: {
+    methodKind: "unary";
+    input: typeof ProposeRequestSchema;
+    output: typeof ProposeResponseSchema;
+  },
+  /**
    * Lets a proposal go ahead.
    *
    * @generated from rpc performance_optimizer.control.v1.TuningService.Approve
@@ -1062,6 +1020,16 @@ export const TuningService: GenService<{
     methodKind: "unary";
     input: typeof UnpinRequestSchema;
     output: typeof UnpinResponseSchema;
+  },
+  /**
+   * Restores an earlier setting.
+   *
+   * @generated from rpc performance_optimizer.control.v1.TuningService.Rollback
+   */
+  rollback: {
+    methodKind: "unary";
+    input: typeof RollbackRequestSchema;
+    output: typeof RollbackResponseSchema;
   },
   /**
    * Stops all tuning, of one component or of all.
