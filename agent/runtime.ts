@@ -110,6 +110,11 @@ export class Runtime implements SampleSink {
     return { state: 'accepted', rejected: 0 };
   }
 
+  room(): { readonly free: number; readonly capacity: number } {
+    const { maxQueuedPoints: capacity } = this.#options;
+    return { free: Math.max(0, capacity - this.#queuedPoints), capacity };
+  }
+
   /** Results, sessions, overrides, operators: bounded by the number of sessions and their limits. */
   post(input: Input): void {
     if (this.#state === 'stopped') return;

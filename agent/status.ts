@@ -35,7 +35,8 @@ export function statusOf(parts: StatusParts): Status {
   const { config, engine, runtime, views, receiver, notReady, upstream } = parts;
   const { counters, addresses } = receiver;
   const { series, unmapped } = engine.stats();
-  const { overloaded, inFlight, memory, tooLarge, undecodable, unsupported, badHttp, internal } = counters.refused;
+  const { overloaded, inFlight, memory, tooLarge, undecodable, unsupported, badHttp, abandoned, internal } =
+    counters.refused;
   return {
     version: parts.version,
     node: process.versions.node,
@@ -62,7 +63,17 @@ export function statusOf(parts: StatusParts): Status {
       requests: counters.requests,
       pointsAccepted: counters.pointsAccepted,
       pointsRejected: counters.pointsRejected,
-      requestsRefused: { overloaded, inFlight, memory, tooLarge, undecodable, unsupported, badHttp, internal },
+      requestsRefused: {
+        overloaded,
+        inFlight,
+        memory,
+        tooLarge,
+        undecodable,
+        unsupported,
+        badHttp,
+        abandoned,
+        internal,
+      },
       tracesDropped: counters.tracesDropped,
       logsDropped: counters.logsDropped,
     },

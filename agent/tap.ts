@@ -26,6 +26,7 @@ export class Tap {
         if (this.#readers.size > 0 && acceptance.state === 'accepted') this.#show(source, batch);
         return acceptance;
       },
+      room: () => sink.room?.(),
     };
   }
 

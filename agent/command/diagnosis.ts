@@ -21,6 +21,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   tooLarge: 'larger than maxMessageBytes; let the exporter send smaller batches, or raise it',
   undecodable: 'no OTLP request; check that the exporter speaks the protocol of the port it sends to',
   unsupported: 'a path, method, content type or compression that OTLP over HTTP does not have; check the endpoint',
+  abandoned: 'their senders gave up first; the agent is short of CPU',
   badHttp: 'broken HTTP; check that the exporter speaks the protocol of the port it sends to',
 };
 

@@ -193,6 +193,11 @@ export interface SampleBatch {
 /** Takes points in. What it refuses is what the sender is told (OTLP partial success). Never blocks. */
 export interface SampleSink {
   accept(batch: SampleBatch): Acceptance;
+  /**
+   * Points that would be taken now, of those that may wait at all; absent: never full. Asked before the work of decoding.
+   * A delivery of any size is taken while none waits.
+   */
+  room?(): { readonly free: number; readonly capacity: number } | undefined;
 }
 export type Acceptance =
   | { readonly state: 'accepted'; readonly rejected: number; readonly reason?: string }

@@ -117,6 +117,23 @@ describe('answers', () => {
     expect(rig.receiver.counters).toMatchObject({ pointsAccepted: 0, refused: { overloaded: 1 } });
   });
 
+  it('UNAVAILABLE while there is no room, before anything is inflated or decoded', async () => {
+    await using rig = await startReceiver();
+    using client = rawClient(rig.address, 'gzip');
+    expect(await client.send(gauge(10))).toMatchObject({ ok: true });
+    rig.sink.freePoints = 0;
+    for (const bytes of [gauge(10), Buffer.from('no request at all')]) {
+      const answer = await client.send(bytes);
+      expect(answer).toMatchObject({ ok: false, error: { code: status.UNAVAILABLE } });
+      expect(!answer.ok && retrySeconds(answer.error)).toBe(1);
+    }
+    expect(rig.receiver.counters).toMatchObject({ requests: 1, refused: { overloaded: 2, undecodable: 0 } });
+    // Traces and logs take no room.
+    expect(await client.send(gauge(1), TRACES)).toMatchObject({ ok: true });
+    rig.sink.freePoints = 100;
+    expect(await client.send(gauge(10))).toMatchObject({ ok: true });
+  });
+
   it('success to traces and logs, which it drops and counts', async () => {
     await using rig = await startReceiver();
     using client = rawClient(rig.address);

@@ -134,6 +134,19 @@ describe.each(WRITINGS)('%s', (type, write) => {
     await expect.poll(async () => (await post(rig.httpAddress, write(points(1)), { type })).status).toBe(200);
   });
 
+  it('is postponed while there is no room, before it is read as what it says', async () => {
+    await using rig = await startReceiver();
+    expect((await post(rig.httpAddress, write(points(10)), { type })).status).toBe(200);
+    rig.sink.freePoints = 5;
+    for (const body of [write(points(10)), Buffer.alloc(500, 'x')]) {
+      const full = await post(rig.httpAddress, body, { type });
+      expect([full.status, full.headers.get('retry-after')]).toEqual([503, '1']);
+      expect(statusIn(full)).toMatchObject({ code: 14 });
+    }
+    expect(rig.receiver.counters).toMatchObject({ requests: 1, refused: { overloaded: 2, undecodable: 0 } });
+    expect((await post(rig.httpAddress, write(points(3)), { type })).status).toBe(200);
+  });
+
   it('is refused beyond the limit, before and after decompression', async () => {
     await using rig = await startReceiver({ maxMessageBytes: 20_000 });
     const large = Buffer.concat([Buffer.from(write(points(2_000))), Buffer.alloc(10, ' ')]);

@@ -11,10 +11,15 @@ import type { Certificates } from '../../agent/rpc/certificates.ts';
 export class MemorySink implements SampleSink {
   readonly batches: SampleBatch[] = [];
   answer: Acceptance = { state: 'accepted', rejected: 0 };
+  freePoints = 1_000_000;
 
   accept(batch: SampleBatch): Acceptance {
     if (this.answer.state === 'accepted') this.batches.push(batch);
     return this.answer;
+  }
+
+  room(): { readonly free: number; readonly capacity: number } {
+    return { free: this.freePoints, capacity: 1_000_000 };
   }
 
   get points(): number {

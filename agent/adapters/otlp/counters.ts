@@ -17,6 +17,8 @@ export interface RefusedRequests {
   /** Over HTTP: broken or oversized headers, or too slow to send them or the body. */
   badHttp: number;
   stopping: number;
+  /** Given up by their senders before their turn came: not refused, and not acknowledged either. */
+  abandoned: number;
   /** A defect of ours; reported as well. */
   internal: number;
 }
@@ -60,7 +62,7 @@ export function newCounters(): ReceiverCounters {
     },
     refused: {
       ...{ overloaded: 0, inFlight: 0, memory: 0, tooLarge: 0, undecodable: 0, unsupported: 0, badHttp: 0 },
-      ...{ stopping: 0, internal: 0 },
+      ...{ stopping: 0, abandoned: 0, internal: 0 },
     },
     tracesDropped: 0,
     logsDropped: 0,

@@ -1,10 +1,11 @@
 import { type handleUnaryCall, Server, type ServiceDefinition, type StatusObject, status } from '@grpc/grpc-js';
 import { parseAddress } from '../../rpc/address.ts';
 import type { Certificates } from '../../rpc/certificates.ts';
+import { WEIGHTLESS } from './door.ts';
 import { type Inflated, Inflater } from './inflate.ts';
-import { Intake } from './intake.ts';
+import { formatOf, Intake } from './intake.ts';
 import { listenOn } from './listen.ts';
-import { type Outcome, TAKEN } from './metrics_requests.ts';
+import { type Outcome, OVERLOADED, TAKEN } from './metrics_requests.ts';
 import { leave, type Signal, viaOf } from './raw_sink.ts';
 import { RETRY_MS, type Reception } from './reception.ts';
 import { exportResponse, FULL_SUCCESS } from './response.ts';
@@ -46,9 +47,9 @@ type Handler = handleUnaryCall<Buffer, Buffer>;
  */
 export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport {
   const { reception, maxMessageBytes, maxInFlightBytes, certificates } = options;
-  const { counters, requests, onDefect, upstream } = reception;
+  const { counters, requests, door, turns, onDefect, upstream } = reception;
   const address = parseAddress(options.address);
-  const intake = new Intake(maxInFlightBytes, maxMessageBytes, reception);
+  const intake = new Intake(maxInFlightBytes, maxMessageBytes, reception, pathOf('metrics', 'MetricsService'));
   const inflater = new Inflater(maxMessageBytes);
   let server: Server | undefined;
   let bound: string | undefined;
@@ -57,7 +58,15 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport 
   const exportOf =
     (signal: Signal): Handler =>
     (call, answer) => {
+      const encoding = intake.encodingOf(call.metadata);
+      // Asked when it began to arrive, and again: others have arrived meanwhile.
+      const admitted = signal === 'metrics' ? door.enter(formatOf(encoding), call.request.length) : WEIGHTLESS;
+      if (admitted === undefined) {
+        counters.refused.overloaded += 1;
+        return answer(unavailable(OVERLOADED, RETRY_MS.overloaded));
+      }
       const handle = (inflated: Inflated): void => {
+        door.leave(admitted);
         try {
           if (isStopped) {
             counters.refused.stopping += 1;
@@ -69,7 +78,7 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport 
             counters.refused.undecodable += 1;
             answer(permanent(status.INVALID_ARGUMENT, 'the request is not what its grpc-encoding says'));
           } else {
-            const outcome = signal === 'metrics' ? requests.handle(inflated.bytes) : TAKEN;
+            const outcome = signal === 'metrics' ? requests.handle(inflated.bytes, admitted) : TAKEN;
             if (outcome.state !== 'taken') return answer(refusal(outcome));
             const { rejected, message } = outcome;
             const request = { signal, body: inflated.bytes, encoding: 'protobuf', via: viaOf(call.metadata) } as const;
@@ -84,14 +93,18 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport 
           answer(permanent(status.INTERNAL, 'the agent failed to handle this request; its log says why'));
         }
       };
-      const encoding = intake.encodingOf(call.metadata);
-      if (encoding === undefined || !Inflater.isCompressed(call.request, encoding)) {
-        handle({ state: 'done', bytes: call.request });
-        return;
-      }
-      const inflated = inflater.inflate(call.request, encoding);
-      if (inflated instanceof Promise) void inflated.then(handle);
-      else handle(inflated);
+      turns.run(() => {
+        if (call.cancelled) {
+          counters.refused.abandoned += 1;
+          door.leave(admitted);
+        } else if (encoding === undefined || !Inflater.isCompressed(call.request, encoding)) {
+          handle({ state: 'done', bytes: call.request });
+        } else {
+          const inflated = inflater.inflate(call.request, encoding);
+          if (inflated instanceof Promise) void inflated.then((late) => turns.run(() => handle(late)));
+          else handle(inflated);
+        }
+      });
     };
   const dropTraces: Handler = (_call, answer) => {
     counters.tracesDropped += 1;
@@ -163,11 +176,15 @@ function refusal(outcome: Exclude<Outcome, { state: 'taken' }>): StatusObject {
   return permanent(code, outcome.message);
 }
 
+function pathOf(signal: string, service: string): string {
+  return `/opentelemetry.proto.collector.${signal}.v1.${service}/Export`;
+}
+
 /** The unary `Export` of one signal, with the bytes as they are: decoding is ours. */
 function exportService(signal: string, service: string): ServiceDefinition {
   return {
     export: {
-      path: `/opentelemetry.proto.collector.${signal}.v1.${service}/Export`,
+      path: pathOf(signal, service),
       requestStream: false,
       responseStream: false,
       requestSerialize: (bytes: Buffer) => bytes,

@@ -3,6 +3,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { parseAddress } from '../../rpc/address.ts';
 import type { Certificates } from '../../rpc/certificates.ts';
+import { type Admitted, WEIGHTLESS } from './door.ts';
 import type { OtlpTransport } from './grpc.ts';
 import { BodyCollector } from './http_body.ts';
 import { compressionOf, errorBody, type Media, mediaOf, successBody } from './http_media.ts';
@@ -10,7 +11,7 @@ import { type Arriving, InFlight } from './in_flight.ts';
 import { type Encoding, type Inflated, Inflater } from './inflate.ts';
 import { JsonTranscoder } from './json_transcoder.ts';
 import { listenHttpOn } from './listen.ts';
-import { type Outcome, TAKEN } from './metrics_requests.ts';
+import { type Outcome, OVERLOADED, TAKEN } from './metrics_requests.ts';
 import { leave, type Signal, VIA } from './raw_sink.ts';
 import { RETRY_MS, type Reception } from './reception.ts';
 
@@ -45,7 +46,7 @@ const MAX_CONNECTIONS = 1_024;
  */
 export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport {
   const { reception, paths, maxMessageBytes, maxInFlightBytes, certificates } = options;
-  const { counters, requests, gate, onDefect, upstream } = reception;
+  const { counters, requests, gate, door, turns, onDefect, upstream } = reception;
   const address = parseAddress(options.address);
   const signals = new Map<string, Signal>([
     [paths.metrics, 'metrics'],
@@ -82,7 +83,14 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
     else refuse(response, state === 'invalid' ? 400 : 413, media, message);
   };
 
-  const handle = (response: ServerResponse, signal: Signal, media: Media, inflated: Inflated): void => {
+  const handle = (
+    response: ServerResponse,
+    signal: Signal,
+    media: Media,
+    admitted: Admitted,
+    inflated: Inflated,
+  ): void => {
+    door.leave(admitted);
     try {
       if (isStopped) {
         counters.refused.stopping += 1;
@@ -97,7 +105,9 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
         const { bytes } = inflated;
         const isJson = media === 'application/json';
         let outcome = TAKEN;
-        if (signal === 'metrics') outcome = isJson ? requests.handleJson(bytes, transcoder) : requests.handle(bytes);
+        if (signal === 'metrics') {
+          outcome = isJson ? requests.handleJson(bytes, admitted, transcoder) : requests.handle(bytes, admitted);
+        }
         if (outcome.state !== 'taken' || upstream === undefined) return conclude(response, media, outcome);
         // A copy: these bytes are only lent, and a small body would keep the whole chunk that it came in.
         const body = Buffer.from(bytes);
@@ -131,17 +141,27 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
     bodies.collect(
       request,
       arriving,
-      (chunks) => {
-        if (encoding === 'none') {
-          handle(response, signal, media, { state: 'done', bytes: bodies.joinBriefly(chunks) });
-          return;
+      (chunks, bytes) => {
+        // Asked when it began to arrive, and again: others have arrived meanwhile.
+        const admitted = signal === 'metrics' ? door.enter(`${media} ${encoding}`, bytes) : WEIGHTLESS;
+        if (admitted === undefined) {
+          counters.refused.overloaded += 1;
+          return postpone(response, 503, media, OVERLOADED, RETRY_MS.overloaded);
         }
-        const bytes = Buffer.concat(chunks);
-        // Nothing at all is an empty request, however it was meant to be compressed.
-        if (bytes.length === 0) return handle(response, signal, media, { state: 'done', bytes });
-        const inflated = inflater.inflate(bytes, encoding);
-        if (inflated instanceof Promise) void inflated.then((late) => handle(response, signal, media, late));
-        else handle(response, signal, media, inflated);
+        const conclude = (inflated: Inflated): void => handle(response, signal, media, admitted, inflated);
+        turns.run(() => {
+          if (response.destroyed) {
+            counters.refused.abandoned += 1;
+            door.leave(admitted);
+            // Nothing at all is an empty request, however it was meant to be compressed.
+          } else if (encoding === 'none' || bytes === 0) {
+            conclude({ state: 'done', bytes: bodies.joinBriefly(chunks) });
+          } else {
+            const inflated = inflater.inflate(Buffer.concat(chunks), encoding);
+            if (inflated instanceof Promise) void inflated.then((late) => turns.run(() => conclude(late)));
+            else conclude(inflated);
+          }
+        });
       },
       () => {
         inFlight.release(arriving);
@@ -188,6 +208,10 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
     if (!gate.admits(bytes)) {
       counters.refused.memory += 1;
       return postpone(response, 503, media, 'the agent is short of memory', RETRY_MS.memory);
+    }
+    if (signal === 'metrics' && !door.hasRoom(`${media} ${encoding}`, declared === undefined ? 0 : bytes)) {
+      counters.refused.overloaded += 1;
+      return postpone(response, 503, media, OVERLOADED, RETRY_MS.overloaded);
     }
     take(request, response, signal, media, encoding);
   };

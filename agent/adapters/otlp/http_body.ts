@@ -18,10 +18,15 @@ export class BodyCollector {
   }
 
   /**
-   * Calls one of `done` (with the chunks) and `tooLarge`, or neither when the client breaks off or the request is
+   * Calls one of `done` (with the chunks and their length) and `tooLarge`, or neither when the client breaks off or the request is
    * released before. What comes after that is thrown away.
    */
-  collect(request: IncomingMessage, arriving: Arriving, done: (chunks: Buffer[]) => void, tooLarge: () => void): void {
+  collect(
+    request: IncomingMessage,
+    arriving: Arriving,
+    done: (chunks: Buffer[], bytes: number) => void,
+    tooLarge: () => void,
+  ): void {
     let chunks: Buffer[] = [];
     let bytes = 0;
     request.on('data', (chunk: Buffer) => {
@@ -39,7 +44,7 @@ export class BodyCollector {
       this.#inFlight.hold(arriving, chunk.length + CHUNK_OVERHEAD_BYTES);
     });
     request.on('end', () => {
-      if (!arriving.isReleased) done(chunks);
+      if (!arriving.isReleased) done(chunks, bytes);
     });
   }
 

@@ -6,11 +6,17 @@ import {
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
 } from '@grpc/grpc-js';
+import type { Format } from './door.ts';
 import { type Arriving, InFlight } from './in_flight.ts';
+import { OVERLOADED } from './metrics_requests.ts';
 import { RETRY_MS, type Reception } from './reception.ts';
 import { unavailable } from './status.ts';
 
 type GrpcEncoding = 'gzip' | 'deflate';
+
+export function formatOf(encoding: GrpcEncoding | undefined): Format {
+  return `grpc ${encoding ?? 'none'}`;
+}
 
 /** Beside its payload each frame costs a buffer object; a client that sends single bytes must not get them for free. */
 const FRAME_OVERHEAD_BYTES = 256;
@@ -21,6 +27,7 @@ const FRAME_OVERHEAD_BYTES = 256;
  *
  * - Their bytes stay under `maxInFlightBytes`, and new ones are refused while the process holds too much memory. Both
  *   answers are UNAVAILABLE with a time to come back.
+ * - A request for whose points there is no room is refused with its first frame, before the rest of it has come.
  * - Decompression is taken out of grpc-js's hands; `encodingOf` says what the handler has to undo.
  *
  * Both need what grpc-js 1.14 does not offer: the HTTP/2 stream of a call, and its `incomingEncoding`. They are read by
@@ -31,25 +38,29 @@ export class Intake {
   readonly #maxMessageBytes: number;
   readonly #reception: Reception;
   readonly #inFlight: InFlight;
+  readonly #weighed: string;
   readonly #streams = new Set<ServerHttp2Stream>();
   readonly #encodings = new WeakMap<Metadata, GrpcEncoding>();
   isWatching = true;
 
-  constructor(maxInFlightBytes: number, maxMessageBytes: number, reception: Reception) {
+  /** `weighed`: path of the requests whose points have to find room in the sink. */
+  constructor(maxInFlightBytes: number, maxMessageBytes: number, reception: Reception, weighed: string) {
+    this.#weighed = weighed;
     this.#maxMessageBytes = maxMessageBytes;
     this.#reception = reception;
     this.#inFlight = new InFlight(maxInFlightBytes, reception.counters);
   }
 
-  readonly interceptor: ServerInterceptor = (_method, call) => {
+  readonly interceptor: ServerInterceptor = (method, call) => {
     const stream: unknown = Reflect.get(call, 'stream');
     if (!isHttp2Stream(stream)) {
       this.isWatching = false;
       return new ServerInterceptingCall(call);
     }
-    this.#watch(call, stream);
-    const encoding: unknown = Reflect.get(call, 'incomingEncoding');
-    if (encoding !== 'gzip' && encoding !== 'deflate') return new ServerInterceptingCall(call);
+    const named: unknown = Reflect.get(call, 'incomingEncoding');
+    const encoding = named === 'gzip' || named === 'deflate' ? named : undefined;
+    this.#watch(call, stream, method.path === this.#weighed ? formatOf(encoding) : undefined);
+    if (encoding === undefined) return new ServerInterceptingCall(call);
     Reflect.set(call, 'incomingEncoding', 'identity');
     return new ServerInterceptingCall(call, {
       start: (next) =>
@@ -72,8 +83,9 @@ export class Intake {
     return this.#encodings.get(metadata);
   }
 
-  #watch(call: ServerInterceptingCallInterface, stream: ServerHttp2Stream): void {
-    const { counters, gate } = this.#reception;
+  /** `format`: of a request whose points have to find room. */
+  #watch(call: ServerInterceptingCallInterface, stream: ServerHttp2Stream, format: Format | undefined): void {
+    const { counters, gate, door } = this.#reception;
     const inFlight = this.#inFlight;
     const refuse = (why: string, retryMs: number): void => {
       call.sendStatus(unavailable(why, retryMs));
@@ -97,6 +109,11 @@ export class Intake {
           counters.refused.memory += 1;
           inFlight.release(request);
           refuse('the agent is short of memory', RETRY_MS.memory);
+          return;
+        } else if (format !== undefined && !door.hasRoom(format, bytes)) {
+          counters.refused.overloaded += 1;
+          inFlight.release(request);
+          refuse(OVERLOADED, RETRY_MS.overloaded);
           return;
         }
       }

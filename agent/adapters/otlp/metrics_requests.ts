@@ -1,6 +1,7 @@
 import type { SampleSink } from '../../core/model.ts';
 import type { ReceiverCounters } from './counters.ts';
 import type { MetricsDecoder } from './decode.ts';
+import type { Admitted, Door } from './door.ts';
 import type { JsonTranscoder } from './json_transcoder.ts';
 import { TooLargeError } from './proto_writer.ts';
 import { REJECTION_REASONS } from './rejections.ts';
@@ -19,7 +20,11 @@ export interface MetricsRequestsOptions {
   readonly sink: SampleSink;
   readonly counters: ReceiverCounters;
   readonly nowMs: () => number;
+  readonly door: Door;
 }
+
+/** What a sender is told while the sink is full. */
+export const OVERLOADED = 'the agent is overloaded';
 
 /** Full success. */
 export const TAKEN: Outcome = { state: 'taken', rejected: 0, message: '' };
@@ -33,20 +38,21 @@ export class MetricsRequests {
   }
 
   /** In protobuf; `originalBytes` where it came as something else. */
-  handle(bytes: Uint8Array, originalBytes = bytes.length): Outcome {
-    const { decoder, sink, counters, nowMs } = this.#options;
+  handle(bytes: Uint8Array, admitted: Admitted, originalBytes = bytes.length): Outcome {
+    const { decoder, sink, counters, nowMs, door } = this.#options;
     counters.requests += 1;
     counters.bytes += originalBytes;
     const decoded = decoder.decode(bytes, nowMs());
     if (!decoded.ok) return this.#invalid(decoded.message, decoded.offset);
     const { batch, rejections } = decoded;
+    door.learn(admitted, batch.size);
     let refused = 0;
     let reason: string | undefined;
     if (batch.size > 0) {
       const acceptance = sink.accept(batch);
       if (acceptance.state === 'overloaded') {
         counters.refused.overloaded += 1;
-        return { state: 'overloaded', message: 'the agent is overloaded', retryAfterMs: acceptance.retryAfterMs };
+        return { state: 'overloaded', message: OVERLOADED, retryAfterMs: acceptance.retryAfterMs };
       }
       refused = acceptance.rejected;
       reason = acceptance.reason;
@@ -64,7 +70,7 @@ export class MetricsRequests {
   }
 
   /** In JSON, by way of `transcoder`, whose limit is the transport's. */
-  handleJson(bytes: Buffer, transcoder: JsonTranscoder): Outcome {
+  handleJson(bytes: Buffer, admitted: Admitted, transcoder: JsonTranscoder): Outcome {
     const { counters } = this.#options;
     let protobuf: Buffer;
     try {
@@ -75,7 +81,7 @@ export class MetricsRequests {
       counters.refused.tooLarge += 1;
       return { state: 'too_large', message: `the request stands for ${error.message}` };
     }
-    return this.handle(protobuf, bytes.length);
+    return this.handle(protobuf, admitted, bytes.length);
   }
 
   #invalid(message: string, offset: number): Outcome {

@@ -3,9 +3,11 @@ import type { SampleSink } from '../../core/model.ts';
 import { SeriesInterner } from '../../core/series/interner.ts';
 import { newCounters, type ReceiverCounters } from './counters.ts';
 import { MetricsDecoder } from './decode.ts';
+import { Door } from './door.ts';
 import { MemoryGate } from './memory_gate.ts';
 import { MetricsRequests } from './metrics_requests.ts';
 import type { RawSink } from './raw_sink.ts';
+import { Turns } from './turns.ts';
 
 export interface ReceptionOptions {
   readonly sink: SampleSink;
@@ -28,6 +30,9 @@ export interface Reception {
   readonly counters: ReceiverCounters;
   readonly requests: MetricsRequests;
   readonly gate: MemoryGate;
+  readonly door: Door;
+  /** In which metrics are inflated and decoded. */
+  readonly turns: Turns;
   readonly onDefect: (error: unknown) => void;
   readonly upstream: RawSink | undefined;
   /** Frees the series that no request has named for `idleMs`. Call it now and then. */
@@ -42,9 +47,12 @@ export function createReception(options: ReceptionOptions): Reception {
     // Beside series also resources, scopes, metrics and bounds have keys, and one series may be written in two ways.
     maxCachedKeys: 2 * maxSeries + 1_000,
   });
+  const door = new Door(sink);
   return {
     counters,
-    requests: new MetricsRequests({ decoder, sink, counters, nowMs }),
+    door,
+    turns: new Turns(),
+    requests: new MetricsRequests({ decoder, sink, counters, nowMs, door }),
     gate: new MemoryGate({
       maxResidentBytes,
       residentBytes: options.residentBytes ?? (() => process.memoryUsage.rss()),
@@ -57,4 +65,4 @@ export function createReception(options: ReceptionOptions): Reception {
 }
 
 /** How long a sender is asked to wait, by why it is refused. */
-export const RETRY_MS = { inFlight: 1_000, memory: 5_000, stopping: 1_000 } as const;
+export const RETRY_MS = { inFlight: 1_000, memory: 5_000, overloaded: 1_000, stopping: 1_000 } as const;

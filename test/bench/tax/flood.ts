@@ -120,18 +120,23 @@ export class Flood implements Disposable {
     stream.on('response', seen);
     stream.on('trailers', seen);
     stream.on('error', () => {});
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      stream.close(constants.NGHTTP2_CANCEL);
-    }, this.#timeoutMs);
-    stream.on('close', () => {
+    // Once: a stream that is given up may close long after, or never, when its connection has died.
+    let isOver = false;
+    const finish = (conclude: () => void): void => {
+      if (isOver) return;
+      isOver = true;
       clearTimeout(timer);
       connection.open -= 1;
-      if (isLate) answers.timedOut += 1;
-      else judge(end, answers);
+      conclude();
       resolve();
-    });
+    };
+    const timer = setTimeout(() => {
+      finish(() => {
+        answers.timedOut += 1;
+      });
+      stream.close(constants.NGHTTP2_CANCEL);
+    }, this.#timeoutMs);
+    stream.on('close', () => finish(() => judge(end, answers)));
     stream.resume();
     stream.end(this.#frames[this.#turn % VARIANTS]);
     return promise;
