@@ -17,6 +17,8 @@ import type {
   ComponentPerformance,
   HealthStatus,
   PerformanceAnalytics,
+  PerformanceAnomaly,
+  PerformancePattern,
   PerformanceSnapshot,
   SystemHealth,
 } from './optimizer/documents.ts';
@@ -56,7 +58,9 @@ export type {
   OptimizerEvent,
   OptimizerEvents,
   PerformanceAnalytics,
+  PerformanceAnomaly,
   PerformanceOptimizerConfig,
+  PerformancePattern,
   PerformanceProfile,
   PerformanceSnapshot,
   PerformanceThresholds,

@@ -8,8 +8,12 @@ import { ComponentRegistry } from './optimizer/component-registry.ts';
 import { Conductor, type OptimizeOptions } from './optimizer/conductor.ts';
 import {
   analyticsOf,
+  anomalyOf,
   type PerformanceAnalytics,
+  type PerformanceAnomaly,
+  type PerformancePattern,
   type PerformanceSnapshot,
+  patternOf,
   type SystemHealth,
   snapshotOf,
   systemHealthOf,
@@ -108,6 +112,15 @@ export class PerformanceOptimizer {
   /** Counts all requests up to now, and looks for values that were set by hand. */
   async updatePerformanceProfile(component: AIComponent | undefined): Promise<PerformanceProfile> {
     return this.#conductor.profile((await this.#conductor.open(component)).name);
+  }
+
+  identifyPatterns(component: string): Promise<readonly PerformancePattern[]> {
+    return this.#conductor.findings(component, async (agent) => (await agent.patterns(component)).map(patternOf));
+  }
+
+  /** What is odd or was lately, open ones first. */
+  detectAnomalies(component: string): Promise<readonly PerformanceAnomaly[]> {
+    return this.#conductor.findings(component, async (agent) => (await agent.anomalies(component)).map(anomalyOf));
   }
 
   healthCheck(): Promise<SystemHealth> {

@@ -9,7 +9,15 @@ import type { WatchedSignal } from './profile/watched_signal.ts';
 import { ProfileStore } from './profile.ts';
 import { type Increment, SeriesStore, type SeriesStoreCounts } from './series/store.ts';
 import type { EngineSettings } from './settings.ts';
-import { DEFAULT_MAPPINGS, isTuned, Precedence, SignalMapper, type SignalMapping, tunedRank } from './signals.ts';
+import {
+  bytesPerUnit,
+  DEFAULT_MAPPINGS,
+  isTuned,
+  Precedence,
+  SignalMapper,
+  type SignalMapping,
+  tunedRank,
+} from './signals.ts';
 import { configurationStrategy } from './tune/configuration.ts';
 import { Random, type RandomState } from './tune/random.ts';
 import { completeStanding, type Standing } from './tune/standing.ts';
@@ -176,8 +184,11 @@ class SteppedEngine implements Engine {
   }
 
   view(component: string): View | undefined {
-    const profile = this.#profiles.snapshot(component, this.#nowMs);
     const tuning = this.tuning(component);
+    const memoryMib = tuning && memoryLimitMib(tuning);
+    // A limit of its own is what is set aside for it, whatever value it has at the moment.
+    if (memoryMib !== undefined) this.#profiles.get(component)?.reserve('memory', memoryMib);
+    const profile = this.#profiles.snapshot(component, this.#nowMs);
     if (profile === undefined && tuning === undefined) return undefined;
     return {
       component,
@@ -414,4 +425,13 @@ class SteppedEngine implements Engine {
 function isActive(increment: Increment): boolean {
   if (increment.kind === 'histogram') return increment.count > 0;
   return increment.kind === 'sum' ? increment.delta > 0 : true;
+}
+
+/** The least of the memory limits that a process has declared as knobs and holds now, in MiB; undefined where it has none. */
+function memoryLimitMib({ knobs }: TunerView): number | undefined {
+  const limits = knobs.flatMap(({ spec, effective }) => {
+    const bytes = spec.role === 'memory' ? bytesPerUnit(spec.unit) : undefined;
+    return bytes === undefined || typeof effective !== 'number' ? [] : [(effective * bytes) / 2 ** 20];
+  });
+  return limits.length === 0 ? undefined : Math.min(...limits);
 }

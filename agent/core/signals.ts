@@ -25,9 +25,9 @@ export type Resource = (typeof RESOURCES)[number];
 export type ResourceScope = 'process' | 'container' | 'host';
 /**
  * `utilization`: ratio of what is available. `usage` and `limit`: CPU cores, or bytes. `time`: CPU seconds, cumulative
- * or delta, whose rate is `usage`.
+ * or delta, whose rate is `usage`. `reserved`: what is set aside for the component, a ratio of what there is or bytes.
  */
-export type ResourceMeasure = 'utilization' | 'usage' | 'limit' | 'time';
+export type ResourceMeasure = 'utilization' | 'usage' | 'limit' | 'time' | 'reserved';
 
 interface RoleBase {
   /** The metric's name, for explanations. */
@@ -263,6 +263,11 @@ const BYTES_PER_UNIT: ReadonlyMap<string, number> = new Map(
 /** Milliseconds per unit of a UCUM time unit; undefined for anything else. */
 export function msPerUnit(unit: string): number | undefined {
   return MS_PER_UNIT.get(unit);
+}
+
+/** Bytes per unit of a UCUM unit of information; undefined for anything else. */
+export function bytesPerUnit(unit: string): number | undefined {
+  return unit === 'By' ? 1 : BYTES_PER_UNIT.get(unit);
 }
 
 function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined {

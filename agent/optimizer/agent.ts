@@ -1,7 +1,8 @@
 import type { Analytics, HealthReport, OptimizationState, SystemFigures } from '../core/answers.ts';
+import type { ObservedAnomaly, ObservedPattern } from '../core/insight/finding.ts';
 import type { KnobMode, OperatorAction, Tier } from '../core/model.ts';
 import type { PerformanceProfile } from '../core/profile/performance_profile.ts';
-import type { AIComponent } from './component.ts';
+import type { AIComponent, ResourceAllocation } from './component.ts';
 import type { ComponentKnob } from './component-knobs.ts';
 
 /** What became of a request to the engine. */
@@ -12,13 +13,19 @@ export interface Reply {
   readonly proposalId?: string;
 }
 
+/** What is asked of the engine from here. */
+export type AgentRequest = Extract<
+  OperatorAction,
+  { readonly action: 'set_mode' | 'propose' | 'approve' | 'optimize' }
+>;
+
 /** Where the engine runs: in this process, or in an agent elsewhere. Both answer alike. */
 export interface Agent {
   start(): Promise<void>;
   /** Everything that was tuned is put back. */
   stop(): Promise<void>;
   /** The component is here, with its knobs; again: it is looked at anew. */
-  open(component: AIComponent): void;
+  open(component: AIComponent): Promise<void>;
   /** It is gone; what was tuned of it is put back. */
   close(component: string): void;
   /** Of a component that is here; undefined otherwise. */
@@ -26,7 +33,7 @@ export interface Agent {
   /** At least one of its knobs holds a value that the engine has set. */
   isTuned(component: string): boolean;
   /** A request has finished. */
-  record(component: string, durationMs: number, outcome: 'ok' | 'error'): void;
+  record(component: string, durationMs: number, outcome: 'ok' | 'error', allocation: ResourceAllocation): void;
   /** Resolves when the engine knows all that has been recorded up to now. */
   settle(): Promise<void>;
 
@@ -41,8 +48,10 @@ export interface Agent {
   optimization(component: string): Promise<OptimizationState | undefined>;
   figures(): Promise<SystemFigures>;
   analytics(): Promise<Analytics>;
+  patterns(component: string): Promise<readonly ObservedPattern[]>;
+  anomalies(component: string): Promise<readonly ObservedAnomaly[]>;
   health(): Promise<HealthReport>;
   /** What the engine may do with each knob. */
   modes(component: string): Promise<ReadonlyMap<string, KnobMode>>;
-  ask(action: OperatorAction, by: string): Promise<Reply>;
+  ask(request: AgentRequest, by: string): Promise<Reply>;
 }

@@ -24,6 +24,12 @@ const DEFAULT_SETTLE_MS = 500;
 type Field = 'timeout' | 'memoryLimit' | 'priority';
 const FIELDS: readonly Field[] = ['timeout', 'memoryLimit', 'priority'];
 
+/** What stands in the field now; a value of a strange type reads as text, which no number's domain allows. */
+export function readBack(knob: ComponentKnob): KnobValue {
+  const value = knob.read();
+  return typeof value === 'number' || typeof value === 'boolean' ? value : String(value);
+}
+
 /** Every knob of a component. A declaration that makes no sense is refused, with what is wrong. */
 export function knobsOf(component: AIComponent): readonly ComponentKnob[] {
   const { knobs = {}, config } = component;

@@ -122,7 +122,7 @@ export class Conductor {
   async open<C extends AIComponent>(component: C | undefined): Promise<C> {
     const known = await this.#mustBeKnown(component);
     const isNew = this.agent.knobs(known.name) === undefined;
-    this.agent.open(known);
+    await this.agent.open(known);
     await this.agent.settle();
     if (isNew) await this.#consent.take(known.name);
     return known;
@@ -161,7 +161,7 @@ export class Conductor {
       // `execute` calls the very function whose answer this type names.
       return { result: result as Answer<C>, executionTime: performance.now() - startMs, optimized, allocation };
     } finally {
-      this.agent.record(known.name, performance.now() - startMs, outcome);
+      this.agent.record(known.name, performance.now() - startMs, outcome, allocation);
     }
   }
 
@@ -172,6 +172,12 @@ export class Conductor {
     if (profile === undefined) throw await this.#unknown(component);
     // The public type says that everything is there; what was not measured is absent, as it documents.
     return profile as PerformanceProfile;
+  }
+
+  /** Of a component that is known. */
+  async findings<T>(component: string, question: (agent: Agent) => Promise<T>): Promise<T> {
+    await this.profile(component);
+    return question(this.agent);
   }
 
   /** Answers of the engine, with all that was measured up to now. */

@@ -1,5 +1,9 @@
+import { patternImpact } from '../core/analytics/impact.ts';
 import type { Analytics, HealthReport, OptimizationState, SystemFigures } from '../core/answers.ts';
+import type { Severity } from '../core/detect/anomaly.ts';
 import type { Health } from '../core/health.ts';
+import type { ObservedAnomaly, ObservedPattern } from '../core/insight/finding.ts';
+import type { PatternType } from '../core/pattern/pattern.ts';
 import type { ComponentTier } from './component.ts';
 import type { OptimizationResult } from './strategy.ts';
 import type { Asked } from './user-strategies.ts';
@@ -69,6 +73,66 @@ export interface SystemHealth extends HealthStatus {
     readonly errorRate?: number;
   };
   readonly components: readonly (HealthStatus & { readonly component: string })[];
+}
+
+/** Something lasting that a metric does. */
+export interface PerformancePattern {
+  readonly type: PatternType;
+  readonly metric: string;
+  /** A statistic, in [0, 1]: 1 minus the chance of seeing it where nothing is there. */
+  readonly confidence: number;
+  /** By how much it makes its metric worse: 0.25 is a quarter worse, negative is better; 0 where its level stays. */
+  readonly impact: number;
+  readonly since: number;
+  /** Independent observations behind the confidence. */
+  readonly samples: number;
+}
+
+/** Something a metric did that its own past makes improbable. */
+export interface PerformanceAnomaly {
+  readonly metric: string;
+  /** In the metric's unit. Of data that is missing: 0, the points that came. */
+  readonly value: number;
+  /** What would have been ordinary, from and to; reads `12 to 18`. */
+  readonly expectedRange: ExpectedRange;
+  readonly severity: Severity;
+  readonly kind: 'value' | 'missing';
+  readonly state: 'open' | 'resolved' | 'explained';
+  readonly at: number;
+  readonly explanation: string;
+}
+
+/** A range that a template shows as a human would write it. */
+export class ExpectedRange {
+  readonly low: number;
+  readonly high: number;
+
+  constructor({ low, high }: { readonly low: number; readonly high: number }) {
+    this.low = low;
+    this.high = high;
+  }
+
+  toString(): string {
+    return `${readable(this.low)} to ${readable(this.high)}`;
+  }
+}
+
+export function patternOf(pattern: ObservedPattern): PerformancePattern {
+  const { type, metric, confidence, sinceMs, samples } = pattern;
+  return { type, metric, confidence, impact: patternImpact(pattern, metric) ?? 0, since: sinceMs, samples };
+}
+
+export function anomalyOf(anomaly: ObservedAnomaly): PerformanceAnomaly {
+  const { metric, value, expectedRange, severity, kind, state, atMs, explanation } = anomaly;
+  return {
+    ...{ metric, severity, kind, state, explanation, at: atMs },
+    value: kind === 'missing' ? 0 : value,
+    expectedRange: new ExpectedRange(expectedRange),
+  };
+}
+
+function readable(value: number): string {
+  return String(Number(value.toPrecision(4)));
 }
 
 export function snapshotOf(figures: SystemFigures, components: readonly string[], atMs: number): PerformanceSnapshot {

@@ -82,7 +82,9 @@ function isRead(type: EventType): type is keyof EventData {
 
 /** The event as it is told, or why it cannot be understood. */
 export function publicEvent({ type, component, atMs, data }: CoreEvent): OptimizerEvent<EventType, More> | string {
-  if (!isRead(type)) return { type, component, at: atMs, data };
+  // What is not a number (of data that is missing) is not there.
+  const known = Object.fromEntries(Object.entries(data).filter(([, value]) => !Number.isNaN(value)));
+  if (!isRead(type)) return { type, component, at: atMs, data: known };
   const read = READ[type].safeParse(data);
   return read.success ? { type, component, at: atMs, data: read.data } : `${type}: ${z.prettifyError(read.error)}`;
 }

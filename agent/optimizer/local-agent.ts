@@ -11,11 +11,11 @@ import type { Config } from '../config/schema.ts';
 import { MeasuredResults } from '../core/analytics/results.ts';
 import { Answers } from '../core/answers.ts';
 import { createEngine, type Engine, type SavedState } from '../core/engine.ts';
-import type { Effect, KnobMode, OperatorAction, OptimizerEvent } from '../core/model.ts';
+import type { Effect, KnobMode, OptimizerEvent } from '../core/model.ts';
 import { SeriesInterner } from '../core/series/interner.ts';
 import { Runtime } from '../runtime.ts';
-import type { Agent, Reply } from './agent.ts';
-import type { AIComponent } from './component.ts';
+import type { Agent, AgentRequest, Reply } from './agent.ts';
+import type { AIComponent, ResourceAllocation } from './component.ts';
 import { LocalSession } from './local-session.ts';
 import { RequestMeter } from './request-meter.ts';
 
@@ -29,6 +29,8 @@ export interface LocalAgentOptions {
 
 const DECISIONS_READ = 10_000;
 const ALL_SERIES = 10_000;
+/** Of waiting for the next millisecond: a clock that stands still is not waited for. */
+const MAX_TURNS = 10_000;
 
 /** The sidecar's engine in this process: the same core and the same runtime, with component objects in place of sessions. */
 export class LocalAgent implements Agent {
@@ -45,6 +47,8 @@ export class LocalAgent implements Agent {
   readonly #asked = new Map<string, (reply: Reply) => void>();
   #incarnation = 0;
   #started = false;
+  /** A component is here whose process has not been sampled for it. */
+  #unsampled = true;
   readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: LocalAgentOptions) {
@@ -99,8 +103,6 @@ export class LocalAgent implements Agent {
     const { monitoring, tuning } = this.#options.config;
     this.#timers.push(setInterval(() => this.#look(), tuning.tick));
     if (monitoring.enabled) {
-      // Waited for, so that use and limits are known from the beginning.
-      await this.#sampler.sample();
       this.#timers.push(setInterval(() => void this.#sampler.sample(), monitoring.interval));
     }
     for (const timer of this.#timers) timer.unref();
@@ -117,7 +119,7 @@ export class LocalAgent implements Agent {
     this.#journal?.close();
   }
 
-  open(component: AIComponent): void {
+  async open(component: AIComponent): Promise<void> {
     const { name } = component;
     const known = this.#sessions.get(name);
     if (known !== undefined && known.component !== component) {
@@ -128,6 +130,7 @@ export class LocalAgent implements Agent {
       return;
     }
     this.#declare(component);
+    this.#unsampled = true;
     if (!this.#meter.open(name)) this.#options.log.warn({ component: name }, 'no room for more series: not measured');
   }
 
@@ -145,13 +148,19 @@ export class LocalAgent implements Agent {
     return this.#sessions.get(component)?.isTuned === true;
   }
 
-  record(component: string, durationMs: number, outcome: 'ok' | 'error'): void {
-    this.#meter.record(component, durationMs, outcome);
+  record(component: string, durationMs: number, outcome: 'ok' | 'error', allocation: ResourceAllocation): void {
+    this.#meter.record(component, durationMs, outcome, allocation);
   }
 
   async settle(): Promise<void> {
+    if (this.#unsampled && this.#options.config.monitoring.enabled) {
+      this.#unsampled = false;
+      // Waited for, so that use and limits are known from the beginning.
+      await this.#sampler.sample();
+    }
+    for (let turn = 0; turn < MAX_TURNS && this.#meter.isAhead(this.#clock.nowMs()); turn++) await nextTurn();
     this.#report();
-    while (this.#isBehind()) await new Promise<void>((resolve) => setImmediate(resolve));
+    while (this.#isBehind()) await nextTurn();
   }
 
   resources() {
@@ -182,6 +191,14 @@ export class LocalAgent implements Agent {
     return this.#answers.analytics(this.#clock.nowMs());
   }
 
+  async patterns(component: string) {
+    return this.#engine.patterns(component);
+  }
+
+  async anomalies(component: string) {
+    return this.#engine.anomalies(component);
+  }
+
   async health() {
     return this.#answers.health(this.#clock.nowMs());
   }
@@ -191,7 +208,7 @@ export class LocalAgent implements Agent {
     return new Map(this.#engine.tuning(component)?.knobs.map(({ spec, mode }) => [spec.id, mode]));
   }
 
-  ask(action: OperatorAction, by: string): Promise<Reply> {
+  ask(action: AgentRequest, by: string): Promise<Reply> {
     if (!this.#runs) return Promise.resolve({ ok: false, message: 'the engine does not run' });
     const requestId = randomUUID();
     return new Promise((resolve) => {
@@ -267,6 +284,10 @@ export class LocalAgent implements Agent {
     const { queuedInputs, queuedPoints } = this.#runtime.stats();
     return this.#runs && queuedInputs + queuedPoints > 0;
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** As it was when its state was last saved; a state that cannot be read is a clean start, said loudly. */

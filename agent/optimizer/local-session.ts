@@ -4,7 +4,7 @@ import type { KnobRecord } from '../client/typescript/knob.ts';
 import type { Effect, Input, Manifest } from '../core/model.ts';
 import { whyNotAllowed } from '../rpc/knob_domain.ts';
 import type { AIComponent } from './component.ts';
-import { type ComponentKnob, knobsOf } from './component-knobs.ts';
+import { type ComponentKnob, knobsOf, readBack } from './component-knobs.ts';
 
 type Order = Extract<Effect, { readonly kind: 'command' | 'renewal' | 'revoke' }>;
 
@@ -104,10 +104,4 @@ export class LocalSession {
     const { commandId, results } = report;
     post({ kind: 'result', component: component.name, commandId, results });
   }
-}
-
-/** What stands in the field now; a value of a strange type reads as text, which no number's domain allows. */
-function readBack(knob: ComponentKnob): number | boolean | string {
-  const value = knob.read();
-  return typeof value === 'number' || typeof value === 'boolean' ? value : String(value);
 }

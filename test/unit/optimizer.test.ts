@@ -80,10 +80,14 @@ describe('what is answered', () => {
     expect(profile.metrics.throughput.average).toBeGreaterThan(0);
     expect(profile.optimization.lastOptimized).toBeLessThan(Date.now() - 300_000);
     expect(JSON.stringify(profile)).not.toMatch(/NaN|null/);
+    // Of its own limit of 512 MiB.
+    const { average, efficiency } = profile.resources.memory;
+    expect(efficiency).toBeCloseTo(Math.min(1, average / 512), 9);
 
     const analytics = await optimizer.getPerformanceAnalytics();
     expect(analytics.system.totalThroughput).toBeGreaterThan(0);
-    expect(analytics.system.resourceEfficiency).toBeGreaterThanOrEqual(0);
+    expect(analytics.system.resourceEfficiency).toBeGreaterThan(0);
+    expect(analytics.system.resourceEfficiency).toBeLessThanOrEqual(1);
     expect(analytics.components).toMatchObject([{ component: 'embedder', tier: 'research', errorRate: 0 }]);
 
     const health = await optimizer.healthCheck();
@@ -183,6 +187,16 @@ describe('requests', () => {
     await expect(late).rejects.toThrow('stuck did not answer within its timeout of 20 ms');
     expect(signals[0]?.aborted).toBe(true);
     expect((await optimizer.getComponentProfile('stuck')).metrics.reliability.average).toBe(0);
+  });
+
+  test('what a request may use is what its efficiency is measured by', async () => {
+    const component = new Embedder({ batch: 16 });
+    const { optimizer } = await embedded([component]);
+    const cpu = async () => (await optimizer.getComponentProfile('embedder')).resources.cpu;
+    // A rate needs two samples of the process.
+    while ((await cpu()) === undefined) await requests(optimizer, component, 5);
+    const { average, efficiency } = await cpu();
+    expect(efficiency).toBeCloseTo(Math.min(1, average / 50), 9);
   });
 
   test('a component that cannot answer, and an allocation that cannot be meant', async () => {

@@ -62,4 +62,9 @@ export const OPENTELEMETRY_MAPPINGS: readonly SignalMapping[] = [
   resource(30, 'hw.gpu.utilization', 'gpu', 'host', 'utilization', { 'hw.gpu.task': ['', 'general'] }),
   resource(30, 'hw.gpu.memory.usage', 'gpuMemory', 'host', 'usage', anyPoint),
   resource(30, 'hw.gpu.memory.limit', 'gpuMemory', 'host', 'limit', anyPoint),
+
+  // Of our own library: what `executeWithMonitoring` was told that a request may use.
+  resource(10, 'performance_optimizer.allocation.cpu', 'cpu', 'process', 'reserved', anyPoint),
+  resource(10, 'performance_optimizer.allocation.memory', 'memory', 'process', 'reserved', anyPoint),
+  resource(10, 'performance_optimizer.allocation.gpu', 'gpu', 'process', 'reserved', anyPoint),
 ];

@@ -74,6 +74,11 @@ export class ResourceWindow {
     const value = measured(role, increment);
     if (value === undefined) return true;
     if (role.measure === 'limit') return this.#addLimit(role, increment, value, nowMs);
+    if (role.measure === 'reserved') {
+      const isBytes = this.#resource === 'memory' || this.#resource === 'gpuMemory';
+      this.reserve(isBytes ? value / BYTES_PER_MIB : value * 100);
+      return true;
+    }
     const offer = this.#precedence.offer(role.rank, nowMs);
     if (offer === 'skip') return true;
     if (offer === 'replaced' || this.#source === undefined) {
