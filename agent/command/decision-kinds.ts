@@ -18,6 +18,10 @@ export const KIND_MEANINGS: Readonly<Record<DecisionKind, string>> = {
   pinned: 'a knob is kept where it is',
   unpinned: 'a knob is free again',
   mode_changed: 'what the tuner may do was changed',
+  paused: 'nothing is tried while an anomaly is open',
+  resumed: 'the anomaly is over, and tuning goes on',
+  silenced: 'a human wants no word of anomalies for a while',
+  acknowledged: 'a human has seen an anomaly',
 };
 
 export const DECISION_KINDS: readonly string[] = Object.keys(KIND_MEANINGS);

@@ -1,9 +1,10 @@
 import type { CapacityReport } from './forecast/capacity.ts';
 import type { Rollup } from './history/rollup.ts';
 import type { ComponentInsightState } from './insight/component-insight.ts';
-import { eventOf, type Forecast, type ObservedAnomaly, type ObservedPattern } from './insight/finding.ts';
-import { type InsightCounts, InsightStore } from './insight/insight-store.ts';
-import type { Effect, Input, Manifest, OperatorRequest, SampleBatch } from './model.ts';
+import type { Forecast, ObservedAnomaly, ObservedPattern } from './insight/finding.ts';
+import type { InsightCounts } from './insight/insight-store.ts';
+import { Lookout, type LookoutState } from './insight/lookout.ts';
+import type { Effect, Input, Manifest, OperatorRequest, SampleBatch, TuningAction } from './model.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
 import type { WatchedSignal } from './profile/watched_signal.ts';
 import { ProfileStore } from './profile.ts';
@@ -89,6 +90,7 @@ export interface SavedState {
   readonly random: RandomState;
   readonly frozen?: string;
   readonly components: Readonly<Record<string, Standing>>;
+  readonly lookout?: LookoutState;
 }
 
 export interface View {
@@ -97,6 +99,8 @@ export interface View {
   readonly profile?: PerformanceProfile;
   readonly tuning?: TunerView;
   readonly frozen?: string;
+  /** The open anomaly because of which nothing is tried. */
+  readonly paused?: string;
 }
 
 export interface EngineStats {
@@ -128,7 +132,7 @@ class SteppedEngine implements Engine {
   readonly #series: SeriesStore;
   readonly #signals: SignalMapper;
   readonly #profiles: ProfileStore;
-  readonly #insights: InsightStore;
+  readonly #lookout: Lookout;
   readonly #tuners = new Map<string, Tuner>();
   readonly #sources = new Map<string, Precedence>();
   /** Standing of components that have not come back since the agent started. */
@@ -154,9 +158,11 @@ class SteppedEngine implements Engine {
     this.#series = new SeriesStore({ maxSeries: settings.capacity.maxSeries });
     this.#signals = new SignalMapper(options.mappings ?? DEFAULT_MAPPINGS);
     this.#profiles = new ProfileStore(settings.profile, settings.capacity.maxComponents);
-    this.#insights = new InsightStore({
+    this.#lookout = new Lookout({
       settings,
       nextId: (what) => `${what === 'anomaly' ? 'a' : 'i'}${options.epoch}-${++this.#ids[what]}`,
+      decisionId: () => `d${options.epoch}-${++this.#ids.decision}`,
+      ...(saved?.lookout !== undefined && { saved: saved.lookout }),
     });
     this.#absent = new Map(Object.entries(saved?.components ?? {}));
     this.#frozen = saved?.frozen;
@@ -164,6 +170,12 @@ class SteppedEngine implements Engine {
 
   step(nowMs: number, input: Input): readonly Effect[] {
     this.#nowMs = nowMs;
+    const effects = this.#react(nowMs, input);
+    this.#lookout.noteEffects(effects, nowMs);
+    return effects;
+  }
+
+  #react(nowMs: number, input: Input): readonly Effect[] {
     switch (input.kind) {
       case 'samples':
         this.#observe(input.batch, nowMs);
@@ -190,12 +202,14 @@ class SteppedEngine implements Engine {
     if (memoryMib !== undefined) this.#profiles.get(component)?.reserve('memory', memoryMib);
     const profile = this.#profiles.snapshot(component, this.#nowMs);
     if (profile === undefined && tuning === undefined) return undefined;
+    const paused = this.#lookout.pausedBy(component);
     return {
       component,
       atMs: this.#nowMs,
       ...(profile !== undefined && { profile }),
       ...(tuning !== undefined && { tuning }),
       ...(this.#frozen !== undefined && { frozen: this.#frozen }),
+      ...(paused !== undefined && { paused: paused.explanation }),
     };
   }
 
@@ -216,45 +230,48 @@ class SteppedEngine implements Engine {
   }
 
   anomalies(component: string): readonly ObservedAnomaly[] {
-    return this.#insights.anomalies(component);
+    return this.#lookout.store.anomalies(component);
   }
 
   patterns(component: string): readonly ObservedPattern[] {
-    return this.#insights.patterns(component);
+    return this.#lookout.store.patterns(component);
   }
 
   forecast(component: string, signal: WatchedSignal, horizonMs: number): Forecast | undefined {
-    return this.#insights.forecast(component, signal, this.#nowMs, horizonMs);
+    return this.#lookout.store.forecast(component, signal, this.#nowMs, horizonMs);
   }
 
   forecastSignals(component: string): readonly WatchedSignal[] {
-    return this.#insights.forecastSignals(component);
+    return this.#lookout.store.forecastSignals(component);
   }
 
   capacity(component: string, horizonMs: number = CAPACITY_HORIZON_MS): CapacityReport | undefined {
-    return this.#insights.capacity(component, this.#nowMs, horizonMs);
+    return this.#lookout.store.capacity(component, this.#nowMs, horizonMs);
   }
 
   insights(): readonly string[] {
-    return this.#insights.components;
+    return this.#lookout.store.components;
   }
 
   saveInsight(component: string): ComponentInsightState | undefined {
-    return this.#insights.save(component);
+    return this.#lookout.store.save(component);
   }
 
   restoreInsight(saved: ComponentInsightState): void {
-    this.#insights.restore(saved);
+    this.#lookout.store.restore(saved);
+    this.#lookout.restored(saved.component);
   }
 
   save(): SavedState {
     const components = new Map(this.#absent);
     for (const [name, tuner] of this.#tuners) components.set(name, tuner.standing);
+    const lookout = this.#lookout.save();
     return {
       version: 1,
       random: this.#random.state(),
       ...(this.#frozen !== undefined && { frozen: this.#frozen }),
       components: Object.fromEntries(components),
+      ...(lookout !== undefined && { lookout }),
     };
   }
 
@@ -269,7 +286,7 @@ class SteppedEngine implements Engine {
       refusedComponents: this.#refused + this.#profiles.dropped.components,
       disturbances: this.#disturbances,
       lateForHistory: this.#profiles.lateForHistory,
-      insights: { ...this.#insights.counts },
+      insights: { ...this.#lookout.store.counts },
     };
   }
 
@@ -280,9 +297,14 @@ class SteppedEngine implements Engine {
         this.#unmapped++;
         continue;
       }
+      const resets = this.#series.counts.resets;
       const increment = this.#series.normalise(batch, row);
       if (increment === undefined) continue;
       const component = this.#signals.componentOf(increment.series);
+      if (component !== undefined) {
+        this.#lookout.noteSeries(component, increment.series, nowMs);
+        if (this.#series.counts.resets !== resets) this.#lookout.noteReset(component, nowMs);
+      }
       this.#profiles.observe(component, role, increment, nowMs);
       if (component === undefined) continue;
       const tuner = this.#tuners.get(component);
@@ -318,6 +340,7 @@ class SteppedEngine implements Engine {
       // Known from here on, also before it has measured anything.
       this.#profiles.open(component);
     }
+    this.#lookout.noteSession(manifest, nowMs);
     return tuner.open(manifest, nowMs);
   }
 
@@ -346,11 +369,12 @@ class SteppedEngine implements Engine {
       const reason = passedMs < 0 ? 'the clock stepped back' : `the agent stalled for ${Math.round(passedMs / 1000)} s`;
       for (const tuner of this.#tuners.values()) effects.push(...tuner.disturb(nowMs, reason));
     }
-    for (const insight of this.#insights.tick(nowMs, this.#profiles)) {
-      effects.push({ kind: 'event', event: eventOf(insight, nowMs) });
-    }
+    effects.push(...this.#lookout.tick(nowMs, this.#profiles));
     for (const [component, tuner] of this.#tuners) {
-      const stepped = tuner.tick(nowMs, this.#frozen);
+      const pause = this.#lookout.pause(component, tuner.isConnected, nowMs);
+      effects.push(...pause.effects);
+      if (pause.began && pause.reason !== undefined) effects.push(...tuner.halt(nowMs, pause.reason));
+      const stepped = tuner.tick(nowMs, this.#frozen ?? pause.reason);
       for (const effect of stepped) {
         effects.push(effect);
         if (effect.kind === 'decision' && effect.decision.kind === 'promoted') {
@@ -373,6 +397,7 @@ class SteppedEngine implements Engine {
     if ((request.action === 'freeze' || request.action === 'unfreeze') && request.component === undefined) {
       return this.#freezeAll(request, nowMs, reply);
     }
+    if (request.action === 'silence' || request.action === 'acknowledge') return this.#lookout.operator(request, nowMs);
     const target = this.#targetOf(request);
     if (typeof target === 'string') return [reply(false, target)];
     if (request.action === 'propose' && this.#frozen !== undefined) {
@@ -382,7 +407,7 @@ class SteppedEngine implements Engine {
     return [...effects, { kind: 'reply', requestId, ...answer }];
   }
 
-  #targetOf(request: OperatorRequest): Tuner | string {
+  #targetOf(request: OperatorRequest & TuningAction): Tuner | string {
     if (request.action === 'approve' || request.action === 'reject') {
       const open = [...this.#tuners.values()].flatMap((tuner) => {
         return tuner.standing.proposals.map(({ id }) => ({ id, tuner }));

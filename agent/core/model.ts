@@ -273,7 +273,9 @@ export type OperatorRequest = {
   readonly by: string;
   readonly dryRun?: boolean;
 } & OperatorAction;
-export type OperatorAction =
+export type OperatorAction = TuningAction | WatchAction;
+/** About what the tuner does. */
+export type TuningAction =
   | { readonly action: 'set_mode'; readonly component: string; readonly knob?: string; readonly mode: KnobMode }
   | { readonly action: 'pin'; readonly component: string; readonly knob: string; readonly value?: KnobValue }
   | { readonly action: 'unpin'; readonly component: string; readonly knob: string }
@@ -306,6 +308,13 @@ export type OperatorAction =
       readonly toDecision?: string;
     };
 
+/** About what is told of anomalies. */
+export type WatchAction =
+  /** No word of anomalies of this metric (or of all) for so long; 0: speak again. */
+  | { readonly action: 'silence'; readonly component: string; readonly metric?: string; readonly forMs: number }
+  /** The open anomaly of this metric was seen: no further word of it until it is over. */
+  | { readonly action: 'acknowledge'; readonly component: string; readonly metric: string };
+
 // ---------------------------------------------------------------------------------------------------------------
 // Decisions: the permanent, explained record of everything the engine did
 
@@ -325,7 +334,11 @@ export type DecisionKind =
   | 'unfrozen'
   | 'pinned'
   | 'unpinned'
-  | 'mode_changed';
+  | 'mode_changed'
+  | 'paused'
+  | 'resumed'
+  | 'silenced'
+  | 'acknowledged';
 
 /** Which windows of a block ran at the incumbent (A) and at the candidate (B), in the order they ran. */
 export type BlockOrder = 'ABB' | 'BAB' | 'BBA';

@@ -42,6 +42,11 @@ export class MissingData {
     this.#state[EWMA_SLOTS + 2] = Math.min(LEAST_POINTS, points + 1);
   }
 
+  /** Counts the silence anew from `atMs`: it was the watcher who was away, or the clock that stepped. */
+  forgive(atMs: number): void {
+    this.#state[EWMA_SLOTS + 1] = atMs;
+  }
+
   /** Time of the last point; before the first, so long ago that any point is later. */
   get lastMs(): number {
     return this.#state[EWMA_SLOTS + 2]! > 0 ? this.#state[EWMA_SLOTS + 1]! : Number.NEGATIVE_INFINITY;

@@ -42,13 +42,14 @@ export interface MonitorState {
   readonly open: OpenAnomaly | null;
   readonly overdue: boolean;
   readonly silencedUntilMs: number;
-  readonly heldBack?: boolean;
   readonly quiet?: QuietTime;
 }
 
-/** What was reported and is not over. */
+/** What has begun and is not over. */
 interface OpenAnomaly {
   readonly anomaly: Anomaly;
+  /** False while it is explained by a restart or the like: if it outlasts that, it is told after all. */
+  readonly told: boolean;
   /** Points outside the range that was expected when it began. */
   readonly outside: number;
   /** Points until it is over, if they are all ordinary. */
@@ -74,8 +75,6 @@ export class SeriesMonitor {
   #open: OpenAnomaly | undefined;
   #overdue = false;
   #silencedUntilMs = NEVER_MS;
-  /** What is odd now began in a quiet time that was not the tuner's doing: if it outlasts that, it is told after all. */
-  #heldBack = false;
   #quiet: QuietTime | undefined;
 
   constructor(metric: string, settings: MonitorSettings = DEFAULT_MONITOR_SETTINGS) {
@@ -122,9 +121,14 @@ export class SeriesMonitor {
     this.#quiet = extendQuiet(this.#quiet, { reason, fromMs, untilMs });
   }
 
-  /** A human wants quiet: nothing is reported before `untilMs`. */
+  /** The watcher was away until `atMs`, or its clock has stepped: that is no silence of the metric's. */
+  resume(atMs: number): void {
+    this.#missing.forgive(atMs);
+  }
+
+  /** A human wants quiet: nothing is reported before `untilMs`, which may also be sooner than was asked before. */
   silence(untilMs: number): void {
-    this.#silencedUntilMs = Math.max(this.#silencedUntilMs, untilMs);
+    this.#silencedUntilMs = untilMs;
   }
 
   /** A human has seen the open anomaly: it is not reported again, however it goes on, until it is over. */
@@ -142,7 +146,6 @@ export class SeriesMonitor {
       open: this.#open ?? null,
       overdue: this.#overdue,
       silencedUntilMs: this.#silencedUntilMs,
-      heldBack: this.#heldBack,
       ...(this.#quiet === undefined ? {} : { quiet: this.#quiet }),
     };
   }
@@ -156,7 +159,6 @@ export class SeriesMonitor {
     this.#open = saved.open ?? undefined;
     this.#overdue = saved.overdue;
     this.#silencedUntilMs = saved.silencedUntilMs;
-    this.#heldBack = saved.heldBack ?? false;
     this.#quiet = saved.quiet;
   }
 
@@ -169,23 +171,26 @@ export class SeriesMonitor {
     const worthIt = matters(value, level, usualDistance, this.#settings.minimumEffect);
     // Known causes still reach the stage: they must not be alerted later because they were not counted now.
     const verdict = this.#alert.judge(surprise, atMs, worthIt);
-    const tell = verdict.state === 'opened' || (verdict.state === 'open' && this.#heldBack && quiet === undefined);
-    if (tell) {
-      const anomaly = this.#anomaly(value, atMs, verdict.bar, score);
-      if (quiet !== undefined) {
-        const text = `${this.metric} moved to ${value}, which is explained: ${describeQuiet(quiet.reason)}`;
-        findings.push({ kind: 'annotation', metric: this.metric, atMs, text, anomaly });
-      } else if (atMs >= this.#silencedUntilMs) {
-        findings.push({ kind: 'anomaly', anomaly });
-        this.#open = { anomaly, outside: this.#open?.outside ?? 0, left: REFRACTORY_POINTS };
-      }
-      this.#heldBack = quiet !== undefined && quiet.reason.kind !== 'own_change';
-    } else if (verdict.state === 'quiet') this.#heldBack = false;
-    const mayEnd = !tell && verdict.state === 'quiet';
+    if (verdict.state === 'opened') this.#begin(this.#anomaly(value, atMs, verdict.bar, score), quiet, findings);
+    const mayEnd = verdict.state === 'quiet';
     const shiftedTo = this.#shift.learn(value, level, usualDistance);
     this.#detector.learn(value, atMs);
     if (shiftedTo !== undefined) this.#detector.rebaseline(shiftedTo);
     this.#follow(value, atMs, mayEnd, shiftedTo !== undefined, findings);
+  }
+
+  #begin(anomaly: Anomaly, quiet: QuietTime | undefined, findings: Finding[]): void {
+    const { metric, value, atMs } = anomaly;
+    const outside = this.#open?.outside ?? 0;
+    if (quiet !== undefined) {
+      const text = `${metric} moved to ${value}, which is explained: ${describeQuiet(quiet.reason)}`;
+      findings.push({ kind: 'annotation', metric, atMs, text, anomaly });
+      if (quiet.reason.kind === 'own_change' || this.#open !== undefined) return;
+      this.#open = { anomaly, told: false, outside, left: REFRACTORY_POINTS };
+    } else if (atMs >= this.#silencedUntilMs) {
+      findings.push({ kind: 'anomaly', anomaly });
+      this.#open = { anomaly, told: true, outside, left: REFRACTORY_POINTS };
+    }
   }
 
   /**
@@ -205,14 +210,16 @@ export class SeriesMonitor {
       this.#open = undefined;
       if (this.#silencedUntilMs === UNTIL_OVER_MS) this.#silencedUntilMs = NEVER_MS;
       const reason = left <= 0 ? 'back to ordinary' : isAccepted ? 'its new level is accepted' : 'it has become usual';
-      findings.push({ kind: 'resolved', metric: this.metric, atMs, reason });
+      if (open.told) findings.push({ kind: 'resolved', metric: this.metric, atMs, reason });
       return;
     }
     const severity = severityOf(open.anomaly.surprise - open.anomaly.bar, outside);
     const isWorse = SEVERITIES.indexOf(severity) > SEVERITIES.indexOf(open.anomaly.severity);
+    const isUnexcused = !open.told && isOutside && this.#quietAt(atMs) === undefined;
     const anomaly = isWorse ? { ...open.anomaly, severity, atMs } : open.anomaly;
-    this.#open = { anomaly, outside, left };
-    if (isWorse && atMs >= this.#silencedUntilMs) findings.push({ kind: 'anomaly', anomaly });
+    const tells = (open.told ? isWorse : isUnexcused) && atMs >= this.#silencedUntilMs;
+    this.#open = { anomaly, told: open.told || tells, outside, left };
+    if (tells) findings.push({ kind: 'anomaly', anomaly });
   }
 
   #anomaly(value: number, atMs: number, bar: number, { surprise, channel }: Score): Anomaly {

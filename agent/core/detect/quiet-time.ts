@@ -7,6 +7,7 @@ export type QuietReason =
   | { readonly kind: 'restart' }
   | { readonly kind: 'deploy' }
   | { readonly kind: 'counter_reset' }
+  | { readonly kind: 'agent_away' }
   | { readonly kind: 'own_change'; readonly what: string };
 
 /** How long after a restart, deploy or reset nothing is alerted, unless its reporter knows better. */
@@ -31,6 +32,8 @@ export function describeQuiet(reason: QuietReason): string {
       return 'a new version was deployed';
     case 'counter_reset':
       return 'its counter was reset';
+    case 'agent_away':
+      return 'the agent was away';
     case 'own_change':
       return `the tuner changed ${reason.what}`;
   }

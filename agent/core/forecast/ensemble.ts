@@ -11,7 +11,7 @@ export interface EnsembleSettings {
   readonly maxHistory: number;
   /** Share of future values that should fall inside the interval. */
   readonly confidence: number;
-  /** `update` recalibrates by itself after this many steps, so that a forgotten `fit` cannot let the weights rot. */
+  /** `update` recalibrates by itself after this many steps, sooner while there are few, so that a forgotten `fit` cannot let the weights rot. */
   readonly refitAfter: number;
 }
 
@@ -63,7 +63,9 @@ export class Ensemble implements Forecaster {
 
   update(value: number): void {
     this.#history.push(value);
-    if (this.#history.length - this.#fitted >= this.#settings.refitAfter) this.#recalibrate();
+    // While there is little history a quarter more of it changes much, and calibrating on it is cheap.
+    const due = Math.min(this.#settings.refitAfter, Math.max(1, this.#fitted >> 2));
+    if (this.#history.length - this.#fitted >= due) this.#recalibrate();
   }
 
   forecast(horizon: number): readonly Interval[] {

@@ -5,9 +5,12 @@ import type { IncidentBrief, ObservedAnomaly } from './finding.ts';
 /** Anomalies that are over or explained and still shown; the oldest goes first. */
 const MOST_PAST = 100;
 
+/** JSON knows no NaN, which is the value of missing data. */
+type SavedAnomaly = Omit<ObservedAnomaly, 'value'> & { readonly value: number | null };
+
 export interface AnomalyBookState {
-  readonly open: readonly ObservedAnomaly[];
-  readonly past: readonly ObservedAnomaly[];
+  readonly open: readonly SavedAnomaly[];
+  readonly past: readonly SavedAnomaly[];
   readonly incident: { readonly id: string; readonly incident: Incident } | null;
 }
 
@@ -91,8 +94,8 @@ export class AnomalyBook {
 
   restore(saved: AnomalyBookState): void {
     this.#open.clear();
-    for (const anomaly of saved.open) this.#open.set(anomaly.metric, anomaly);
-    this.#past = saved.past.slice(-MOST_PAST);
+    for (const anomaly of saved.open) this.#open.set(anomaly.metric, asObserved(anomaly));
+    this.#past = saved.past.slice(-MOST_PAST).map(asObserved);
     this.#incident = saved.incident ?? undefined;
     if (saved.incident !== null) this.#grouper.restore(saved.incident.incident);
   }
@@ -116,6 +119,10 @@ export class AnomalyBook {
     this.#past.push(anomaly);
     if (this.#past.length > MOST_PAST) this.#past.shift();
   }
+}
+
+function asObserved(anomaly: SavedAnomaly): ObservedAnomaly {
+  return { ...anomaly, value: anomaly.value ?? Number.NaN };
 }
 
 function brief({ id, incident }: { readonly id: string; readonly incident: Incident }): IncidentBrief {

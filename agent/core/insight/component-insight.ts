@@ -1,9 +1,9 @@
 import { type Anomaly, SEVERITIES } from '../detect/anomaly.ts';
 import type { Finding } from '../detect/monitor.ts';
-import type { QuietReason } from '../detect/quiet-time.ts';
+import { type QuietReason, SETTLE_MS } from '../detect/quiet-time.ts';
 import type { CapacityReport } from '../forecast/capacity.ts';
 import type { Pattern } from '../pattern/pattern.ts';
-import { WATCHED_SIGNALS, type WatchedSignal } from '../profile/watched_signal.ts';
+import { isWatchedSignal, WATCHED_SIGNALS, type WatchedSignal } from '../profile/watched_signal.ts';
 import type { ComponentProfile } from '../profile.ts';
 import type { AnalyticsSettings } from '../settings.ts';
 import { AnomalyBook, type AnomalyBookState } from './anomaly-book.ts';
@@ -53,6 +53,8 @@ export class ComponentInsight {
   readonly #book: AnomalyBook;
   readonly #relations = new Relations();
   readonly #forecasts: ForecastBook;
+  /** Restored, or resumed after an absence, and not yet called since: silence until now is nobody's. */
+  #isBack = false;
 
   constructor(options: ComponentInsightOptions, saved?: ComponentInsightState) {
     this.component = options.component;
@@ -71,10 +73,12 @@ export class ComponentInsight {
   /** Takes in the intervals that are complete by now. `host`: profile of the machine, for limits. */
   take(profile: ComponentProfile, host: ComponentProfile, nowMs: number): readonly Insight[] {
     const insights: Insight[] = [];
+    if (this.#isBack) this.#comeBack(nowMs);
     for (const signal of WATCHED_SIGNALS) {
       const reportMs = profile.reportMs(signal);
       if (reportMs !== undefined) this.#takeSignal(signal, reportMs, profile, host, nowMs, insights);
     }
+    this.#isBack = false;
     return insights;
   }
 
@@ -97,11 +101,24 @@ export class ComponentInsight {
   }
 
   /** An open anomaly of a value, bad enough and not silenced: what is measured now is not what is usual. */
-  disturbance(): ObservedAnomaly | undefined {
+  disturbance(counts: (anomaly: ObservedAnomaly) => boolean): ObservedAnomaly | undefined {
     const { freezeAt } = this.#options.analytics;
     if (freezeAt === 'never') return undefined;
     const least = SEVERITIES.indexOf(freezeAt);
-    return this.#book.openOnes.find(({ kind, severity }) => kind === 'value' && SEVERITIES.indexOf(severity) >= least);
+    return this.#book.openOnes.find(
+      (anomaly) => anomaly.kind === 'value' && SEVERITIES.indexOf(anomaly.severity) >= least && counts(anomaly),
+    );
+  }
+
+  acknowledge(metric: string, by: string): void {
+    if (this.#book.acknowledge(metric, by) === undefined || !isWatchedSignal(metric)) return;
+    this.#signals.get(metric)?.acknowledge();
+  }
+
+  /** Nobody watched until now, or the clock has stepped. */
+  resume(nowMs: number): void {
+    this.#isBack = true;
+    this.excuse({ kind: 'agent_away' }, nowMs, nowMs + SETTLE_MS);
   }
 
   anomalies(): readonly ObservedAnomaly[] {
@@ -157,8 +174,16 @@ export class ComponentInsight {
         this.#signals.set(signal, new SignalInsight(signal, analytics, place, saved.nextInterval, saved));
       }
     }
+    this.#isBack = true;
     if (analytics.anomalyDetection) this.#book.restore(anomalies);
     if (analytics.patternRecognition) this.#relations.restore(relations);
+  }
+
+  /** An absence of minutes explains nothing; one of hours may have brought another load, or another version. */
+  #comeBack(nowMs: number): void {
+    const { intervalMs, windowSize } = this.#options;
+    const latest = Math.max(0, ...[...this.#signals.values()].map(({ nextInterval }) => nextInterval)) * intervalMs;
+    if (nowMs - latest > windowSize * intervalMs) this.resume(nowMs);
   }
 
   #takeSignal(
@@ -176,7 +201,9 @@ export class ComponentInsight {
     const last = Math.floor(completeMs / intervalMs) - 1;
     const insight = this.#signals.get(signal);
     let first = Math.max(insight?.nextInterval ?? Number.NEGATIVE_INFINITY, last - windowSize + 1);
-    if (insight === undefined || first > last + windowSize) first = last - steps + 1;
+    const isAhead = first > last + (this.#isBack ? 1 : windowSize);
+    if (insight === undefined || isAhead) first = last - steps + 1;
+    if (this.#isBack) insight?.resume(first * intervalMs);
     let series = insight;
     for (; first + steps - 1 <= last; first += steps) {
       const reading = profile.reading(signal, first, first + steps - 1, nowMs, host);

@@ -88,8 +88,21 @@ export class InsightStore {
   }
 
   /** Why nothing measured of this component can be trusted to be usual; the machine's troubles are everybody's. */
-  disturbance(component: string): ObservedAnomaly | undefined {
-    return this.#components.get(component)?.disturbance() ?? this.#components.get(HOST_COMPONENT)?.disturbance();
+  disturbance(
+    component: string,
+    counts: (anomaly: ObservedAnomaly) => boolean = () => true,
+  ): ObservedAnomaly | undefined {
+    const own = this.#components.get(component)?.disturbance(counts);
+    return own ?? this.#components.get(HOST_COMPONENT)?.disturbance(counts);
+  }
+
+  /** Nobody watched until now, or the clock has stepped: what is silent is so because of that. */
+  resume(nowMs: number): void {
+    for (const component of this.#components.values()) component.resume(nowMs);
+  }
+
+  acknowledge(component: string, metric: string, by: string): void {
+    this.#components.get(component)?.acknowledge(metric, by);
   }
 
   /** What the component's metrics do until `untilMs` has a known cause. */

@@ -104,8 +104,8 @@ export class SignalInsight {
     if (reason.kind === 'restart') this.#watch?.restarted();
   }
 
-  silence(untilMs: number): void {
-    this.#monitor?.silence(untilMs);
+  resume(atMs: number): void {
+    this.#monitor?.resume(atMs);
   }
 
   acknowledge(): void {

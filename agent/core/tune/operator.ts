@@ -1,4 +1,4 @@
-import type { Decision, DecisionKind, KnobSpec, OperatorAction, Setting } from '../model.ts';
+import type { Decision, DecisionKind, KnobSpec, Setting, TuningAction } from '../model.ts';
 import { checkProposal, HUMAN_STRATEGY, PROPOSAL_LIFE_MS, type ProposalRules, whyNotQueued } from './proposals.ts';
 import { findRevision } from './revisions.ts';
 import { allowedValues, isAllowed } from './space.ts';
@@ -37,7 +37,7 @@ export interface OperatorContext extends ProposalRules {
  */
 export function obey(
   standing: Standing,
-  action: Exclude<OperatorAction, { readonly action: 'optimize' }>,
+  action: Exclude<TuningAction, { readonly action: 'optimize' }>,
   by: string,
   context: OperatorContext,
 ): OperatorOutcome {
@@ -138,7 +138,7 @@ export function obey(
 
 function propose(
   standing: Standing,
-  { changes: wanted, strategy = HUMAN_STRATEGY, rule, reason }: OperatorAction & { action: 'propose' },
+  { changes: wanted, strategy = HUMAN_STRATEGY, rule, reason }: TuningAction & { action: 'propose' },
   by: string,
   context: OperatorContext,
 ): OperatorOutcome {
@@ -174,7 +174,7 @@ function propose(
 
 function rollBack(
   standing: Standing,
-  { toRevision, toDecision }: OperatorAction & { action: 'rollback' },
+  { toRevision, toDecision }: TuningAction & { action: 'rollback' },
   { specs, incumbent, boundsOf, rejection }: OperatorContext,
 ): OperatorOutcome {
   if (specs.length === 0) return { ok: false, message: 'the process is not connected; its knobs are unknown' };

@@ -1,5 +1,5 @@
 import { Actuator } from '../actuator.ts';
-import type { Effect, KnobResult, KnobValue, Manifest, OperatorAction, Rationale, Setting } from '../model.ts';
+import type { Effect, KnobResult, KnobValue, Manifest, Rationale, Setting, TuningAction } from '../model.ts';
 import { Distribution } from '../series/distribution.ts';
 import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
@@ -127,7 +127,7 @@ export class Tuner {
     return this.#flush(nowMs);
   }
 
-  operator(action: OperatorAction, by: string, nowMs: number, dryRun = false): OperatorAnswer {
+  operator(action: TuningAction, by: string, nowMs: number, dryRun = false): OperatorAnswer {
     if (action.action === 'optimize') return this.#hurry(nowMs, dryRun);
     const before = this.#dossier.incumbent;
     const outcome = obey(this.#dossier.standing, action, by, this.#operatorContext(nowMs, dryRun));
@@ -197,7 +197,11 @@ export class Tuner {
     return this.#flush(nowMs);
   }
 
-  /** Ends what is open because of a freeze of the whole agent. */
+  get isConnected(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Ends what is open because of a freeze of the whole agent, or of an anomaly. */
   halt(nowMs: number, reason: string): readonly Effect[] {
     if (this.#endTrial('rolled_back', reason, nowMs)) this.#toRestoring(nowMs);
     return this.#flush(nowMs);
@@ -242,7 +246,7 @@ export class Tuner {
       case 'waiting':
         return frozen === undefined ? this.#consider(nowMs, this.#phase.untilMs) : undefined;
       case 'reference':
-        return this.#measure(undefined, nowMs);
+        return frozen === undefined ? this.#measure(undefined, nowMs) : this.#toWaiting(nowMs);
       case 'trying':
         return this.#measure(this.#phase.trial, nowMs);
       case 'promoting':

@@ -3,6 +3,7 @@ import { analogue } from './analogue.ts';
 import { autoregression, differencedAutoregression, profiledAutoregression } from './autoregressions.ts';
 import { dampedTrend } from './damped-trend.ts';
 import { doubleSeasonalSmoothing } from './double-seasonal-smoothing.ts';
+import { drift } from './drift.ts';
 import { onLogScale } from './log-scale.ts';
 import { recentMedian } from './recent-median.ts';
 import { seasonalMean } from './seasonal-mean.ts';
@@ -31,6 +32,8 @@ function candidates(seasons: Seasons): readonly Expert[] {
     recentMedian(48),
     dampedTrend({ level: 0.2, trend: 0, damping: 1 }),
     dampedTrend({ level: 0.5, trend: 0.05, damping: 0.98 }),
+    drift(12),
+    drift(48),
   ];
   if (short === undefined) {
     experts.push(autoregression('recent', { ...recent, lags: [1, 2, 3, 4] }));
