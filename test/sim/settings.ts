@@ -21,6 +21,8 @@ export function settingsFor(scenario: Scenario): EngineSettings {
       ...(limits.responseTimeMsP95 === undefined ? {} : { responseTimeMsP95: limits.responseTimeMsP95 }),
     },
     components: { [COMPONENT]: { tier } },
+    // Anomalies pause tuning. Patterns and forecasts only tell, and would take most of the time of a long run.
+    analytics: { ...DEFAULT_ENGINE_SETTINGS.analytics, patternRecognition: false, predictiveAnalysis: false },
     profile: { ...DEFAULT_ENGINE_SETTINGS.profile, intervalMs: Math.max(5_000, telemetry.intervalMs) },
   };
 }

@@ -23,8 +23,8 @@ export interface InsightCounts {
   breaches: number;
 }
 
-/** Pieces of work a tick: a component has about two hundred an hour. */
-const WORK_PER_TICK = 8;
+/** A component has about two hundred pieces of work an hour, of up to ten milliseconds; a tick does one for each so many. */
+const COMPONENTS_PER_PIECE = 12;
 
 /** The insights into all components and the machine. Fed on ticks from the profiles, once a profile interval. */
 export class InsightStore {
@@ -121,7 +121,7 @@ export class InsightStore {
 
   #work(nowMs: number, insights: Insight[]): void {
     const all = [...this.#components.values()];
-    let left = WORK_PER_TICK;
+    let left = Math.ceil(all.length / COMPONENTS_PER_PIECE);
     for (let looked = 0; looked < all.length && left > 0; looked++) {
       const component = all[this.#turn % all.length]!;
       const found = component.work(nowMs);
