@@ -54,6 +54,7 @@ const NOISE_FLOOR = 0.005;
 export class Probe {
   readonly #axes: readonly Axis[];
   readonly #rule: ProbeRule;
+  readonly #start: Setting;
   readonly #center: number[];
   readonly #slope: number[];
   readonly #covariance: number[][];
@@ -66,6 +67,7 @@ export class Probe {
   constructor(axes: readonly Axis[], start: Setting, noise: number, rule: ProbeRule) {
     this.#axes = axes;
     this.#rule = rule;
+    this.#start = start;
     this.#center = axes.map((axis) => encode(axis, Number(start[axis.id])));
     this.#slope = axes.map(() => 0);
     this.#covariance = axes.map((_, i) => axes.map((_, j) => (i === j ? PRIOR_VARIANCE : 0)));
@@ -84,7 +86,7 @@ export class Probe {
       minus.push(up ? low : high);
     });
     // On the far side of a ban there is nothing to learn: the other side is compared with the centre instead.
-    const here = this.#axes.map((axis, i) => decode(axis, this.#center[i]));
+    const here = this.#values(this.#center);
     const [from, to] = [this.#isBanned(minus) ? here : minus, this.#isBanned(plus) ? here : plus];
     this.#open = { plus: this.#encode(to), minus: this.#encode(from) };
     return { plus: this.#setting(to), minus: this.#setting(from), plusFirst: random.sign() === 1 };
@@ -105,7 +107,7 @@ export class Probe {
       const step = Math.max(-this.#rule.maxStepRatio, Math.min(this.#rule.maxStepRatio, wanted));
       return Math.max(0, Math.min(1, from + step));
     });
-    if (this.#isBanned(this.#axes.map((axis, i) => decode(axis, moved[i])))) return;
+    if (this.#isBanned(this.#values(moved))) return;
     moved.forEach((to, i) => {
       const step = to - this.#center[i];
       this.#predictedGain += this.#slope[i] * step;
@@ -116,7 +118,7 @@ export class Probe {
 
   /** Where the probes have led: a setting that the process can take. */
   candidate(): Setting {
-    return this.#setting(this.#axes.map((axis, i) => decode(axis, this.#center[i])));
+    return this.#setting(this.#values(this.#center));
   }
 
   /** Log objective that the slopes along the way promise for the candidate (negative is better); not a proof. */
@@ -126,6 +128,14 @@ export class Probe {
 
   #isBanned(values: readonly number[]): boolean {
     return this.#rule.isBanned?.(this.#setting(values)) === true;
+  }
+
+  /** Where a knob has not moved, its very value: there and back through a logarithm is another, by the last digit. */
+  #values(coordinates: readonly number[]): readonly number[] {
+    return this.#axes.map((axis, i) => {
+      const start = Number(this.#start[axis.id]);
+      return coordinates[i] === encode(axis, start) ? start : decode(axis, coordinates[i]);
+    });
   }
 
   #encode(values: readonly number[]): readonly number[] {
