@@ -31,7 +31,8 @@ def eventually(holds: Callable[[], object], within_s: float = 10.0) -> None:
 
 
 class Agent:
-    def __init__(self) -> None:
+    def __init__(self, **access: object) -> None:
+        self._access = access
         self.folder = Path(tempfile.mkdtemp(prefix="perfopt-py-"))
         self.address = f"unix:{self.folder}/control.sock"
         self._log = (self.folder / "agent.log").open("w")
@@ -48,6 +49,7 @@ class Agent:
                 "heartbeatInterval": 500,
                 "leaseTtl": int(LEASE_S * 1_000),
                 "applyDeadline": 500,
+                "access": self._access,
             },
         }
         (self.folder / "agent.yaml").write_text(json.dumps(config))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import LEASE_S, Agent, eventually, python
 
-from performance_optimizer import Rationale, TransientRejection, connect_tuner
+from performance_optimizer import ChannelAccess, Rationale, TransientRejection, connect_tuner
 
 
 def test_without_an_agent_everything_works_at_the_defaults(tmp_path: Path) -> None:
@@ -329,3 +329,22 @@ raise SystemExit(0 if tuner.status.connected else 1)
 """
     done = python(program, shared_agent.address)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_agent_that_asks_for_a_token_is_told_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = Agent(socket="nobody", processes=[{"component": "known", "token": "a-token-of-its-own"}], operators=[])
+    try:
+        agent.start()
+        with connect_tuner(component="known", tier="stable", address=agent.address) as stranger:
+            eventually(lambda: "token is needed" in stranger.status.reason)
+        token = tmp_path / "token"
+        token.write_text("a-token-of-its-own\n")
+        monkeypatch.setenv("PERFOPT_CONTROL_TOKEN_FILE", str(token))
+        with connect_tuner(component="known", tier="stable", address=agent.address) as known:
+            eventually(lambda: known.status.connected)
+        access = ChannelAccess(token="a-token-of-its-own")
+        with connect_tuner(component="other", tier="stable", address=agent.address, access=access) as other:
+            eventually(lambda: other.status.reason not in ("", "not connected yet"))
+            assert not other.status.connected
+    finally:
+        agent.dispose()

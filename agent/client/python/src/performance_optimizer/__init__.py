@@ -7,6 +7,7 @@ batch = tuner.int("batch_size", default=8, min=1, max=64, scale="log", settle_ms
 batch.value                                                    # a plain memory read: never waits, never raises
 """
 
+from ._access import ChannelAccess
 from ._clock import Clock
 from ._knob import Knob, TransientRejection
 from ._model import ApplyClass, Condition, KnobMode, KnobRole, Rationale, Scale, Tier
@@ -16,6 +17,7 @@ from .tuner import KnobOptions, Tuner, connect_tuner
 
 __all__ = [
     "ApplyClass",
+    "ChannelAccess",
     "Clock",
     "Condition",
     "Knob",

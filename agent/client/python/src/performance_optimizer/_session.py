@@ -15,13 +15,13 @@ import logging
 import os
 import selectors
 import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from ._access import ChannelAccess
 from ._address import Address
 from ._backoff import LONGEST_MS, backoff_ms
 from ._clock import Clock
@@ -90,16 +90,14 @@ class Session:
         clock: Clock,
         random: Callable[[], float],
         on_status: Callable[[TunerStatus], object] | None,
-        context: ssl.SSLContext | None,
-        metadata: Sequence[tuple[str, str]],
+        access: Callable[[], ChannelAccess],
     ) -> None:
         self._identity = identity
         self._addresses = addresses
         self._clock = clock
         self._random = random
         self._on_status = on_status
-        self._context = context
-        self._metadata = metadata
+        self._access = access
         self._lock = threading.RLock()
         self.teller = Teller(self._post, self._at)
         self.holdings = Holdings(clock, self.teller, self._queue_report)
@@ -122,7 +120,7 @@ class Session:
         self._refused = False
         self._made = self._failures = self._takeovers = 0
         now_ms = self._clock.now_ms()
-        self._dial_at_ms = now_ms + _SETTLE_MS
+        self._dial_at_ms = now_ms + (_SETTLE_MS if self.holdings.specs else _SETTLED_BY_MS)
         self._declared_at_ms: float | None = None
         self._hello_at_ms: float | None = None
         self._beat_at_ms = self._ping_at_ms = self._give_up_at_ms = float("inf")
@@ -302,7 +300,13 @@ class Session:
 
     def _dial(self) -> None:
         address = self._addresses[self._failures % len(self._addresses)]
-        stream = Stream(address, _DIAL_WITHIN_S, self._context, self._metadata)
+        try:
+            # Asked at every attempt: what it reads may have been renewed.
+            access = self._access()
+            context = access.context()
+        except OSError as error:
+            raise StreamEnded(UNAUTHENTICATED, f"the credentials cannot be read: {error}") from error
+        stream = Stream(address, _DIAL_WITHIN_S, context, access.metadata())
         with self._lock:
             self._stream = stream
             self._reports.clear()

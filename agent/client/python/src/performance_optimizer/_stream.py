@@ -252,7 +252,6 @@ def _connect(address: Address, timeout_s: float, context: ssl.SSLContext | None)
             plain = socket.create_connection((address.host, address.port), timeout_s)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
-                context.set_alpn_protocols(["h2"])
                 plain = context.wrap_socket(plain, server_hostname=address.host)
         plain.setblocking(False)
         return plain

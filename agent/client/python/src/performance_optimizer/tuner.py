@@ -6,13 +6,13 @@ import builtins
 import os
 import random as chance
 import socket
-import ssl
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
 
+from ._access import ChannelAccess, access_from
 from ._address import addresses
 from ._clock import Clock, SystemClock
 from ._codec import Identity
@@ -58,8 +58,7 @@ def connect_tuner(
     instance_uid: str | None = None,
     resource: Mapping[str, str] | None = None,
     on_status: Callable[[TunerStatus], object] | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    token: str | None = None,
+    access: ChannelAccess | None = None,
     clock: Clock | None = None,
     random: Callable[[], float] = chance.random,
 ) -> Tuner:
@@ -68,8 +67,10 @@ def connect_tuner(
 
     `component` is the same as `service.name` in the process's telemetry; `tier` how much harm its owner tolerates, from
     `critical` (none) to `research`. `address` is `unix:/path` or `host:port`; otherwise what PERFOPT_CONTROL_ADDRESS
-    says; otherwise the user's default socket and, where nobody answers there, 127.0.0.1:4319. `ssl_context` (with a
-    client certificate loaded) and `token` are for an agent on another machine.
+    says; otherwise the user's default socket and, where nobody answers there, 127.0.0.1:4319.
+    `access` is a token, or PEM files for mutual TLS, where the agent asks for more than reaching its address; otherwise
+    what PERFOPT_CONTROL_TOKEN (or _TOKEN_FILE), PERFOPT_CONTROL_CA, _CERT and _KEY say. Files are read at every
+    attempt.
     """
     if component.strip() == "":
         raise ValueError("connect_tuner: component must not be empty")
@@ -88,9 +89,9 @@ def connect_tuner(
         },
     )
     clock = clock or SystemClock()
-    metadata = [("authorization", f"Bearer {token}")] if token else []
     where = addresses(address, os.environ)
-    return Tuner(Session(identity, where, clock, random, on_status, ssl_context, metadata), clock)
+    get_in = (lambda: access) if access is not None else (lambda: access_from(os.environ))
+    return Tuner(Session(identity, where, clock, random, on_status, get_in), clock)
 
 
 class Tuner:

@@ -1,6 +1,8 @@
 # Generated from proto/ by agent/client/python/generate.py. Never edited.
 from google.protobuf import duration_pb2 as _duration_pb2
 from performance_optimizer.control.v1 import knob_pb2 as _knob_pb2
+from performance_optimizer.control.v1 import knob_watch_pb2 as _knob_watch_pb2
+from performance_optimizer.control.v1 import outcome_pb2 as _outcome_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
