@@ -3,6 +3,7 @@ import { ConfigError } from './config/optimizer.ts';
 import type { Grant } from './core/resources/allocation.ts';
 import type { CurrentResourceUsage } from './core/resources/usage.ts';
 import { ResourceManager } from './core/resources.ts';
+import type { PerformanceOptimizerConfig, RemoteAgentConfig } from './optimizer/agent-choice.ts';
 import {
   type AIComponent,
   type AIRequest,
@@ -38,7 +39,7 @@ import type {
   OptimizationStrategy,
   StrategyDefinition,
 } from './optimizer/strategy.ts';
-import { PerformanceOptimizer, type PerformanceOptimizerConfig } from './optimizer.ts';
+import { PerformanceOptimizer } from './optimizer.ts';
 
 export type {
   AdaptationRule,
@@ -64,6 +65,7 @@ export type {
   PerformanceProfile,
   PerformanceSnapshot,
   PerformanceThresholds,
+  RemoteAgentConfig,
   ResourceAllocation,
   ResourceMetrics,
   ResponseTimeMetrics,

@@ -1,8 +1,9 @@
 import { createLog } from './adapters/telemetry/log.ts';
-import { type OptimizerConfig, optimizerConfig } from './config/optimizer.ts';
+import { optimizerConfig } from './config/optimizer.ts';
 import type { Grant } from './core/resources/allocation.ts';
 import type { CurrentResourceUsage } from './core/resources/usage.ts';
 import { ResourceManager } from './core/resources.ts';
+import { chooseAgent, type PerformanceOptimizerConfig } from './optimizer/agent-choice.ts';
 import type { AIComponent, AIRequest, ResourceAllocation } from './optimizer/component.ts';
 import { ComponentRegistry } from './optimizer/component-registry.ts';
 import { Conductor, type OptimizeOptions } from './optimizer/conductor.ts';
@@ -22,12 +23,8 @@ import type { OptimizerEvents } from './optimizer/events.ts';
 import type { Answer, MonitoredResponse } from './optimizer/execution.ts';
 import { HealthMonitor } from './optimizer/health-monitor.ts';
 import type { Listener } from './optimizer/listeners.ts';
-import { LocalAgent } from './optimizer/local-agent.ts';
 import type { PerformanceProfile } from './optimizer/metrics.ts';
 import type { AdaptationRule, OptimizationResult, StrategyDefinition } from './optimizer/strategy.ts';
-
-/** The keys of `config/agent.yaml`, each optional; durations in milliseconds, or as text such as `5s`. */
-export interface PerformanceOptimizerConfig extends OptimizerConfig {}
 
 /**
  * The design document's optimizer, in your own process: finds better settings for its components while they serve, and keeps
@@ -43,14 +40,13 @@ export class PerformanceOptimizer {
     resourceManager: ResourceManager = new ResourceManager(),
     healthMonitor: HealthMonitor = new HealthMonitor(),
   ) {
-    const complete = optimizerConfig(config);
+    const { agent, ...own } = config;
+    const complete = optimizerConfig(own);
     const log = createLog({ level: complete.debug ? 'debug' : 'warn', version: 'embedded' });
-    const statePath = config.state?.path;
-    const state = statePath === undefined ? {} : { statePath };
     this.#resources = resourceManager;
     this.#conductor = new Conductor({
       ...{ config: complete, registry, resourceManager, healthMonitor, log },
-      agent: (tell) => new LocalAgent({ config: complete, ...state, log, tell }),
+      agent: (tell) => chooseAgent({ config: complete, state: own.state, agent, log, tell }),
     });
   }
 

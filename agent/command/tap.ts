@@ -7,12 +7,12 @@ import {
   type TapResponse,
 } from '../gen/performance_optimizer/control/v1/tap_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callServerStream } from '../rpc/calls.ts';
+import { callServerStream, isServiceError } from '../rpc/calls.ts';
 import { decodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, CommandError, EXIT, type Given, hasFlag, optionOf } from './shell.ts';
 import { figure, instant, type Paint, paint, printable } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, isServiceError, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, withAgent } from './tuning-client.ts';
 
 export const tapCommand: Command = {
   name: 'tap',

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { Client, type ServiceError, status } from '@grpc/grpc-js';
 import { DEFAULT_TCP_ADDRESS, grpcTarget, parseAddress } from '../rpc/address.ts';
+import { isServiceError } from '../rpc/calls.ts';
 import { accessFrom, channelCredentials, withToken } from '../rpc/channel_access.ts';
 import { configOf } from './settings.ts';
 import { CommandError, EXIT, type Given, optionOf, type Shell } from './shell.ts';
@@ -54,11 +55,6 @@ function parsed(address: string) {
   } catch (error) {
     throw new CommandError(error instanceof Error ? error.message : String(error), EXIT.usage);
   }
-}
-
-/** Whether gRPC says it, with a code. */
-export function isServiceError(error: unknown): error is ServiceError {
-  return error instanceof Error && 'code' in error && 'details' in error && typeof error.code === 'number';
 }
 
 function agentError({ code, details }: ServiceError, address: string): CommandError {

@@ -6,12 +6,12 @@ import {
   type WatchEventsResponse,
   WatchEventsResponseSchema,
 } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callServerStream } from '../rpc/calls.ts';
+import { callServerStream, isServiceError } from '../rpc/calls.ts';
 import { decodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, CommandError, EXIT, type Given, hasFlag, optionOf } from './shell.ts';
 import { instant, type Paint, paint, percent, printable } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, isServiceError, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, withAgent } from './tuning-client.ts';
 
 export const watchCommand: Command = {
   name: 'watch',

@@ -398,22 +398,24 @@ export interface Decision {
 // ---------------------------------------------------------------------------------------------------------------
 // Events (the design document's and ours)
 
-export type EventType =
-  | 'optimization_applied'
-  | 'adaptive_optimization'
-  | 'optimization_failed'
-  | 'trial_started'
-  | 'optimization_rolled_back'
-  | 'recommendation'
-  | 'frozen'
-  | 'unfrozen'
-  | 'manual_override'
-  | 'session_opened'
-  | 'session_closed'
-  | 'anomaly_detected'
-  | 'anomaly_resolved'
-  | 'pattern_detected'
-  | 'forecast_breach';
+export const EVENT_TYPES = [
+  'optimization_applied',
+  'adaptive_optimization',
+  'optimization_failed',
+  'trial_started',
+  'optimization_rolled_back',
+  'recommendation',
+  'frozen',
+  'unfrozen',
+  'manual_override',
+  'session_opened',
+  'session_closed',
+  'anomaly_detected',
+  'anomaly_resolved',
+  'pattern_detected',
+  'forecast_breach',
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
 
 export interface OptimizerEvent {
   readonly type: EventType;

@@ -37,6 +37,8 @@ export interface Agent {
   /** Resolves when the engine knows all that has been recorded up to now. */
   settle(): Promise<void>;
 
+  /** Brings what `resources` says up to date. */
+  refresh(): Promise<void>;
   /** What is measured of the machine, and of the components, as far as it is known here. */
   resources(): {
     readonly machine: PerformanceProfile;

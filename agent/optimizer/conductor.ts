@@ -194,6 +194,7 @@ export class Conductor {
     const { registry, healthMonitor, log } = this.#options;
     try {
       await this.agent.settle();
+      await this.agent.refresh();
       const report = await this.agent.health();
       for (const { component, health } of report.components) healthMonitor.update(component, health, report.atMs);
       for (const component of registry.getComponents()) {
@@ -201,7 +202,7 @@ export class Conductor {
         await this.strategies.ask(component, await this.profile(component.name));
       }
     } catch (error) {
-      log.warn({ err: error }, 'a round of monitoring has failed; the next one comes');
+      if (this.#isRunning) log.warn({ err: error }, 'a round of monitoring has failed; the next one comes');
     } finally {
       this.#inRound = false;
     }
@@ -256,8 +257,13 @@ export class Conductor {
     });
   }
 
+  /** Read anew: it may have changed while something was waited for. */
+  get #isRunning(): boolean {
+    return this.#state === 'running';
+  }
+
   #mustRun(): void {
-    if (this.#state === 'running') return;
+    if (this.#isRunning) return;
     throw new Error(
       this.#state === 'new' ? 'PerformanceOptimizer: call initialize() first' : 'PerformanceOptimizer has shut down',
     );

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { OptimizerEvent as CoreEvent, EventType, KnobValue } from '../core/model.ts';
+import { type OptimizerEvent as CoreEvent, EVENT_TYPES, type EventType, type KnobValue } from '../core/model.ts';
 import type { OptimizationResult } from './strategy.ts';
 
 /** What happened, to which component, when (milliseconds since the Unix epoch), and what else there is to say of it. */
@@ -78,6 +78,12 @@ const READ: { readonly [T in keyof EventData]: z.ZodType<EventData[T]> } = {
 
 function isRead(type: EventType): type is keyof EventData {
   return type in READ;
+}
+
+/** An agent of a later version may tell of more. */
+export function isEventType(word: string): word is EventType {
+  const known: readonly string[] = EVENT_TYPES;
+  return known.includes(word);
 }
 
 /** The event as it is told, or why it cannot be understood. */

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
-import { createClock } from '../adapters/clock.ts';
+import { type Clock, createClock } from '../adapters/clock.ts';
 import { createHostSampler, type HostSampler } from '../adapters/host/sampler.ts';
 import type { Journal } from '../adapters/journal/journal.ts';
-import { openJournal } from '../adapters/journal/sqlite-journal.ts';
 import { systemClock } from '../client/typescript/clock.ts';
 import { engineSettings, healthThresholds, signalMappings } from '../config/engine.ts';
 import type { Config } from '../config/schema.ts';
@@ -21,8 +20,11 @@ import { RequestMeter } from './request-meter.ts';
 
 export interface LocalAgentOptions {
   readonly config: Config;
-  /** Decisions and what was learned are kept in this SQLite file; without one they last as long as the process. */
-  readonly statePath?: string;
+  /** Keeps decisions and what was learned; without one they last as long as the process. Closed at the end. */
+  readonly journal?: Journal | undefined;
+  /** Its own, in real time, unless told otherwise. */
+  readonly engine?: Engine;
+  readonly clock?: Clock;
   readonly log: Logger;
   readonly tell: (event: OptimizerEvent) => void;
 }
@@ -35,7 +37,7 @@ const MAX_TURNS = 10_000;
 /** The sidecar's engine in this process: the same core and the same runtime, with component objects in place of sessions. */
 export class LocalAgent implements Agent {
   readonly #options: LocalAgentOptions;
-  readonly #clock = createClock();
+  readonly #clock: Clock;
   readonly #journal: Journal | undefined;
   readonly #results = new MeasuredResults();
   readonly #engine: Engine;
@@ -52,18 +54,16 @@ export class LocalAgent implements Agent {
   readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: LocalAgentOptions) {
-    const { config, log, statePath } = options;
+    const { config, log, journal } = options;
     this.#options = options;
+    this.#clock = options.clock ?? createClock();
     const nowMs = this.#clock.nowMs();
-    this.#journal =
-      statePath === undefined
-        ? undefined
-        : openJournal({ path: statePath, maxBytes: config.state.maxBytes, log, nowMs });
+    this.#journal = journal;
     const epoch = this.#journal?.raiseEpoch(nowMs) ?? Math.floor(nowMs / 1_000);
     for (const decision of [...(this.#journal?.decisions({ limit: DECISIONS_READ }) ?? [])].reverse()) {
       this.#results.learn(decision);
     }
-    this.#engine = engineOf(config, epoch, this.#journal, log);
+    this.#engine = options.engine ?? engineOf(config, epoch, this.#journal, log);
     this.#answers = new Answers({
       engine: this.#engine,
       results: this.#results,
@@ -162,6 +162,9 @@ export class LocalAgent implements Agent {
     this.#report();
     while (this.#isBehind()) await nextTurn();
   }
+
+  /** What is asked here is asked of the engine itself. */
+  async refresh(): Promise<void> {}
 
   resources() {
     const views = this.#engine.components().flatMap((component) => this.#engine.view(component) ?? []);

@@ -5,8 +5,19 @@ import type {
   DescMethodUnary,
   MessageShape,
 } from '@bufbuild/protobuf';
-import { type Client, type ClientDuplexStream, type ClientReadableStream, Metadata } from '@grpc/grpc-js';
+import {
+  type Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { methodDefinition } from './service_definition.ts';
+
+/** Whether gRPC says it, with a code. */
+export function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error && typeof error.code === 'number';
+}
 
 /** Calls a unary method. Rejects with grpc-js's `ServiceError` (it carries `code` and `details`). */
 export function callUnary<I extends DescMessage, O extends DescMessage>(

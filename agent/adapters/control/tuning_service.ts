@@ -95,11 +95,13 @@ export function tuningService(
     tap: (call) => taps.add(call),
     optimizeResourceAllocation: unary((request) => queryAllocation(ports.resources, request)),
     watchEvents: (call) => watchers.add(call),
-    propose: unary(async ({ component, changes, reason, ...asker }) => {
+    propose: unary(async ({ component, changes, reason, strategy, rule, ...asker }) => {
       const action = {
         action: 'propose' as const,
         component: name('component', component),
         changes: settingOf(changes),
+        ...(strategy !== '' && { strategy: name('strategy', strategy) }),
+        ...(rule !== '' && { rule: name('rule', rule) }),
       };
       return create(ProposeResponseSchema, await act(asker, { ...action, reason: text('reason', reason, MAX_REASON) }));
     }),

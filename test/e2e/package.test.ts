@@ -1,0 +1,74 @@
+import { execFileSync, fork } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+/*
+ * The published package from outside: built, with its declarations, used by programs that have nothing of this repository
+ * but its name. Plain `strict`, and declarations are checked too.
+ */
+
+const root = join(import.meta.dirname, '..', '..');
+const tsc = join(root, 'node_modules', '.bin', 'tsc');
+const folder = mkdtempSync(join(tmpdir(), 'perfopt-package-'));
+
+beforeAll(() => {
+  const installed = join(folder, 'node_modules', 'performance-optimizer');
+  mkdirSync(installed, { recursive: true });
+  execFileSync(tsc, ['-p', 'agent/tsconfig.build.json', '--outDir', join(installed, 'dist')], { cwd: root });
+  cpSync(join(root, 'package.json'), join(installed, 'package.json'));
+  for (const name of readdirSync(join(root, 'node_modules'))) {
+    if (name !== 'performance-optimizer')
+      symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+  }
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+}, 120_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** What the compiler has to say; nothing when all is well. */
+function compiled(...options: readonly string[]): string {
+  const strict = ['--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--types', 'node'];
+  const modules = ['--module', 'nodenext', '--moduleResolution', 'nodenext', '--noEmit'];
+  try {
+    const files = ['embedding.ts', 'readme.ts'];
+    return execFileSync(tsc, [...strict, ...modules, ...options, ...files], { cwd: folder, encoding: 'utf8' });
+  } catch (error) {
+    return error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error);
+  }
+}
+
+describe('a program that follows the design document, and the sample of the README', () => {
+  test('compile, also where optional means absent', () => {
+    const program = readFileSync(join(import.meta.dirname, 'embedding.ts'), 'utf8');
+    writeFileSync(join(folder, 'embedding.ts'), program.replace('../../agent/library.ts', 'performance-optimizer'));
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    const sample = /## Embed it[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+    expect(sample).toContain("from 'performance-optimizer'");
+    const missing = 'declare function embed(text: unknown, batchSize: unknown): Promise<number[]>;\n';
+    writeFileSync(join(folder, 'readme.ts'), missing + sample);
+    expect(compiled()).toBe('');
+    expect(compiled('--exactOptionalPropertyTypes')).toBe('');
+  }, 60_000);
+
+  test('the program runs, and says sensible things', async () => {
+    const child = fork(join(folder, 'embedding.ts'), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const lines = await new Promise<string[]>((resolve, reject) => {
+      child.on('message', (told) => resolve(JSON.parse(JSON.stringify(told))));
+      child.on('exit', (code) => reject(new Error(`it ended with ${code}, and has said nothing`)));
+    });
+    expect(lines.filter((line) => /undefined|NaN|Infinity/.test(line))).toEqual([]);
+    const said = (word: string): string => lines.find((line) => line.startsWith(`${word} `)) ?? `no ${word}`;
+    const number = String.raw`\d+(?:\.\d+)?(?:e-\d+)?`;
+    expect(said('optimised')).toMatch(new RegExp(`^optimised (?:true|false) .+ -?${number}% .+`));
+    expect(said('executed')).toMatch(new RegExp(`^executed ${number}ms (?:true|false) {"echoed":"last"}$`));
+    expect(said('snapshot')).toMatch(new RegExp(`^snapshot ${number}ms ${number}% ${number}$`));
+    expect(said('analytics')).toMatch(new RegExp(`^analytics ${number} ${number}%$`));
+    expect(said('health')).toMatch(new RegExp(`^health ${number}% (?:healthy|degraded|unhealthy) ${number}ms$`));
+    expect(said('response')).toMatch(new RegExp(`^response time ${number} ${number} ${number} ${number} ms$`));
+    expect(said('throughput')).toMatch(new RegExp(`^throughput ${number} ${number} ${number} 1/s$`));
+    expect(said('reliability')).toMatch(/^reliability 1, untouched \d+$/);
+    expect(said('restored')).toBe('restored 400 900 30 {"beams":4,"cache":true,"model":"small"}');
+    expect(lines).toContainEqual(expect.stringMatching(/^event session_opened \d{13} /));
+  }, 60_000);
+});
