@@ -28,10 +28,10 @@ import { MeasuredResults } from './core/analytics/results.ts';
 import { Answers } from './core/answers.ts';
 import { createEngine, type Engine, type SavedState, type View } from './core/engine.ts';
 import type { Effect } from './core/model.ts';
-import type { PerformanceProfile } from './core/profile/performance_profile.ts';
 import { SeriesInterner } from './core/series/interner.ts';
 import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
+import { Advice } from './sidecar/advice.ts';
 import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resources.ts';
 import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
 import { pageReadingsOf, type StatusParts, statusOf } from './status.ts';
@@ -105,7 +105,10 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       journal: {
         commit: (decisions, state) => {
           journal.commit(decisions, state);
-          for (const decision of decisions) results.learn(decision);
+          for (const decision of decisions) {
+            results.learn(decision);
+            advice.adviser.decided(decision);
+          }
         },
       },
       clock,
@@ -120,10 +123,14 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     });
     const tap = new Tap(signalMappings(config));
     const views = (): readonly View[] => runtime.components().flatMap((component) => runtime.view(component) ?? []);
-    const machine = (): PerformanceProfile => engine.machine();
-    const resources = resourceManager(config, { nowMs: () => clock.nowMs(), views, machine });
+    const resources = resourceManager(config, { nowMs: () => clock.nowMs(), engine });
     const limiter = cgroupLimiter(config, resources, journal, () => clock.nowMs(), log);
     const interner = new SeriesInterner({ maxSeries: config.capacity.maxSeries });
+    const advice = new Advice(config, {
+      ...{ engine, results, resources, journal, log },
+      nowMs: () => clock.nowMs(),
+      announce: (event) => control.perform({ kind: 'event', event }),
+    });
     const control = createControlServer({
       listen: [
         config.control.socket === null ? [] : `unix:${config.control.socket}`,
@@ -153,6 +160,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         tap: (filter, reader) => tap.open(filter, reader),
         audit: auditTrail(journal, () => clock.nowMs(), log),
         resources: resourceReader(resources, limiter),
+        advice: advice.adviser,
       },
       observer: (notice) => report(notice, log),
     });
@@ -276,6 +284,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
 
     runtime.start();
     started.push(async () => runtime.stop());
+    await advice.start();
+    started.push((deadline) => advice.stop(deadline));
     await limiter.start();
     started.push((deadline) => limiter.stop(deadline));
     if (web !== undefined) {

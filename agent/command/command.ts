@@ -13,6 +13,7 @@ import { healthCommand } from './health.ts';
 import { historyCommand } from './history.ts';
 import { operatorCommands } from './operator.ts';
 import { profileCommand } from './profile.ts';
+import { recommendationsCommand } from './recommendations.ts';
 import { runCommand } from './run.ts';
 import { type Command, CommandError, EXIT, type Given, type Shell } from './shell.ts';
 import { snapshotCommand } from './snapshot.ts';
@@ -36,6 +37,7 @@ const COMMANDS: readonly Command[] = [
   historyCommand,
   tapCommand,
   allocationCommand,
+  recommendationsCommand,
   doctorCommand,
   ...operatorCommands,
   auditCommand,

@@ -19,6 +19,10 @@ export const resources = z
       min: 0,
       max: 10,
     }).default(0.2),
+    horizon: duration('How far ahead the forecast of a component’s use counts towards what it asks for.', {
+      min: 60_000,
+      max: 24 * HOUR,
+    }).prefault('1h'),
     pressure: number('Share of time waited for CPU, memory or I/O from which on it counts as short.', {
       min: 0.001,
       max: 1,

@@ -5,32 +5,49 @@ import type { Journal } from '../adapters/journal/journal.ts';
 import { healthThresholds } from '../config/engine.ts';
 import { resourceSettings } from '../config/resources.ts';
 import type { Config } from '../config/schema.ts';
-import type { View } from '../core/engine.ts';
+import type { Engine } from '../core/engine.ts';
 import type { Tier } from '../core/model.ts';
-import type { PerformanceProfile } from '../core/profile/performance_profile.ts';
+import type { SharedResource } from '../core/resources/usage.ts';
 import { ResourceManager } from '../core/resources.ts';
 
 export interface ResourceParts {
   readonly nowMs: () => number;
-  readonly views: () => readonly View[];
-  readonly machine: () => PerformanceProfile;
+  readonly engine: Pick<Engine, 'components' | 'view' | 'machine' | 'forecast'>;
 }
 
 /** A component whose process has not said how important it is. */
 const UNKNOWN_TIER: Tier = 'stable';
 
 /** The resource manager, looking at the engine. */
-export function resourceManager(config: Config, { nowMs, views, machine }: ResourceParts): ResourceManager {
+export function resourceManager(config: Config, { nowMs, engine }: ResourceParts): ResourceManager {
   return new ResourceManager(resourceSettings(config, healthThresholds(config)), {
     nowMs,
-    machine,
+    machine: () => engine.machine(),
     components: () =>
-      views().flatMap(({ component, profile, tuning }) => {
+      engine.components().flatMap((component) => {
+        const { profile, tuning } = engine.view(component) ?? {};
         const tier = tuning?.tier ?? config.components[component]?.tier ?? UNKNOWN_TIER;
         return profile === undefined ? [] : [{ component, tier, profile }];
       }),
-    forecastHigh: () => undefined,
+    forecastHigh: (component, resource) => forecastHigh(engine, component, resource, config.resources.horizon),
   });
+}
+
+const SIGNALS = { cpu: 'cpuPercent', memory: 'memoryMiB', gpu: 'gpuPercent' } as const;
+
+/** Upper end of what a component is forecast to use within the horizon, in the resource's unit. */
+function forecastHigh(
+  engine: ResourceParts['engine'],
+  component: string,
+  resource: SharedResource,
+  horizonMs: number,
+): number | undefined {
+  const path = engine.forecast(component, SIGNALS[resource], horizonMs)?.path ?? [];
+  if (path.length === 0) return undefined;
+  const high = Math.max(...path.map((step) => step.high));
+  if (resource !== 'cpu') return high;
+  const cores = engine.view(component)?.profile?.resources.cpu?.capacity;
+  return cores === undefined ? undefined : (high / 100) * cores;
 }
 
 /** What the control channel shows of it. */

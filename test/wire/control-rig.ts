@@ -80,6 +80,7 @@ export function emptyPorts(inbox: (input: ControlInput) => void): ControlPorts {
     decisions: () => [],
     explain: () => undefined,
     audit: { asked: () => () => undefined },
+    advice: { list: () => [] },
     resources: {
       report: () => ({
         usage: { atMs: 0, machine: {}, components: [] },

@@ -111,7 +111,7 @@ export function encodeDecision(decision: Decision): WireDecision {
   });
 }
 
-function encodeChange(change: {
+export function encodeChange(change: {
   readonly knob: string;
   readonly from: KnobValue;
   readonly to: KnobValue;

@@ -1,3 +1,4 @@
+import type { Recommendation } from '../../core/advice/recommendation.ts';
 import type { Answers } from '../../core/answers.ts';
 import type { HistoryReader } from '../../core/history/reader.ts';
 import type {
@@ -32,6 +33,7 @@ export interface ControlPorts {
   decisions(query: DecisionsQuery): readonly Decision[];
   explain(decisionId: string): Decision | undefined;
   readonly resources: ResourceReader;
+  readonly advice: AdviceReader;
   /** Absent where none is kept. */
   readonly history?: HistoryReader | undefined;
   readonly audit: AuditTrail;
@@ -84,6 +86,11 @@ export interface AuditQuestion {
   /** The request, as JSON. */
   readonly request: string;
   readonly dryRun: boolean;
+}
+
+/** What a human should change; of one component, or of all. */
+export interface AdviceReader {
+  list(component?: string): readonly Recommendation[];
 }
 
 /** Who uses how much of the machine, and who should. */

@@ -30,6 +30,7 @@ import { quote } from './hello.ts';
 import { queryHistory } from './history_query.ts';
 import type { OperatorCalls } from './operator_calls.ts';
 import type { ControlPorts } from './ports.ts';
+import { listRecommendations } from './recommendation_query.ts';
 import type { Taps } from './taps.ts';
 import { BadRequest, MAX_NAME, name, Refused, text, unary } from './unary.ts';
 import type { Watchers } from './watchers.ts';
@@ -94,6 +95,7 @@ export function tuningService(
     queryHistory: unary((request) => queryHistory(ports.history, request)),
     tap: (call) => taps.add(call),
     optimizeResourceAllocation: unary((request) => queryAllocation(ports.resources, request)),
+    listRecommendations: unary((request) => listRecommendations(ports.advice, request)),
     watchEvents: (call) => watchers.add(call),
     propose: unary(async ({ component, changes, reason, strategy, rule, ...asker }) => {
       const action = {
