@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { createEngine } from '../../agent/core/engine.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { applied, intKnob, Loop, type LoopOptions } from './engine_loop.ts';
 
@@ -9,6 +10,12 @@ const timeout = intKnob('timeout_ms', { role: 'timeout', unit: 'ms', min: 10, ma
 function optimization(more: Partial<typeof DEFAULT_ENGINE_SETTINGS.optimization>) {
   return { settings: { optimization: { ...DEFAULT_ENGINE_SETTINGS.optimization, ...more } } };
 }
+
+test('an engine that has not taken a step yet can be asked anything', () => {
+  const engine = createEngine({ settings: DEFAULT_ENGINE_SETTINGS, seed: 1, epoch: 1 });
+  expect(engine.machine()).toMatchObject({ metrics: {}, resources: {} });
+  expect(engine.view('nobody')).toBeUndefined();
+});
 
 describe('the loop', () => {
   test('finds, proves and keeps a better setting, and says on which evidence', () => {

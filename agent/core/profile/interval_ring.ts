@@ -50,6 +50,8 @@ export class IntervalRing<T> {
   /** Used slots in the window at `nowMs`, oldest first. */
   *window(nowMs: number): Generator<T> {
     const newest = this.numberAt(nowMs);
+    // Before its first step the engine has no time yet, and minus infinity never ends.
+    if (!Number.isFinite(newest)) return;
     for (let number = newest - this.size + 1; number <= newest; number++) {
       const place = positiveModulo(number, this.size);
       const slot = this.#slots[place];
