@@ -32,9 +32,10 @@ import { SeriesInterner } from './core/series/interner.ts';
 import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
 import { Advice } from './sidecar/advice.ts';
+import { keepInsights, keepInsightsNow, reportCapacity, restoreInsights, warmForecasts } from './sidecar/insights.ts';
 import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resources.ts';
 import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
-import { pageReadingsOf, type StatusParts, statusOf } from './status.ts';
+import { insightReadings, pageReadingsOf, type StatusParts, statusOf } from './status.ts';
 import { Tap } from './tap.ts';
 
 export interface SidecarOptions {
@@ -57,6 +58,7 @@ export interface Sidecar {
 
 const INVENTORY_TIMEOUT_MS = 30_000;
 const EVERY_MINUTE = '* * * * *';
+const EVERY_TEN_MINUTES = '*/10 * * * *';
 const SERIES_IDLE_MS = 900_000;
 const DECISIONS_READ = 10_000;
 
@@ -84,6 +86,12 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     const engine = startEngine(config, journal, epoch, seed ?? epoch, log);
     const history = startHistory(config, clock.nowMs(), log);
     started.push(async () => history?.close(engine.takeHistory(clock.nowMs())));
+    restoreInsights(engine, journal, clock.nowMs(), log);
+    if (history !== undefined) {
+      const warmed = warmForecasts(engine, history, clock.nowMs());
+      if (warmed > 0) log.info({ signals: warmed }, 'forecasts begin with the hours of earlier runs');
+    }
+    started.push(async () => keepInsightsNow(engine, journal));
     const telemetry = createTelemetry({
       endpoint: config.telemetry.endpoint,
       intervalMs: config.telemetry.interval,
@@ -157,6 +165,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         decisions: (query) => journal.decisions(query),
         explain: (id) => journal.decisions({ id })[0],
         history,
+        insights: engine,
         tap: (filter, reader) => tap.open(filter, reader),
         audit: auditTrail(journal, () => clock.nowMs(), log),
         resources: resourceReader(resources, limiter),
@@ -228,6 +237,12 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
           cron: EVERY_MINUTE,
           run: () => history?.keep(engine.takeHistory(clock.nowMs()), clock.nowMs()),
         },
+        { name: 'insights', cron: EVERY_TEN_MINUTES, run: () => keepInsights(engine, journal) },
+        {
+          name: 'capacity report',
+          cron: config.analytics.capacityReport,
+          run: () => reportCapacity(engine, (event) => control.perform({ kind: 'event', event }), clock.nowMs(), log),
+        },
         { name: 'idle series', cron: EVERY_MINUTE, run: () => void receiver.evictIdle(SERIES_IDLE_MS) },
       ],
       log,
@@ -265,6 +280,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         components: engine.components().length,
         series: series.live,
         clockSteps: clock.steps,
+        insights: insightReadings(engine),
       };
     }
 

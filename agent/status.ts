@@ -1,6 +1,6 @@
 import type { History } from './adapters/history/history.ts';
 import type { ReceiverCounters } from './adapters/otlp/counters.ts';
-import type { Readings } from './adapters/telemetry/telemetry.ts';
+import type { InsightReadings, Readings } from './adapters/telemetry/telemetry.ts';
 import type { Upstream, UpstreamStatus } from './adapters/upstream/upstream.ts';
 import type { PageReadings, UpstreamReadings } from './adapters/web/own_metrics.ts';
 import type { ComponentStatus, HistoryStatus, Status, TuningStatus } from './adapters/web/status.ts';
@@ -85,7 +85,7 @@ export function statusOf(parts: StatusParts): Status {
     sampler: parts.sampler,
     history: historyOf(parts.history, engine.stats().lateForHistory),
     ...(upstream !== undefined && { upstream: upstream.status() }),
-    components: views.map(componentOf),
+    components: views.map((view) => componentOf(view, openAnomalies(engine, view.component))),
   };
 }
 
@@ -96,7 +96,23 @@ function historyOf(history: History | undefined, late: number): HistoryStatus {
   return { kept: true, ...(problem !== undefined && { problem }), bytes, late, written, unwritten, evicted, pruned };
 }
 
-function componentOf({ component, profile, tuning }: View): ComponentStatus {
+function openAnomalies(engine: Engine, component: string): number {
+  return engine.anomalies(component).filter(({ state }) => state === 'open').length;
+}
+
+/** What was found out, counted. */
+export function insightReadings(engine: Engine): InsightReadings {
+  const { series, refusedSeries, anomalies, patterns, breaches } = engine.stats().insights;
+  const components = engine.insights();
+  return {
+    found: { anomaly: anomalies, pattern: patterns, forecast_breach: breaches },
+    openAnomalies: components.reduce((sum, component) => sum + openAnomalies(engine, component), 0),
+    paused: components.filter((component) => engine.pausedBy(component) !== undefined).length,
+    ...{ series, refusedSeries },
+  };
+}
+
+function componentOf({ component, profile, tuning, paused }: View, openAnomalies: number): ComponentStatus {
   const responseTimeMs = profile?.metrics.responseTime?.average;
   const requestsPerSecond = profile?.metrics.throughput?.average;
   const errorRatio = profile?.metrics.errorRate;
@@ -106,6 +122,8 @@ function componentOf({ component, profile, tuning }: View): ComponentStatus {
     ...(responseTimeMs !== undefined && { responseTimeMs }),
     ...(requestsPerSecond !== undefined && { requestsPerSecond }),
     ...(errorRatio !== undefined && { errorRatio }),
+    ...(openAnomalies > 0 && { openAnomalies }),
+    ...(paused !== undefined && { paused }),
     ...(tuning !== undefined && { tuning: tuningOf(tuning) }),
   };
 }

@@ -3,15 +3,18 @@ import { JournalError } from '../adapters/journal/journal.ts';
 import { nearest } from '../config/nearest.ts';
 import { allocationCommand } from './allocation.ts';
 import { analyticsCommand } from './analytics.ts';
+import { anomaliesCommand } from './anomalies.ts';
 import { auditCommand } from './audit.ts';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
 import { decisionsCommand } from './decisions.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
+import { capacityCommand, forecastCommand } from './forecast.ts';
 import { healthCommand } from './health.ts';
 import { historyCommand } from './history.ts';
 import { operatorCommands } from './operator.ts';
+import { patternsCommand } from './patterns.ts';
 import { profileCommand } from './profile.ts';
 import { recommendationsCommand } from './recommendations.ts';
 import { runCommand } from './run.ts';
@@ -35,6 +38,10 @@ const COMMANDS: readonly Command[] = [
   healthCommand,
   watchCommand,
   historyCommand,
+  anomaliesCommand,
+  patternsCommand,
+  forecastCommand,
+  capacityCommand,
   tapCommand,
   allocationCommand,
   recommendationsCommand,

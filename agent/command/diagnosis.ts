@@ -186,7 +186,7 @@ function ofTelemetry(
   return [ok(`${component}: observed${load}${speed}.`)];
 }
 
-function ofTuning({ component, tuning, requestsPerSecond }: ComponentStatus, status: Status): Finding[] {
+function ofTuning({ component, tuning, requestsPerSecond, paused }: ComponentStatus, status: Status): Finding[] {
   const say = (what: string): string => `${component}: ${what}`;
   if (tuning === undefined || !tuning.connected) {
     const what = tuning === undefined ? 'it has declared no knobs' : 'its control session is closed';
@@ -196,6 +196,10 @@ function ofTuning({ component, tuning, requestsPerSecond }: ComponentStatus, sta
   }
   if (tuning.frozen !== undefined) {
     return [problem(say(`tuning is frozen: ${tuning.frozen}.`), `\`perfopt unfreeze ${component}\``)];
+  }
+  if (paused !== undefined) {
+    const next = `It goes on by itself when that is over; \`perfopt anomalies ${component}\` says more, \`perfopt silence\` does not wait.`;
+    return [problem(say(`nothing is tried while an anomaly is open: ${paused}.`), next)];
   }
   const free = tuning.knobs.filter(({ mode, pinned }) => !pinned && mode !== 'observe');
   if (tuning.knobs.length === 0) return [problem(say('it declares no knob.'), 'Declare at least one.')];

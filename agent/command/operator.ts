@@ -1,5 +1,7 @@
 import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@grpc/grpc-js';
+import { parseDuration } from '../config/kinds.ts';
 import { KNOB_MODES, type KnobMode, type KnobValue } from '../core/model.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { callUnary } from '../rpc/calls.ts';
@@ -110,6 +112,24 @@ const VERBS: readonly Verb[] = [
     ask: (client, [component = '', knob = ''], asker) => call(client, method.unpin, { component, knob, ...asker }),
   },
   {
+    name: 'acknowledge',
+    synopsis: 'COMPONENT METRIC',
+    summary: 'say that an open anomaly was seen: no further word of it until it is over',
+    arguments: [2, 2],
+    ask: (client, [component = '', metric = ''], asker) =>
+      call(client, method.acknowledgeAnomaly, { component, metric, ...asker }),
+  },
+  {
+    name: 'silence',
+    synopsis: 'COMPONENT [METRIC] 2h',
+    summary: 'no word of anomalies for a while, nor a pause in tuning because of them; 0s ends it',
+    arguments: [2, 3],
+    ask: (client, words, asker) => {
+      const [component = '', metric = ''] = words.length === 3 ? words : words.slice(0, 1);
+      return call(client, method.silenceAnomalies, { component, metric, duration: lengthOf(words.at(-1)), ...asker });
+    },
+  },
+  {
     name: 'freeze',
     synopsis: '[COMPONENT] --reason TEXT',
     summary: 'stop all tuning, of one component or of all',
@@ -177,6 +197,12 @@ function reasonOf(given: Given): string {
   if (reason === undefined || reason === '')
     throw new CommandError('say why with --reason, for the record', EXIT.usage);
   return reason.slice(0, 1024);
+}
+
+function lengthOf(text = '') {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return durationFromMs(ms);
+  throw new CommandError(`${printable(text)} is no time; allowed: "30m", "2h", "7d", or "0s" to end it`, EXIT.usage);
 }
 
 function modeOf(word: string): KnobMode {

@@ -52,6 +52,19 @@ export function knobValue(value: KnobValue): string {
   return typeof value === 'number' ? figure(value) : printable(String(value));
 }
 
+/** `1.5 h`, `3 d`: two significant digits, in the largest unit that gives one or more. */
+export function spanOf(ms: number): string {
+  const units = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['min', 60_000],
+    ['s', 1_000],
+  ] as const;
+  const [unit, size] = units.find(([, least]) => Math.abs(ms) >= least) ?? ['ms', 1];
+  const count = ms / size;
+  return `${Math.abs(count) >= 100 ? Math.round(count) : Number(count.toPrecision(2))} ${unit}`;
+}
+
 /** `2026-11-23 12:00:01Z` */
 export function instant(atMs: number): string {
   const date = new Date(atMs);

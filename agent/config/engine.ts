@@ -42,7 +42,7 @@ export function healthThresholds({ thresholds, tuning, components }: Config, com
 }
 
 function analyticsOf({ analytics }: Config): EngineSettings['analytics'] {
-  const { enabled, anomalyDetection, patternRecognition, predictiveAnalysis, ...same } = analytics;
+  const { enabled, anomalyDetection, patternRecognition, predictiveAnalysis, capacityReport, ...same } = analytics;
   return {
     ...same,
     anomalyDetection: enabled && anomalyDetection,

@@ -31,6 +31,14 @@ function section<S extends z.ZodRawShape>(description: string, shape: S) {
   return z.strictObject(shape).meta({ description });
 }
 
+function cronLine(description: string) {
+  return z
+    .string()
+    .max(100)
+    .refine((cron) => isCron(cron))
+    .meta({ description, allowed: 'a cron line of five or six fields, such as "*/15 * * * *"' });
+}
+
 const objectiveWeight = (description: string) => number(description, { min: 0, max: 100 });
 const objective = {
   responseTimeMean: objectiveWeight('Weight of the mean response time.'),
@@ -159,6 +167,9 @@ const analytics = section('Analysis of what was observed.', {
     ...SEVERITIES,
     'never',
   ]).default(ENGINE.analytics.freezeAt),
+  capacityReport: cronLine('When the daily capacity report goes to the log and to those who watch events.').default(
+    '0 6 * * *',
+  ),
   maxSeries: integer('Most series watched, twenty a component at most; beyond, counted.', {
     min: 0,
     max: 1_000_000,
@@ -315,16 +326,9 @@ const state = section('What survives a restart.', {
     min: HOUR,
     max: 3650 * DAY,
   }).prefault('90d'),
-  maintenance: z
-    .string()
-    .max(100)
-    .refine((cron) => isCron(cron))
-    .meta({
-      description:
-        'When old decisions and history are deleted and write-ahead logs are folded into their files, as a cron line.',
-      allowed: 'a cron line of five or six fields, such as "*/15 * * * *"',
-    })
-    .default('*/15 * * * *'),
+  maintenance: cronLine(
+    'When old decisions are deleted and the write-ahead log is folded into the file, as a cron line.',
+  ).default('*/15 * * * *'),
 }).prefault({});
 
 const telemetry = section("The agent's own metrics.", {

@@ -4,6 +4,7 @@ import type { ComponentInsightState } from './insight/component-insight.ts';
 import type { Forecast, ObservedAnomaly, ObservedPattern } from './insight/finding.ts';
 import type { InsightCounts } from './insight/insight-store.ts';
 import { Lookout, type LookoutState } from './insight/lookout.ts';
+import type { InsightReader } from './insight/reader.ts';
 import type { Effect, Input, Manifest, OperatorRequest, SampleBatch, TuningAction } from './model.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
 import type { WatchedSignal } from './profile/watched_signal.ts';
@@ -37,7 +38,7 @@ import type { TunerView } from './tune/view.ts';
  * `save()` is all that a later engine needs to go on. Effects are carried out in order; a decision is durable before
  * what follows it.
  */
-export interface Engine {
+export interface Engine extends InsightReader {
   readonly epoch: number;
   step(nowMs: number, input: Input): readonly Effect[];
   view(component: string): View | undefined;
@@ -46,20 +47,10 @@ export interface Engine {
   components(): readonly string[];
   /** What is measured of the machine as a whole. */
   machine(): PerformanceProfile;
-  /** What is odd or was lately, open ones first. `@host` asks for the machine. */
-  anomalies(component: string): readonly ObservedAnomaly[];
-  /** What is lasting now. */
-  patterns(component: string): readonly ObservedPattern[];
-  /** Undefined for a signal that is not forecast, or of which there is too little history yet. */
-  forecast(component: string, signal: WatchedSignal, horizonMs: number): Forecast | undefined;
-  /** Signals of a component that are forecast. */
-  forecastSignals(component: string): readonly WatchedSignal[];
-  /** How long what there is suffices; undefined for a component that nothing is known of. Two days ahead by default. */
-  capacity(component: string, horizonMs?: number): CapacityReport | undefined;
-  /** Components that something was found out about, `@host` among them. */
-  insights(): readonly string[];
   /** Detectors and histories of one component: too large to be written with every decision. */
   saveInsight(component: string): ComponentInsightState | undefined;
+  /** Hours of a signal from before the agent started, oldest first, `NaN` for gaps; false: not needed. */
+  warmForecast(component: string, signal: WatchedSignal, hours: ArrayLike<number>): boolean;
   /** Throws when the state does not fit; the component then starts afresh. */
   restoreInsight(saved: ComponentInsightState): void;
   save(): SavedState;
@@ -253,8 +244,16 @@ class SteppedEngine implements Engine {
     return this.#lookout.store.components;
   }
 
+  pausedBy(component: string): ObservedAnomaly | undefined {
+    return this.#lookout.pausedBy(component);
+  }
+
   saveInsight(component: string): ComponentInsightState | undefined {
     return this.#lookout.store.save(component);
+  }
+
+  warmForecast(component: string, signal: WatchedSignal, hours: ArrayLike<number>): boolean {
+    return this.#lookout.store.warm(component, signal, hours);
   }
 
   restoreInsight(saved: ComponentInsightState): void {

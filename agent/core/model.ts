@@ -414,6 +414,7 @@ export const EVENT_TYPES = [
   'anomaly_resolved',
   'pattern_detected',
   'forecast_breach',
+  'capacity_report',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 

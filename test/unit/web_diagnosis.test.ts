@@ -77,6 +77,7 @@ describe('diagnosis', () => {
     [{ ...well, journal: { path: 'p.db', unsavedDecisions: 4 } }, /4 decisions cannot be written to p.db/],
     [component({ tuning: { ...tuning, connected: false } }), /control session is closed.*127.0.0.1:4319/],
     [component({ tuning: { ...tuning, frozen: 'because' } }), /chat: tuning is frozen: because/],
+    [component({ paused: 'queueDepth is 90' }), /while an anomaly is open: queueDepth is 90.*perfopt anomalies chat/],
     [component({ tuning: { ...tuning, knobs: [] } }), /declares no knob/],
     [
       component({ tuning: { ...tuning, knobs: [{ knob: 'b', mode: 'auto', pinned: true, value: 1 }] } }),

@@ -71,10 +71,12 @@ export function answersOf(engine: Engine): Answers {
 }
 
 export function emptyPorts(inbox: (input: ControlInput) => void): ControlPorts {
+  const engine = createEngine({ settings: DEFAULT_ENGINE_SETTINGS, seed: 1, epoch: 1 });
   return {
     inbox,
     snapshot: () => ({ atMs: 0, frozen: false, components: [] }),
-    answers: answersOf(createEngine({ settings: DEFAULT_ENGINE_SETTINGS, seed: 1, epoch: 1 })),
+    answers: answersOf(engine),
+    insights: engine,
     nowMs: () => 0,
     component: () => undefined,
     decisions: () => [],

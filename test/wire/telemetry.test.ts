@@ -88,6 +88,7 @@ const readings: Readings = {
   components: 1,
   series: 7,
   clockSteps: 6,
+  insights: { found: { anomaly: 9 }, openAnomalies: 3, paused: 1, series: 20, refusedSeries: 0 },
 };
 
 function telemetry(more: Partial<Parameters<typeof createTelemetry>[0]>) {

@@ -1,6 +1,7 @@
 import type { Recommendation } from '../../core/advice/recommendation.ts';
 import type { Answers } from '../../core/answers.ts';
 import type { HistoryReader } from '../../core/history/reader.ts';
+import type { InsightReader } from '../../core/insight/reader.ts';
 import type {
   Decision,
   Effect,
@@ -24,6 +25,7 @@ export interface ControlPorts {
   inbox(input: ControlInput): void;
   snapshot(): Snapshot;
   readonly answers: Answers;
+  readonly insights: InsightReader;
   nowMs(): number;
   /** Of one component alone, which costs less. */
   component(name: string): ComponentSnapshot | undefined;

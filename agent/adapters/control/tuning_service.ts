@@ -3,6 +3,10 @@ import { status } from '@grpc/grpc-js';
 import type { KnobValue, OperatorAction, Setting } from '../../core/model.ts';
 import { OptimizeResponseSchema } from '../../gen/performance_optimizer/control/v1/analytics_pb.ts';
 import {
+  AcknowledgeAnomalyResponseSchema,
+  SilenceAnomaliesResponseSchema,
+} from '../../gen/performance_optimizer/control/v1/insight_pb.ts';
+import {
   type ProposedValue,
   ProposeResponseSchema,
   RollbackResponseSchema,
@@ -20,7 +24,7 @@ import {
   UnpinResponseSchema,
 } from '../../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { encodeOptimization } from '../../rpc/answers_codec.ts';
-import { decodeInteger, decodeTimeMs, decodeValue } from '../../rpc/knob_codec.ts';
+import { decodeDurationMs, decodeInteger, decodeTimeMs, decodeValue } from '../../rpc/knob_codec.ts';
 import type { Handlers } from '../../rpc/service_definition.ts';
 import { modeWords } from '../../rpc/words.ts';
 import { queryAllocation } from './allocation_query.ts';
@@ -28,6 +32,7 @@ import { answerCalls, mustKnow } from './answer_calls.ts';
 import { encodeDecision, encodeSnapshot } from './encode_views.ts';
 import { quote } from './hello.ts';
 import { queryHistory } from './history_query.ts';
+import { insightCalls } from './insight_calls.ts';
 import type { OperatorCalls } from './operator_calls.ts';
 import type { ControlPorts } from './ports.ts';
 import { listRecommendations } from './recommendation_query.ts';
@@ -70,6 +75,7 @@ export function tuningService(
       encodeSnapshot(epoch, ports.snapshot(), ports.answers, ports.nowMs(), component),
     ),
     ...answerCalls(ports),
+    ...insightCalls(ports),
     optimize: unary(async ({ component, ...asker }) => {
       const action = { action: 'optimize' as const, component: name('component', component) };
       mustKnow(ports.answers, component);
@@ -147,6 +153,20 @@ export function tuningService(
     unpin: unary(async ({ component, knob, ...asker }) => {
       const action = { action: 'unpin' as const, component: name('component', component), knob: name('knob', knob) };
       return create(UnpinResponseSchema, await act(asker, action));
+    }),
+    silenceAnomalies: unary(async ({ component, metric, duration, ...asker }) => {
+      const action = {
+        action: 'silence' as const,
+        component: name('component', component),
+        ...(metric !== '' && { metric: name('metric', metric) }),
+        forMs: decodeDurationMs(duration),
+      };
+      return create(SilenceAnomaliesResponseSchema, await act(asker, action));
+    }),
+    acknowledgeAnomaly: unary(async ({ component, metric, ...asker }) => {
+      const action = { action: 'acknowledge' as const, component: name('component', component) };
+      const answer = await act(asker, { ...action, metric: name('metric', metric) });
+      return create(AcknowledgeAnomalyResponseSchema, answer);
     }),
     freeze: unary(async ({ component, reason, ...asker }) => {
       const action = { action: 'freeze' as const, reason: text('reason', reason, MAX_REASON) };

@@ -92,6 +92,19 @@ function instruments(provider: MeterProvider, readings: () => Readings, loopDela
   const sessions = level('sessions', '{session}', 'Open control sessions.');
   const components = level('components', '{component}', 'Components known.');
   const series = level('series', '{series}', 'Metric series kept.');
+  const found = meter.createObservableCounter(name('insights'), {
+    ...whole,
+    unit: '{insight}',
+    description: 'Anomalies, patterns and forecast breaches found, by kind.',
+  });
+  const refused = meter.createObservableCounter(name('insight.series.refused'), {
+    ...whole,
+    unit: '{series}',
+    description: 'Series that are not watched, for want of room.',
+  });
+  const open = level('anomalies.open', '{anomaly}', 'Anomalies that are not over.');
+  const paused = level('components.paused', '{component}', 'Components not tuned because of an anomaly.');
+  const watched = level('insight.series', '{series}', 'Series watched for anomalies and patterns.');
   const memory = meter.createObservableUpDownCounter('process.memory.usage', {
     ...whole,
     unit: 'By',
@@ -116,6 +129,11 @@ function instruments(provider: MeterProvider, readings: () => Readings, loopDela
     sessions,
     components,
     series,
+    found,
+    refused,
+    open,
+    paused,
+    watched,
     memory,
     cpu,
   ];
@@ -131,6 +149,11 @@ function instruments(provider: MeterProvider, readings: () => Readings, loopDela
       result.observe(sessions, now.sessions);
       result.observe(components, now.components);
       result.observe(series, now.series);
+      for (const [kind, count] of Object.entries(now.insights.found)) result.observe(found, count, { kind });
+      result.observe(refused, now.insights.refusedSeries);
+      result.observe(open, now.insights.openAnomalies);
+      result.observe(paused, now.insights.paused);
+      result.observe(watched, now.insights.series);
       result.observe(memory, process.memoryUsage.rss());
       const { user, system } = process.cpuUsage();
       result.observe(cpu, user / 1e6, { 'cpu.mode': 'user' });

@@ -16,6 +16,19 @@ export interface Readings {
   readonly components: number;
   readonly series: number;
   readonly clockSteps: number;
+  readonly insights: InsightReadings;
+}
+
+/** What was found out about the components. */
+export interface InsightReadings {
+  /** Since the start, by kind: anomalies, patterns, breaches. */
+  readonly found: Readonly<Record<string, number>>;
+  readonly openAnomalies: number;
+  /** Components with which nothing is tried because of an anomaly. */
+  readonly paused: number;
+  readonly series: number;
+  /** Series that are not watched, for want of room. */
+  readonly refusedSeries: number;
 }
 
 export interface TelemetryOptions {

@@ -15,6 +15,14 @@ export interface PageReadings {
   readonly components: number;
   readonly series: number;
   readonly clockSteps: number;
+  readonly insights: {
+    /** By kind. */
+    readonly found: Readonly<Record<string, number>>;
+    readonly openAnomalies: number;
+    readonly paused: number;
+    readonly series: number;
+    readonly refusedSeries: number;
+  };
   readonly steps: { readonly bounds: readonly number[]; readonly counts: readonly number[]; readonly sum: number };
   readonly residentBytes: number;
   readonly cpuSeconds: { readonly user: number; readonly system: number };
@@ -60,6 +68,13 @@ export function ownMetrics(now: PageReadings): readonly Family[] {
     gauge('sessions', 'Open control sessions.', now.sessions),
     gauge('components', 'Components known.', now.components),
     gauge('series', 'Metric series kept.', now.series),
+    counter('insights', 'Anomalies, patterns and forecast breaches found.', by('kind', now.insights.found)),
+    counter('insight_series_refused', 'Series that are not watched, for want of room.', [
+      { value: now.insights.refusedSeries },
+    ]),
+    gauge('anomalies_open', 'Anomalies that are not over.', now.insights.openAnomalies),
+    gauge('components_paused', 'Components not tuned because of an anomaly.', now.insights.paused),
+    gauge('insight_series', 'Series watched for anomalies and patterns.', now.insights.series),
     {
       name: `${PREFIX}_step_duration_seconds`,
       type: 'histogram',

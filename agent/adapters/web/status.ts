@@ -108,6 +108,10 @@ export interface ComponentStatus {
   readonly responseTimeMs?: number;
   readonly requestsPerSecond?: number;
   readonly errorRatio?: number;
+  /** Anomalies that are not over; absent where there are none. */
+  readonly openAnomalies?: number;
+  /** The one because of which nothing is tried. */
+  readonly paused?: string;
   /** Absent: no session was ever opened. */
   readonly tuning?: TuningStatus;
 }

@@ -29,6 +29,8 @@ export interface ComponentInsightOptions {
 export interface ComponentInsightState {
   readonly version: 1;
   readonly component: string;
+  /** When it was last fed. */
+  readonly takenMs: number;
   readonly signals: Readonly<Partial<Record<WatchedSignal, SignalInsightState>>>;
   readonly anomalies: AnomalyBookState;
   readonly relations: readonly Relation[];
@@ -53,6 +55,7 @@ export class ComponentInsight {
   readonly #book: AnomalyBook;
   readonly #relations = new Relations();
   readonly #forecasts: ForecastBook;
+  #takenMs = 0;
   /** Restored, or resumed after an absence, and not yet called since: silence until now is nobody's. */
   #isBack = false;
 
@@ -73,6 +76,7 @@ export class ComponentInsight {
   /** Takes in the intervals that are complete by now. `host`: profile of the machine, for limits. */
   take(profile: ComponentProfile, host: ComponentProfile, nowMs: number): readonly Insight[] {
     const insights: Insight[] = [];
+    this.#takenMs = nowMs;
     if (this.#isBack) this.#comeBack(nowMs);
     for (const signal of WATCHED_SIGNALS) {
       const reportMs = profile.reportMs(signal);
@@ -144,19 +148,16 @@ export class ComponentInsight {
     return this.#forecasts.signals;
   }
 
-  /** Hourly history of a signal from before the agent started, oldest first, `NaN` for gaps. */
-  warm(signal: WatchedSignal, hours: ArrayLike<number>): void {
-    if (this.#options.analytics.predictiveAnalysis) this.#forecasts.warm(signal, hours);
-  }
-
-  get watchedSignals(): readonly WatchedSignal[] {
-    return [...this.#signals.keys()];
+  /** Hourly history of a signal from before the agent started, oldest first, `NaN` for gaps; false: not needed. */
+  warm(signal: WatchedSignal, hours: ArrayLike<number>): boolean {
+    return this.#options.analytics.predictiveAnalysis && this.#forecasts.warm(signal, hours);
   }
 
   save(): ComponentInsightState {
     return {
       version: 1,
       component: this.component,
+      takenMs: this.#takenMs,
       signals: Object.fromEntries([...this.#signals].map(([signal, insight]) => [signal, insight.save()])),
       anomalies: this.#book.save(),
       relations: this.#relations.save(),
@@ -164,7 +165,7 @@ export class ComponentInsight {
     };
   }
 
-  #restore({ version, signals, anomalies, relations }: ComponentInsightState): void {
+  #restore({ version, takenMs, signals, anomalies, relations }: ComponentInsightState): void {
     if (version !== 1)
       throw new Error(`insights of ${this.component} have version ${version}; this engine reads version 1`);
     const { analytics } = this.#options;
@@ -175,6 +176,7 @@ export class ComponentInsight {
       }
     }
     this.#isBack = true;
+    this.#takenMs = takenMs;
     if (analytics.anomalyDetection) this.#book.restore(anomalies);
     if (analytics.patternRecognition) this.#relations.restore(relations);
   }

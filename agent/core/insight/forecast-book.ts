@@ -74,8 +74,8 @@ export class ForecastBook {
     return [...this.#signals.keys()];
   }
 
-  warm(signal: WatchedSignal, hours: ArrayLike<number>): void {
-    if (WATCH_LIST[signal].isForecast === true) this.#open(signal).warm(hours);
+  warm(signal: WatchedSignal, hours: ArrayLike<number>): boolean {
+    return WATCH_LIST[signal].isForecast === true && this.#open(signal).warm(hours);
   }
 
   save(): ForecastBookState {

@@ -92,8 +92,10 @@ export class ForecastTrack {
   }
 
   /** History from elsewhere, oldest first, for a track that has none of its own. */
-  warm(steps: ArrayLike<number>): void {
-    if (this.samples === 0) this.#forecaster().fit(steps);
+  warm(steps: ArrayLike<number>): boolean {
+    if (this.samples > 0) return false;
+    this.#forecaster().fit(steps);
+    return true;
   }
 
   save(): TrackState {

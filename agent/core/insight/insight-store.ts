@@ -110,6 +110,11 @@ export class InsightStore {
     this.#components.get(component)?.excuse(reason, fromMs, untilMs);
   }
 
+  /** Hours of a signal from before the agent started, oldest first; false where it has some of its own. */
+  warm(component: string, signal: WatchedSignal, hours: ArrayLike<number>): boolean {
+    return this.#open(component).warm(signal, hours);
+  }
+
   save(component: string): ComponentInsightState | undefined {
     return this.#components.get(component)?.save();
   }

@@ -84,8 +84,8 @@ export class SignalForecast {
   }
 
   /** Hourly history from before the agent started, oldest first, `NaN` for gaps. */
-  warm(hours: ArrayLike<number>): void {
-    this.#hours.warm(hours);
+  warm(hours: ArrayLike<number>): boolean {
+    return this.#hours.warm(hours);
   }
 
   save(): SignalForecastState {
