@@ -40,6 +40,8 @@ export interface RuntimeStats {
 const TURN_MS = 5;
 /** Decisions that could not be written yet; beyond, the oldest are given up and counted in the log. */
 const MAX_UNSAVED = 1_000;
+/** Between two attempts to write the journal. */
+const LONGEST_RETRY_MS = 30_000;
 const JOURNAL_ACTOR = 'agent';
 const JOURNAL_FREEZE = 'decisions cannot be written to the journal';
 
@@ -62,6 +64,8 @@ export class Runtime implements SampleSink {
   #decisions: Record<string, number> = {};
   #unsaved: Decision[] = [];
   #journalDown = false;
+  #retryTicks = 1;
+  #ticksToRetry = 1;
   #halted: string | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #tickDue = false;
@@ -200,7 +204,7 @@ export class Runtime implements SampleSink {
     }
     onStep?.(performance.now() - startedMs);
     if (effects.length > 0) this.#carryOut(effects);
-    if (this.#journalDown && input.kind === 'tick') this.#retryJournal();
+    if (this.#journalDown && input.kind === 'tick' && --this.#ticksToRetry <= 0) this.#retryJournal();
   }
 
   #carryOut(effects: readonly Effect[]): void {
@@ -208,7 +212,7 @@ export class Runtime implements SampleSink {
     for (const { kind } of decisions) this.#decisions[kind] = (this.#decisions[kind] ?? 0) + 1;
     const isDurable = decisions.length === 0 || this.#save(decisions);
     for (const effect of effects) {
-      if (effect.kind === 'decision') this.#tell(effect.decision);
+      if (effect.kind === 'decision') this.#tell(effect.decision, isDurable);
       // What is not written down must not be tried; going back to what is proven is always allowed.
       else if (!isDurable && effect.kind === 'command' && effect.command.rationale.trialId !== undefined) continue;
       else this.#options.perform(effect);
@@ -216,9 +220,11 @@ export class Runtime implements SampleSink {
     if (!isDurable && !this.#journalDown) this.#freezeForJournal();
   }
 
-  #tell(decision: Decision): void {
-    const { id, kind, component, reason, trialId } = decision;
-    this.#options.log.info({ decision: id, kind, component, trialId }, reason);
+  /** What is not written down yet may still be lost, and is not told as if it were. */
+  #tell({ id, kind, component, reason, trialId }: Decision, isDurable: boolean): void {
+    const about = { decision: id, kind, component, trialId };
+    if (isDurable) this.#options.log.info(about, reason);
+    else this.#options.log.warn({ ...about, unsaved: true }, reason);
   }
 
   #save(decisions: readonly Decision[]): boolean {
@@ -241,14 +247,21 @@ export class Runtime implements SampleSink {
 
   #freezeForJournal(): void {
     this.#journalDown = true;
+    this.#retryTicks = 1;
+    this.#ticksToRetry = 1;
     // A freeze that an operator wanted stays theirs to lift.
     if (this.#options.engine.frozen !== undefined) return;
     const request = { requestId: 'journal-down', by: JOURNAL_ACTOR, action: 'freeze', reason: JOURNAL_FREEZE } as const;
     this.#step({ kind: 'operator', request });
   }
 
+  /** Ever more patiently: a disk that is full stays so for a while, and each attempt is a line in the log. */
   #retryJournal(): void {
-    if (!this.#save([])) return;
+    if (!this.#save([])) {
+      this.#retryTicks = Math.min(2 * this.#retryTicks, Math.ceil(LONGEST_RETRY_MS / this.#options.tickMs));
+      this.#ticksToRetry = this.#retryTicks;
+      return;
+    }
     this.#journalDown = false;
     this.#options.log.info('the journal can be written again');
     if (this.#options.engine.frozen?.endsWith(JOURNAL_FREEZE) !== true) return;

@@ -1,0 +1,141 @@
+/**
+ * From a command of the engine to the process's result in the engine's inbox: encoding, the Unix socket, the process's
+ * listener, and the way back. The agent's side is this process: its control channel, its engine, and, where asked for, its
+ * receiver taking points over gRPC in the same event loop.
+ */
+import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { pino } from 'pino';
+import { createControlServer } from '../../../agent/adapters/control/control_server.ts';
+import { DEFAULT_CONTROL_LIMITS } from '../../../agent/adapters/control/ports.ts';
+import { createOtlpReceiver } from '../../../agent/adapters/otlp/receiver.ts';
+import { defaultConfig } from '../../../agent/config/load.ts';
+import { createEngine } from '../../../agent/core/engine.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../../../agent/core/settings.ts';
+import { Runtime } from '../../../agent/runtime.ts';
+import { emptyPorts } from '../../wire/control-rig.ts';
+
+const EPOCH = 1;
+const WARM_UP = 300;
+/** A tuner does not command in bursts; back to back, one would measure the queue. */
+const PAUSE_MS = 2;
+
+export interface RoundTrip {
+  readonly sessions: number;
+  readonly pointsPerSecond: number;
+  readonly commands: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+export async function measureRoundTrips(
+  sessions: number,
+  commands: number,
+  pointsPerSecond: number,
+): Promise<RoundTrip> {
+  const folder = mkdtempSync(join(tmpdir(), 'perfopt-bench-control-'));
+  const address = `unix:${join(folder, 's')}`;
+  const log = pino({ level: 'silent' });
+  const settings = {
+    ...DEFAULT_ENGINE_SETTINGS,
+    capacity: { ...DEFAULT_ENGINE_SETTINGS.capacity, maxComponents: 256 },
+  };
+  const engine = createEngine({
+    settings: { ...settings, optimization: { ...settings.optimization, enabled: false } },
+    seed: 1,
+    epoch: EPOCH,
+  });
+  const runtime = new Runtime({
+    engine,
+    journal: { commit: () => {} },
+    clock: { nowMs: () => Date.now() },
+    tickMs: 1_000,
+    maxQueuedPoints: 1_000_000,
+    perform: (effect) => void (effect.kind !== 'decision' && server.perform(effect)),
+    log,
+  });
+  const opened = new Set<string>();
+  let answered = (_commandId: string): void => {};
+  const server = createControlServer({
+    listen: [address],
+    epoch: EPOCH,
+    heartbeatIntervalMs: 5_000,
+    limits: { ...DEFAULT_CONTROL_LIMITS, maxSessions: sessions, messagesPerSecond: 100_000 },
+    ports: emptyPorts((input) => {
+      if (input.kind === 'session' && input.event === 'opened') {
+        if (input.manifest.knobs.length > 0) opened.add(input.manifest.component);
+      }
+      if (input.kind === 'result') answered(input.commandId);
+      runtime.post(input);
+    }),
+    observer: () => {},
+  });
+  const { grpc } = defaultConfig().receivers.otlp;
+  const receiver = createOtlpReceiver({
+    grpc: { ...grpc, address: '127.0.0.1:0' },
+    http: null,
+    maxResidentBytes: 2 ** 31,
+    maxSeries: 10_000,
+    sink: runtime,
+    nowMs: () => Date.now(),
+    onDefect: (error) => {
+      throw error;
+    },
+    onCertificates: () => {},
+    upstream: undefined,
+  });
+  runtime.start();
+  await server.start();
+  await receiver.start();
+  const clients = fork(join(import.meta.dirname, 'sessions.ts'), [address, String(sessions)]);
+  const load =
+    pointsPerSecond === 0
+      ? undefined
+      : fork(join(import.meta.dirname, 'points.ts'), [receiver.addresses.grpc ?? '', String(pointsPerSecond)]);
+  try {
+    while (opened.size < sessions) await wait(20);
+    if (load !== undefined) await new Promise((resolve) => load.once('message', resolve));
+    const timesMs: number[] = [];
+    for (let revision = 1; revision <= WARM_UP + commands; revision++) {
+      const component = `session-${revision % sessions}`;
+      const commandId = `${component}/${revision}`;
+      const result = new Promise<void>((resolve) => {
+        answered = (id) => {
+          if (id === commandId) resolve();
+        };
+      });
+      const startedMs = performance.now();
+      server.perform({
+        kind: 'command',
+        command: {
+          ...{ commandId, component, epoch: EPOCH, revision, changes: [{ knob: 'batch_size', value: revision }] },
+          ...{
+            atomicity: 'all',
+            validateOnly: false,
+            leaseTtlMs: 600_000,
+            onExpiry: 'baseline',
+            applyDeadlineMs: 5_000,
+          },
+          rationale: { strategy: 'bench', reason: 'to be timed' },
+        },
+      });
+      await result;
+      if (revision > WARM_UP) timesMs.push(performance.now() - startedMs);
+      await wait(PAUSE_MS);
+    }
+    const sorted = timesMs.sort((a, b) => a - b);
+    const at = (share: number): number => Number((sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(3));
+    return { sessions, pointsPerSecond, commands, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+  } finally {
+    clients.kill();
+    load?.kill();
+    await receiver.stop(AbortSignal.timeout(1_000));
+    await server.stop(AbortSignal.timeout(1_000));
+    runtime.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
