@@ -20,6 +20,7 @@ import type {
   PerformanceAnalytics,
   PerformanceAnomaly,
   PerformancePattern,
+  PerformanceRecommendation,
   PerformanceSnapshot,
   SystemHealth,
 } from './optimizer/documents.ts';
@@ -63,6 +64,7 @@ export type {
   PerformanceOptimizerConfig,
   PerformancePattern,
   PerformanceProfile,
+  PerformanceRecommendation,
   PerformanceSnapshot,
   PerformanceThresholds,
   RemoteAgentConfig,

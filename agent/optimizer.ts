@@ -92,7 +92,7 @@ export class PerformanceOptimizer {
   }
 
   getPerformanceAnalytics(): Promise<PerformanceAnalytics> {
-    return this.#conductor.ask(async (agent) => analyticsOf(await agent.analytics()));
+    return this.#conductor.ask(async (agent) => analyticsOf(await agent.analytics(), await agent.recommendations()));
   }
 
   /** Rejects, with the names that are known, where the component is not. */
@@ -126,6 +126,11 @@ export class PerformanceOptimizer {
   /** Who should get how much of the machine, and why: one entry a component and resource. */
   async optimizeResourceAllocation(usage?: CurrentResourceUsage): Promise<readonly Grant[]> {
     return this.#resources.allocate(usage).grants;
+  }
+
+  /** Lets a proposal go ahead that a `recommendation` event has told of; resolves with what was done. */
+  approve(proposalId: string): Promise<string> {
+    return this.#conductor.approve(proposalId);
   }
 
   registerStrategy(strategy: StrategyDefinition): void {

@@ -53,16 +53,18 @@ export interface ResourceSource {
  * computes; applying is an adapter's business. Until it is connected to a source it knows of nothing.
  */
 export class ResourceManager {
-  readonly #settings: ResourceSettings;
+  #settings: ResourceSettings | undefined;
   #source: ResourceSource | undefined;
 
-  constructor(settings: ResourceSettings = DEFAULT_RESOURCE_SETTINGS, source?: ResourceSource) {
+  constructor(settings?: ResourceSettings, source?: ResourceSource) {
     this.#settings = settings;
     this.#source = source;
   }
 
-  connect(source: ResourceSource): void {
+  /** `settings` count where it was made without any of its own. */
+  connect(source: ResourceSource, settings?: ResourceSettings): void {
     this.#source = source;
+    this.#settings ??= settings;
   }
 
   getCurrentResourceUsage(): CurrentResourceUsage {
@@ -72,7 +74,7 @@ export class ResourceManager {
       atMs: source.nowMs(),
       machine: machineUsage(source.machine()),
       components: source.components().map(({ component, tier, priority, profile }) => {
-        const told = this.#settings.components[component]?.priority ?? priority ?? DEFAULT_PRIORITY;
+        const told = this.#rules.components[component]?.priority ?? priority ?? DEFAULT_PRIORITY;
         return { component, tier, priority: told, profile };
       }),
     };
@@ -82,8 +84,8 @@ export class ResourceManager {
   bottlenecks(usage: CurrentResourceUsage = this.getCurrentResourceUsage()): readonly Bottleneck[] {
     const machine = this.#source?.machine();
     return [
-      ...(machine === undefined ? [] : bottlenecksOf('*', machine, this.#settings)),
-      ...usage.components.flatMap(({ component, profile }) => bottlenecksOf(component, profile, this.#settings)),
+      ...(machine === undefined ? [] : bottlenecksOf('*', machine, this.#rules)),
+      ...usage.components.flatMap(({ component, profile }) => bottlenecksOf(component, profile, this.#rules)),
     ].sort((a, b) => b.score - a.score);
   }
 
@@ -96,7 +98,7 @@ export class ResourceManager {
         demandOf(
           component,
           resource,
-          this.#settings.headroomRatio,
+          this.#rules.headroomRatio,
           this.#source?.forecastHigh(component.component, resource),
         ),
       );
@@ -105,7 +107,7 @@ export class ResourceManager {
 
   /** Who should get how much. */
   allocate(usage: CurrentResourceUsage = this.getCurrentResourceUsage()): Allocation {
-    const { thresholds, headroomRatio, limits, components } = this.#settings;
+    const { thresholds, headroomRatio, limits, components } = this.#rules;
     return allocate(usage, {
       thresholdPercent: thresholds.resourcePercent,
       headroomRatio,
@@ -113,5 +115,9 @@ export class ResourceManager {
       bounds: (component, resource) => components[component]?.bounds[resource] ?? {},
       forecastHigh: (component, resource) => this.#source?.forecastHigh(component, resource),
     });
+  }
+
+  get #rules(): ResourceSettings {
+    return this.#settings ?? DEFAULT_RESOURCE_SETTINGS;
   }
 }

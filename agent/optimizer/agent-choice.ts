@@ -44,5 +44,6 @@ export function chooseAgent({ config, state, agent, log, tell }: AgentChoice): A
     return new LocalAgent({ config, log, tell, journal });
   }
   const intervalMs = config.tuning.tick;
-  return new RemoteAgent({ ...agent, exportIntervalMs: intervalMs, watchIntervalMs: intervalMs, log, tell });
+  const { horizon: horizonMs } = config.resources;
+  return new RemoteAgent({ ...agent, exportIntervalMs: intervalMs, watchIntervalMs: intervalMs, horizonMs, log, tell });
 }

@@ -1,7 +1,9 @@
+import type { Recommendation } from '../core/advice/recommendation.ts';
 import type { Analytics, HealthReport, OptimizationState, SystemFigures } from '../core/answers.ts';
-import type { ObservedAnomaly, ObservedPattern } from '../core/insight/finding.ts';
-import type { KnobMode, OperatorAction, Tier } from '../core/model.ts';
+import type { KnobMode, OperatorAction } from '../core/model.ts';
 import type { PerformanceProfile } from '../core/profile/performance_profile.ts';
+import type { ResourceSource } from '../core/resources.ts';
+import type { FoundAnomaly, FoundPattern } from '../rpc/findings_codec.ts';
 import type { AIComponent, ResourceAllocation } from './component.ts';
 import type { ComponentKnob } from './component-knobs.ts';
 
@@ -37,21 +39,19 @@ export interface Agent {
   /** Resolves when the engine knows all that has been recorded up to now. */
   settle(): Promise<void>;
 
-  /** Brings what `resources` says up to date. */
+  /** What is measured of the machine and of the components, as far as it is known here. */
+  readonly source: ResourceSource;
+  /** Brings what `source` says up to date. */
   refresh(): Promise<void>;
-  /** What is measured of the machine, and of the components, as far as it is known here. */
-  resources(): {
-    readonly machine: PerformanceProfile;
-    readonly components: readonly { readonly tier: Tier; readonly profile: PerformanceProfile }[];
-  };
   /** Names of all components that the engine knows. */
   components(): Promise<readonly string[]>;
   profile(component: string): Promise<PerformanceProfile | undefined>;
   optimization(component: string): Promise<OptimizationState | undefined>;
   figures(): Promise<SystemFigures>;
   analytics(): Promise<Analytics>;
-  patterns(component: string): Promise<readonly ObservedPattern[]>;
-  anomalies(component: string): Promise<readonly ObservedAnomaly[]>;
+  patterns(component: string): Promise<readonly FoundPattern[]>;
+  anomalies(component: string): Promise<readonly FoundAnomaly[]>;
+  recommendations(): Promise<readonly Recommendation[]>;
   health(): Promise<HealthReport>;
   /** What the engine may do with each knob. */
   modes(component: string): Promise<ReadonlyMap<string, KnobMode>>;

@@ -1,5 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
+import { healthThresholds } from '../config/engine.ts';
+import { resourceSettings } from '../config/resources.ts';
 import type { Config } from '../config/schema.ts';
 import type { OptimizerEvent as CoreEvent, EventType } from '../core/model.ts';
 import type { ResourceManager } from '../core/resources.ts';
@@ -61,16 +63,17 @@ export class Conductor {
     this.#options = options;
     this.#listeners = new Listeners((error, type) => log.warn({ err: error, event: type }, 'a listener threw'));
     this.agent = options.agent((event) => this.#tell(event));
-    options.resourceManager.connect({
-      nowMs: () => Date.now(),
-      machine: () => this.agent.resources().machine,
-      components: () =>
-        this.agent.resources().components.map(({ tier, profile }) => {
-          const priority = options.registry.getComponent(profile.component)?.priority;
-          return { component: profile.component, tier, profile, ...(priority !== undefined && { priority }) };
-        }),
-      forecastHigh: () => undefined,
-    });
+    options.resourceManager.connect(
+      {
+        ...this.agent.source,
+        components: () =>
+          this.agent.source.components().map((seen) => {
+            const priority = options.registry.getComponent(seen.component)?.priority;
+            return { ...seen, ...(priority !== undefined && { priority }) };
+          }),
+      },
+      resourceSettings(config, healthThresholds(config)),
+    );
     this.#consent = new Consent(this.agent);
     this.strategies = new UserStrategies({
       agent: this.agent,
@@ -121,10 +124,9 @@ export class Conductor {
   /** The component is known to the engine when this resolves, and its hand-set values and requests up to now with it. */
   async open<C extends AIComponent>(component: C | undefined): Promise<C> {
     const known = await this.#mustBeKnown(component);
-    const isNew = this.agent.knobs(known.name) === undefined;
     await this.agent.open(known);
     await this.agent.settle();
-    if (isNew) await this.#consent.take(known.name);
+    await this.#takeConsent(known.name);
     return known;
   }
 
@@ -142,6 +144,13 @@ export class Conductor {
     const state = await this.agent.optimization(known.name);
     if (state === undefined) throw await this.#unknown(known.name);
     return resultOf(state, asked);
+  }
+
+  async approve(proposalId: string): Promise<string> {
+    this.#mustRun();
+    const { ok, message } = await this.agent.ask({ action: 'approve', proposalId }, 'the process');
+    if (!ok) throw new Error(message);
+    return message;
   }
 
   async execute<C extends AIComponent>(
@@ -199,6 +208,7 @@ export class Conductor {
       for (const { component, health } of report.components) healthMonitor.update(component, health, report.atMs);
       for (const component of registry.getComponents()) {
         if (this.agent.knobs(component.name) === undefined) continue;
+        await this.#takeConsent(component.name);
         await this.strategies.ask(component, await this.profile(component.name));
       }
     } catch (error) {
@@ -206,6 +216,13 @@ export class Conductor {
     } finally {
       this.#inRound = false;
     }
+  }
+
+  /** Where no agent answers now, the next round tries again. */
+  async #takeConsent(component: string): Promise<void> {
+    await this.#consent
+      .take(component)
+      .catch((error: unknown) => this.#options.log.warn({ err: error, component }, 'no agent answers yet'));
   }
 
   readonly #onRegistered = (component: AIComponent): void => {
@@ -217,6 +234,7 @@ export class Conductor {
   readonly #onUnregistered = ({ name }: AIComponent): void => {
     this.agent.close(name);
     this.strategies.forget(name);
+    this.#consent.forget(name);
     this.#options.healthMonitor.forget(name);
   };
 

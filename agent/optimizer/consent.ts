@@ -22,11 +22,11 @@ export class Consent {
     this.#agent = agent;
   }
 
-  /** A component is there: its undeclared knobs are to ask first. */
+  /** A component is there: its undeclared knobs are to ask first. Once it has worked, doing it again does nothing. */
   async take(component: string): Promise<void> {
+    if (this.#given.has(component)) return;
     const undeclared = this.#agent.knobs(component)?.filter(({ declared }) => !declared) ?? [];
-    if (undeclared.length === 0) return;
-    const modes = await this.#agent.modes(component);
+    const modes = undeclared.length === 0 ? new Map() : await this.#agent.modes(component);
     const given = new Set<string>();
     for (const { spec } of undeclared) {
       if (modes.get(spec.id) !== 'auto') continue;
@@ -34,6 +34,10 @@ export class Consent {
       if ((await this.#agent.ask(action, BY)).ok) given.add(spec.id);
     }
     this.#given.set(component, given);
+  }
+
+  forget(component: string): void {
+    this.#given.delete(component);
   }
 
   async propose(component: string, changes: Setting, { strategy, rule, reason }: Idea): Promise<Reply> {

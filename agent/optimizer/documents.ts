@@ -1,9 +1,10 @@
+import type { Recommendation, Step } from '../core/advice/recommendation.ts';
 import { patternImpact } from '../core/analytics/impact.ts';
 import type { Analytics, HealthReport, OptimizationState, SystemFigures } from '../core/answers.ts';
 import type { Severity } from '../core/detect/anomaly.ts';
 import type { Health } from '../core/health.ts';
-import type { ObservedAnomaly, ObservedPattern } from '../core/insight/finding.ts';
 import type { PatternType } from '../core/pattern/pattern.ts';
+import type { FoundAnomaly, FoundPattern } from '../rpc/findings_codec.ts';
 import type { ComponentTier } from './component.ts';
 import type { OptimizationResult } from './strategy.ts';
 import type { Asked } from './user-strategies.ts';
@@ -35,6 +36,34 @@ export interface PerformanceAnalytics {
     readonly health: HealthStatus;
   };
   readonly components: readonly ComponentPerformance[];
+  /** What a human should change, newest first, each as long as it holds. */
+  readonly recommendations: readonly PerformanceRecommendation[];
+}
+
+export interface PerformanceRecommendation {
+  readonly id: string;
+  readonly component: string;
+  /** What is recommended, in a few words; the strategy's name where one recommends it. */
+  readonly optimization: string;
+  readonly reason: string;
+  /**
+   * Relative gain of the objective that comparable trials lead to expect, 0.25 is 25 % lower; 0 where none has finished:
+   * nothing is promised that nothing speaks for. See `evidence`.
+   */
+  readonly expectedImprovement: number;
+  /** What the expectation rests on; absent where no comparable trial has finished. */
+  readonly evidence?: {
+    readonly low: number;
+    readonly high: number;
+    readonly samples: number;
+    /** How likely a comparable trial was to be kept. */
+    readonly confidence?: number;
+  };
+  /** Each by itself makes the change, best first. */
+  readonly steps: readonly Step[];
+  /** For `approve`, where a proposal waits. */
+  readonly proposalId?: string;
+  readonly since: number;
 }
 
 export interface HealthStatus {
@@ -117,12 +146,13 @@ export class ExpectedRange {
   }
 }
 
-export function patternOf(pattern: ObservedPattern): PerformancePattern {
-  const { type, metric, confidence, sinceMs, samples } = pattern;
-  return { type, metric, confidence, impact: patternImpact(pattern, metric) ?? 0, since: sinceMs, samples };
+export function patternOf(pattern: FoundPattern): PerformancePattern {
+  const { type, metric, confidence, sinceMs, samples, impact: change } = pattern;
+  const impact = change === undefined ? undefined : patternImpact({ impactLog: Math.log1p(change) }, metric);
+  return { type, metric, confidence, impact: impact ?? 0, since: sinceMs, samples };
 }
 
-export function anomalyOf(anomaly: ObservedAnomaly): PerformanceAnomaly {
+export function anomalyOf(anomaly: FoundAnomaly): PerformanceAnomaly {
   const { metric, value, expectedRange, severity, kind, state, atMs, explanation } = anomaly;
   return {
     ...{ metric, severity, kind, state, explanation, at: atMs },
@@ -139,7 +169,10 @@ export function snapshotOf(figures: SystemFigures, components: readonly string[]
   return { at: atMs, ...figuresOf(figures), components };
 }
 
-export function analyticsOf({ atMs, system, components }: Analytics): PerformanceAnalytics {
+export function analyticsOf(
+  { atMs, system, components }: Analytics,
+  recommendations: readonly Recommendation[],
+): PerformanceAnalytics {
   const { totalThroughputPerSecond, resourceEfficiency, health } = system;
   return {
     at: atMs,
@@ -159,6 +192,22 @@ export function analyticsOf({ atMs, system, components }: Analytics): Performanc
         ...(errorRatio !== undefined && { errorRate: errorRatio }),
       }),
     ),
+    recommendations: recommendations.map(recommendationOf),
+  };
+}
+
+function recommendationOf(recommendation: Recommendation): PerformanceRecommendation {
+  const { id, component, optimization, reason, steps, sinceMs, expected, confidence, proposalId } = recommendation;
+  return {
+    ...{ id, component, optimization, reason, steps, since: sinceMs },
+    expectedImprovement: expected?.estimate ?? 0,
+    ...(expected !== undefined && {
+      evidence: {
+        ...{ low: expected.low, high: expected.high, samples: expected.samples },
+        ...(confidence !== undefined && { confidence }),
+      },
+    }),
+    ...(proposalId !== undefined && { proposalId }),
   };
 }
 

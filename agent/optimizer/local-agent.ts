@@ -6,11 +6,15 @@ import { createHostSampler, type HostSampler } from '../adapters/host/sampler.ts
 import type { Journal } from '../adapters/journal/journal.ts';
 import { systemClock } from '../client/typescript/clock.ts';
 import { engineSettings, healthThresholds, signalMappings } from '../config/engine.ts';
+import { resourceSettings } from '../config/resources.ts';
 import type { Config } from '../config/schema.ts';
+import { Adviser } from '../core/advice/adviser.ts';
 import { MeasuredResults } from '../core/analytics/results.ts';
 import { Answers } from '../core/answers.ts';
 import { createEngine, type Engine, type SavedState } from '../core/engine.ts';
 import type { Effect, KnobMode, OptimizerEvent } from '../core/model.ts';
+import { engineSource } from '../core/resources/engine_source.ts';
+import { ResourceManager, type ResourceSource } from '../core/resources.ts';
 import { SeriesInterner } from '../core/series/interner.ts';
 import { Runtime } from '../runtime.ts';
 import type { Agent, AgentRequest, Reply } from './agent.ts';
@@ -43,6 +47,8 @@ export class LocalAgent implements Agent {
   readonly #engine: Engine;
   readonly #runtime: Runtime;
   readonly #answers: Answers;
+  readonly #adviser: Adviser;
+  readonly source: ResourceSource;
   readonly #meter: RequestMeter;
   readonly #sampler: HostSampler;
   readonly #sessions = new Map<string, LocalSession>();
@@ -70,12 +76,26 @@ export class LocalAgent implements Agent {
       thresholds: (component) => healthThresholds(config, component),
       observedSinceMs: nowMs,
     });
+    this.source = engineSource({
+      engine: this.#engine,
+      nowMs: () => this.#clock.nowMs(),
+      horizonMs: config.resources.horizon,
+    });
+    const thresholds = (component?: string) => healthThresholds(config, component);
+    const manager = new ResourceManager(resourceSettings(config, thresholds()), this.source);
+    this.#adviser = new Adviser({
+      ...{ engine: this.#engine, results: this.#results, thresholds },
+      bottlenecks: () => manager.bottlenecks(),
+    });
     this.#runtime = new Runtime({
       engine: this.#engine,
       journal: {
         commit: (decisions, state) => {
           this.#journal?.commit(decisions, state);
-          for (const decision of decisions) this.#results.learn(decision);
+          for (const decision of decisions) {
+            this.#results.learn(decision);
+            this.#adviser.decided(decision);
+          }
         },
       },
       clock: this.#clock,
@@ -163,15 +183,9 @@ export class LocalAgent implements Agent {
     while (this.#isBehind()) await nextTurn();
   }
 
-  /** What is asked here is asked of the engine itself. */
-  async refresh(): Promise<void> {}
-
-  resources() {
-    const views = this.#engine.components().flatMap((component) => this.#engine.view(component) ?? []);
-    const components = views.flatMap(({ profile, tuning }) =>
-      profile === undefined ? [] : [{ tier: tuning?.tier ?? 'stable', profile }],
-    );
-    return { machine: this.#engine.machine(), components };
+  /** The source is the engine itself; what to recommend is looked for. */
+  async refresh(): Promise<void> {
+    for (const event of this.#adviser.look(this.#clock.nowMs())) this.#options.tell(event);
   }
 
   async components(): Promise<readonly string[]> {
@@ -200,6 +214,10 @@ export class LocalAgent implements Agent {
 
   async anomalies(component: string) {
     return this.#engine.anomalies(component);
+  }
+
+  async recommendations() {
+    return this.#adviser.list();
   }
 
   async health() {

@@ -1,10 +1,13 @@
 import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
 import { Client, type ClientReadableStream, status } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
-import type { ObservedAnomaly, ObservedPattern } from '../core/insight/finding.ts';
+import type { Recommendation } from '../core/advice/recommendation.ts';
 import { HOST_COMPONENT } from '../core/insight/finding.ts';
-import type { KnobMode, OptimizerEvent, Tier } from '../core/model.ts';
+import type { KnobMode, OptimizerEvent } from '../core/model.ts';
 import type { PerformanceProfile } from '../core/profile/performance_profile.ts';
+import { highestUse, RESOURCE_SIGNALS } from '../core/resources/engine_source.ts';
+import { SHARED_RESOURCES, type SharedResource } from '../core/resources/usage.ts';
+import type { ResourceSource } from '../core/resources.ts';
 import {
   type ComponentState,
   TuningService,
@@ -15,7 +18,14 @@ import { grpcTarget, parseAddress } from '../rpc/address.ts';
 import { decodeAnalytics, decodeFigures, decodeHealthReport, decodeOptimization } from '../rpc/answers_codec.ts';
 import { callServerStream, callUnary, isServiceError } from '../rpc/calls.ts';
 import { type ChannelAccess, channelCredentials, withToken } from '../rpc/channel_access.ts';
-import { decodeTimeMs, encodeValue } from '../rpc/knob_codec.ts';
+import {
+  decodeAnomaly,
+  decodePattern,
+  decodeRecommendation,
+  type FoundAnomaly,
+  type FoundPattern,
+} from '../rpc/findings_codec.ts';
+import { decodeTimeMs, encodeDurationMs, encodeValue } from '../rpc/knob_codec.ts';
 import { decodeProfile } from '../rpc/profile_codec.ts';
 import { modeWords } from '../rpc/words.ts';
 import type { Agent, AgentRequest, Reply } from './agent.ts';
@@ -32,8 +42,16 @@ export interface RemoteAgentOptions {
   readonly otlpEndpoint?: string;
   readonly exportIntervalMs: number;
   readonly watchIntervalMs: number;
+  /** How far ahead the need of resources is foreseen. */
+  readonly horizonMs: number;
   readonly log: Logger;
   readonly tell: (event: OptimizerEvent) => void;
+}
+
+interface Seen {
+  readonly machine: PerformanceProfile;
+  readonly components: ReturnType<ResourceSource['components']>;
+  readonly forecasts: ReadonlyMap<string, number>;
 }
 
 const DEADLINE_MS = 10_000;
@@ -46,9 +64,17 @@ export class RemoteAgent implements Agent {
   readonly #options: RemoteAgentOptions;
   readonly #client: Client;
   readonly #sessions = new Map<string, RemoteSession>();
+  readonly #opening = new Map<string, Promise<unknown>>();
   readonly #exports = new Map<string, RequestExport>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  #resources: ReturnType<Agent['resources']> = { machine: emptyProfile(HOST_COMPONENT), components: [] };
+  /** As of the last `refresh`. */
+  #seen: Seen = { machine: emptyProfile(HOST_COMPONENT), components: [], forecasts: new Map() };
+  readonly source: ResourceSource = {
+    nowMs: () => Date.now(),
+    machine: () => this.#seen.machine,
+    components: () => this.#seen.components,
+    forecastHigh: (component, resource) => this.#seen.forecasts.get(`${component}\n${resource}`),
+  };
   #events: ClientReadableStream<WatchEventsResponse> | undefined;
   #stopped = false;
 
@@ -78,17 +104,19 @@ export class RemoteAgent implements Agent {
 
   async open(component: AIComponent): Promise<void> {
     const { name } = component;
+    // Of two who come at once the second waits for the first.
+    await this.#opening.get(name);
     const known = this.#sessions.get(name);
     if (known !== undefined && known.component !== component) {
       throw new RangeError(`a component named ${JSON.stringify(name)} is being optimised already`);
     }
     if (known !== undefined) return this.#look();
-    const { address, access = {}, otlpEndpoint, exportIntervalMs } = this.#options;
-    this.#sessions.set(name, await RemoteSession.open(component, address, access));
-    if (otlpEndpoint === undefined || this.#exports.has(name)) return;
-    // The SDK is loaded only where it is wanted.
-    const { RequestExport: Exporter } = await import('./request-export.ts');
-    this.#exports.set(name, new Exporter(name, otlpEndpoint, exportIntervalMs));
+    const opening = this.#connect(component).finally(() => this.#opening.delete(name));
+    this.#opening.set(
+      name,
+      opening.catch(() => undefined),
+    );
+    await opening;
   }
 
   close(component: string): void {
@@ -114,17 +142,26 @@ export class RemoteAgent implements Agent {
 
   async refresh(): Promise<void> {
     const { components } = await this.analytics();
-    const [machine, ...profiles] = await Promise.all(
+    const [machine, ...found] = await Promise.all(
       [HOST_COMPONENT, ...components.map(({ component }) => component)].map((name) => this.profile(name)),
     );
-    const found = profiles.flatMap((profile, i): { tier: Tier; profile: PerformanceProfile }[] =>
-      profile === undefined ? [] : [{ tier: components[i]?.tier ?? 'stable', profile }],
+    const seen = found.flatMap((profile, i) => {
+      const tier = components[i]?.tier ?? 'stable';
+      return profile === undefined ? [] : [{ component: profile.component, tier, profile }];
+    });
+    const forecasts = await Promise.all(
+      seen.flatMap(({ component, profile }) =>
+        SHARED_RESOURCES.map(async (resource): Promise<readonly (readonly [string, number])[]> => {
+          const high = await this.#forecastHigh(profile, resource);
+          return high === undefined ? [] : [[`${component}\n${resource}`, high]];
+        }),
+      ),
     );
-    this.#resources = { machine: machine ?? emptyProfile(HOST_COMPONENT), components: found };
-  }
-
-  resources() {
-    return this.#resources;
+    this.#seen = {
+      machine: machine ?? emptyProfile(HOST_COMPONENT),
+      components: seen,
+      forecasts: new Map(forecasts.flat()),
+    };
   }
 
   async components(): Promise<readonly string[]> {
@@ -132,13 +169,8 @@ export class RemoteAgent implements Agent {
   }
 
   async profile(component: string): Promise<PerformanceProfile | undefined> {
-    try {
-      const { profile } = await this.#call(method.getProfile, { component });
-      return profile && decodeProfile(profile);
-    } catch (error) {
-      if (isServiceError(error) && error.code === status.NOT_FOUND) return undefined;
-      throw error;
-    }
+    const answer = await ifKnown(this.#call(method.getProfile, { component }));
+    return answer?.profile && decodeProfile(answer.profile);
   }
 
   async optimization(component: string) {
@@ -154,12 +186,19 @@ export class RemoteAgent implements Agent {
     return decodeAnalytics(await this.#call(method.getAnalytics, {}));
   }
 
-  async patterns(): Promise<readonly ObservedPattern[]> {
-    throw new Error('an agent of this version does not say over gRPC');
+  async patterns(component: string): Promise<readonly FoundPattern[]> {
+    const answer = await ifKnown(this.#call(method.listPatterns, { component }));
+    return (answer?.patterns ?? []).flatMap((pattern) => decodePattern(pattern) ?? []);
   }
 
-  async anomalies(): Promise<readonly ObservedAnomaly[]> {
-    throw new Error('an agent of this version does not say over gRPC');
+  async anomalies(component: string): Promise<readonly FoundAnomaly[]> {
+    const answer = await ifKnown(this.#call(method.listAnomalies, { component }));
+    return (answer?.anomalies ?? []).flatMap((anomaly) => decodeAnomaly(anomaly) ?? []);
+  }
+
+  async recommendations(): Promise<readonly Recommendation[]> {
+    const { recommendations } = await this.#call(method.listRecommendations, {});
+    return recommendations.flatMap((recommendation) => decodeRecommendation(recommendation) ?? []);
   }
 
   async health() {
@@ -185,6 +224,16 @@ export class RemoteAgent implements Agent {
     }
   }
 
+  async #connect(component: AIComponent): Promise<void> {
+    const { name } = component;
+    const { address, access = {}, otlpEndpoint, exportIntervalMs } = this.#options;
+    this.#sessions.set(name, await RemoteSession.open(component, address, access));
+    if (otlpEndpoint === undefined || this.#exports.has(name)) return;
+    // The SDK is loaded only where it is wanted.
+    const { RequestExport: Exporter } = await import('./request-export.ts');
+    this.#exports.set(name, new Exporter(name, otlpEndpoint, exportIntervalMs));
+  }
+
   async #request(request: AgentRequest, by: string): Promise<{ message: string; proposalId?: string }> {
     switch (request.action) {
       case 'set_mode': {
@@ -207,6 +256,20 @@ export class RemoteAgent implements Agent {
 
   #call<I extends DescMessage, O extends DescMessage>(called: DescMethodUnary<I, O>, request: MessageInitShape<I>) {
     return callUnary(this.#client, called, create(called.input, request), DEADLINE_MS);
+  }
+
+  /** Upper end of what a component will use within the horizon; undefined while that is not known. */
+  async #forecastHigh({ component, resources }: PerformanceProfile, resource: SharedResource) {
+    const metric = RESOURCE_SIGNALS[resource];
+    const horizon = encodeDurationMs(this.#options.horizonMs);
+    try {
+      const { steps } = await this.#call(method.getForecast, { component, metric, horizon });
+      return highestUse(resource, steps, resources.cpu?.capacity);
+    } catch (error) {
+      // Too little history yet, or a signal that is not forecast.
+      if (isServiceError(error) && error.code !== status.UNAVAILABLE) return undefined;
+      throw error;
+    }
   }
 
   async #state(component: string): Promise<ComponentState | undefined> {
@@ -254,6 +317,16 @@ export class RemoteAgent implements Agent {
       run();
     }, delayMs).unref();
     this.#timers.add(timer);
+  }
+}
+
+/** Undefined where the agent knows nothing of the component. */
+async function ifKnown<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isServiceError(error) && error.code === status.NOT_FOUND) return undefined;
+    throw error;
   }
 }
 

@@ -6,8 +6,7 @@ import { healthThresholds } from '../config/engine.ts';
 import { resourceSettings } from '../config/resources.ts';
 import type { Config } from '../config/schema.ts';
 import type { Engine } from '../core/engine.ts';
-import type { Tier } from '../core/model.ts';
-import type { SharedResource } from '../core/resources/usage.ts';
+import { engineSource } from '../core/resources/engine_source.ts';
 import { ResourceManager } from '../core/resources.ts';
 
 export interface ResourceParts {
@@ -15,39 +14,12 @@ export interface ResourceParts {
   readonly engine: Pick<Engine, 'components' | 'view' | 'machine' | 'forecast'>;
 }
 
-/** A component whose process has not said how important it is. */
-const UNKNOWN_TIER: Tier = 'stable';
-
 /** The resource manager, looking at the engine. */
 export function resourceManager(config: Config, { nowMs, engine }: ResourceParts): ResourceManager {
-  return new ResourceManager(resourceSettings(config, healthThresholds(config)), {
-    nowMs,
-    machine: () => engine.machine(),
-    components: () =>
-      engine.components().flatMap((component) => {
-        const { profile, tuning } = engine.view(component) ?? {};
-        const tier = tuning?.tier ?? config.components[component]?.tier ?? UNKNOWN_TIER;
-        return profile === undefined ? [] : [{ component, tier, profile }];
-      }),
-    forecastHigh: (component, resource) => forecastHigh(engine, component, resource, config.resources.horizon),
-  });
-}
-
-const SIGNALS = { cpu: 'cpuPercent', memory: 'memoryMiB', gpu: 'gpuPercent' } as const;
-
-/** Upper end of what a component is forecast to use within the horizon, in the resource's unit. */
-function forecastHigh(
-  engine: ResourceParts['engine'],
-  component: string,
-  resource: SharedResource,
-  horizonMs: number,
-): number | undefined {
-  const path = engine.forecast(component, SIGNALS[resource], horizonMs)?.path ?? [];
-  if (path.length === 0) return undefined;
-  const high = Math.max(...path.map((step) => step.high));
-  if (resource !== 'cpu') return high;
-  const cores = engine.view(component)?.profile?.resources.cpu?.capacity;
-  return cores === undefined ? undefined : (high / 100) * cores;
+  const { horizon: horizonMs } = config.resources;
+  const tierOf = (component: string) => config.components[component]?.tier;
+  const source = engineSource({ engine, nowMs, horizonMs, tierOf });
+  return new ResourceManager(resourceSettings(config, healthThresholds(config)), source);
 }
 
 /** What the control channel shows of it. */

@@ -137,6 +137,9 @@ const snapshot = await optimizer.getPerformanceSnapshot();
 say(`snapshot ${snapshot.averageThinkTime}ms ${snapshot.optimizationScore * 100}% ${snapshot.adaptationRate}`);
 const analytics = await optimizer.getPerformanceAnalytics();
 say(`analytics ${analytics.system.totalThroughput} ${analytics.system.resourceEfficiency * 100}%`);
+analytics.recommendations.forEach((advised) => {
+  say(`recommended ${advised.component} ${advised.optimization} ${advised.expectedImprovement * 100}%`);
+});
 for (const pattern of await optimizer.identifyPatterns('ranker')) {
   say(`pattern ${pattern.type} ${pattern.confidence * 100}% ${pattern.impact}`);
 }

@@ -229,6 +229,31 @@ describe('the parts work together', () => {
     expect(healthMonitor.getHealth('embedder')).toEqual({ status: 'unknown' });
   });
 
+  test('what nobody has declared is searched only once that is approved', async () => {
+    const component = new Embedder({ batch: 8 });
+    const { optimizer } = await embedded([component]);
+    const asking = next(optimizer, 'recommendation', ({ data }) => data.proposalId !== undefined);
+    const proposalId = String((await underLoad(optimizer, component, asking)).data.proposalId);
+    const { recommendations } = await optimizer.getPerformanceAnalytics();
+    expect(recommendations).toMatchObject([
+      { component: 'embedder', optimization: 'Configuration Optimization', expectedImprovement: 0, proposalId },
+    ]);
+    expect(recommendations[0]).not.toHaveProperty('evidence');
+    await expect(optimizer.approve('nothing')).rejects.toThrow(`no proposal nothing; open proposals: ${proposalId}`);
+    expect(await optimizer.approve(proposalId)).toContain('approved');
+    await underLoad(optimizer, component, next(optimizer, 'trial_started'));
+  });
+
+  test('an agent that is not there harms nobody: requests are answered, and questions refused', async () => {
+    const component = new Embedder({ batch: 8 });
+    const { optimizer } = await embedded([component], { ...QUICK, agent: { address: '127.0.0.1:9' } });
+    const response = await optimizer.executeWithMonitoring(component, { id: 'a' }, ALLOCATION);
+    expect(response).toMatchObject({ result: 'vector of a', optimized: false });
+    await expect(optimizer.healthCheck()).rejects.toThrow(/UNAVAILABLE/);
+    const wrong = { agent: { address: 'nowhere' } };
+    expect(() => new PerformanceOptimizer(wrong)).toThrow('expected unix:/absolute/path, host:port');
+  });
+
   test('two components of one name are refused', async () => {
     const { optimizer, registry } = await embedded([new Embedder()]);
     expect(() => registry.register(new Embedder())).toThrow('a component named "embedder" is registered already');

@@ -6,7 +6,7 @@ import { Embedder, embedded, requests } from './optimizer_rig.ts';
 
 const PATTERN: ObservedPattern = {
   ...{ component: 'c', metric: 'throughputPerSecond', type: 'level_shift', confidence: 0.99, samples: 40 },
-  ...{ impactLog: Math.log(2), sinceMs: 7, evidence: {} },
+  ...{ impactLog: Math.log(2), impact: 1, sinceMs: 7, evidence: {} },
 };
 const ANOMALY: ObservedAnomaly = {
   ...{
@@ -26,7 +26,7 @@ test('what is found reads as the document prints it', () => {
   expect(patternOf(PATTERN)).toEqual({
     ...{ type: 'level_shift', metric: 'throughputPerSecond', confidence: 0.99, impact: -0.5, since: 7, samples: 40 },
   });
-  const { impactLog: _, ...still } = PATTERN;
+  const { impact: _, ...still } = PATTERN;
   expect(patternOf(still).impact).toBe(0);
   const anomaly = anomalyOf(ANOMALY);
   expect(`${anomaly.metric}: ${anomaly.value}, ${anomaly.expectedRange}, ${anomaly.severity}`).toBe(
