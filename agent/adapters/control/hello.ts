@@ -1,5 +1,5 @@
 /** Reads a Hello into a manifest. What is in it comes from outside: all of it is checked, and every refusal names the place. */
-import type { HeldKnob, KnobSpec, Manifest } from '../../core/model.ts';
+import type { HeldKnob, KnobSpec, KnobValue, Manifest } from '../../core/model.ts';
 import type { Hello } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { decodeInteger, decodeSpec, decodeValue } from '../../rpc/knob_codec.ts';
 import { whyNotSound } from '../../rpc/knob_domain.ts';
@@ -7,6 +7,12 @@ import { tierWords } from '../../rpc/words.ts';
 
 /** Characters that end a line or move a cursor could forge a line of a log. */
 const NAME = /^[^\p{Cc}\p{Zl}\p{Zp}]+$/u;
+/** Descriptions may have several lines. */
+const PROSE = /^(?:[^\p{Cc}\p{Zl}\p{Zp}]|[\n\t])*$/u;
+/** A name that leads elsewhere where somebody makes a path of it: absolute, with a backslash, or with . or .. in it. */
+const PATH_TRICK = /^\/|\\|(?:^|\/)\.{1,2}(?:\/|$)/;
+/** As long as an enum's own values may be. */
+const MAX_VALUE = 64;
 const MAX_NAME = 200;
 const MAX_UID = 128;
 const MAX_RESOURCE_ENTRIES = 64;
@@ -29,6 +35,8 @@ class Refusal extends Error {}
 
 function manifestOf(hello: Hello, maxKnobs: number): Manifest {
   const component = text('hello.component', hello.component, MAX_NAME);
+  if (PATH_TRICK.test(component))
+    throw new Refusal(`hello.component ${quote(component)} reads like a path; allowed are names such as team/embedder`);
   const instanceUid = text('hello.instance_uid', hello.instanceUid, MAX_UID);
   const tier = tierWords.decode(hello.tier);
   if (tier === undefined) throw new Refusal(`hello.tier is ${hello.tier}; allowed are the tiers CRITICAL to RESEARCH`);
@@ -77,6 +85,8 @@ function readKnobs({ knobs }: Hello, maxKnobs: number): readonly KnobSpec[] {
     if ('problem' in spec) throw new Refusal(`${where}: ${spec.field} ${spec.problem}`);
     const flaw = whyNotSound(spec);
     if (flaw) throw new Refusal(`${where}: ${flaw.field} ${flaw.problem}`);
+    const forgery = whyForged(spec);
+    if (forgery !== undefined) throw new Refusal(`${where}: ${forgery} has control characters`);
     if (specs.has(spec.id)) throw new Refusal(`${where}: id is that of an earlier knob; ids are unique in a component`);
     specs.set(spec.id, spec);
   }
@@ -88,6 +98,20 @@ function readKnobs({ knobs }: Hello, maxKnobs: number): readonly KnobSpec[] {
   return [...specs.values()];
 }
 
+/** Which of a knob's texts could forge a line of a log, if any. */
+function whyForged(spec: KnobSpec): string | undefined {
+  if (!PROSE.test(spec.description)) return 'description';
+  if (spec.unit !== '' && !NAME.test(spec.unit)) return 'unit';
+  if (spec.blastRadius !== undefined && !PROSE.test(spec.blastRadius)) return 'blast_radius';
+  return spec.type === 'enum' && !spec.values.every((value) => NAME.test(value)) ? 'a value' : undefined;
+}
+
+/** Of the knob's own type. A word may be one that the knob does not have, but not one that floods or forges a log. */
+export function isValueOf(spec: KnobSpec, value: KnobValue | undefined): value is KnobValue {
+  if (typeof value !== typeof spec.baseline || value === undefined) return false;
+  return typeof value !== 'string' || (value.length <= MAX_VALUE && NAME.test(value));
+}
+
 function readHeld({ held }: Hello, specs: readonly KnobSpec[]): readonly HeldKnob[] {
   if (held.length > specs.length)
     throw new Refusal(`hello.held has ${held.length} entries; allowed are as many as there are knobs, ${specs.length}`);
@@ -96,8 +120,7 @@ function readHeld({ held }: Hello, specs: readonly KnobSpec[]): readonly HeldKno
     const spec = specs.find(({ id }) => id === knob);
     if (!spec) throw new Refusal(`${where}: there is no such knob in hello.knobs`);
     const value = decodeValue(wireValue);
-    if (typeof value !== typeof spec.baseline || value === undefined)
-      throw new Refusal(`${where}: value is not one of a knob of type ${spec.type}`);
+    if (!isValueOf(spec, value)) throw new Refusal(`${where}: value is not one of a knob of type ${spec.type}`);
     const epoch = decodeInteger(wireEpoch);
     const revision = decodeInteger(wireRevision);
     if (epoch === undefined || revision === undefined)
@@ -114,5 +137,7 @@ function text(where: string, value: string, maxLength: number): string {
 
 /** Cut and escaped: what is quoted may be hostile. */
 export function quote(value: string): string {
-  return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+  const text = JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+  // What JSON leaves as it is: DEL, the C1 controls, and the line ends of Unicode.
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -4,9 +4,10 @@ import type { KnobResult as WireKnobResult } from '../../gen/performance_optimiz
 import type { KnobValue as WireKnobValue } from '../../gen/performance_optimizer/control/v1/knob_pb.ts';
 import { decodeInteger, decodeValue } from '../../rpc/knob_codec.ts';
 import { stateWords } from '../../rpc/words.ts';
-import { quote } from './hello.ts';
+import { isValueOf, quote } from './hello.ts';
 
 const MAX_ERROR = 1_024;
+const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]+/gu;
 
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: string };
 
@@ -36,7 +37,8 @@ export function readResults(
       effectiveValue: effective.ok ? effective.value : '',
       attemptedRevision,
       effectiveRevision,
-      ...(entry.error !== '' && { error: entry.error.slice(0, MAX_ERROR) }),
+      // It goes into decisions and logs: one line, of a length that anybody reads.
+      ...(entry.error !== '' && { error: entry.error.slice(0, MAX_ERROR).replace(CONTROL, ' ') }),
     });
   }
   return { ok: true, value: results };
@@ -51,8 +53,7 @@ export function readKnobValue(
   const spec = specs.get(knob);
   if (spec === undefined) return refused(`there is no knob ${quote(knob)}`);
   const value = decodeValue(wire);
-  if (value === undefined || typeof value !== typeof spec.baseline)
-    return refused(`the value is not one of a knob of type ${spec.type}`);
+  if (!isValueOf(spec, value)) return refused(`the value is not one of a knob of type ${spec.type}`);
   return { ok: true, value };
 }
 
