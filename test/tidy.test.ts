@@ -123,6 +123,19 @@ test('no file imports itself by way of others', () => {
   expect(cycles).toEqual([]);
 });
 
+test('a running agent carries nothing that reads configurations', () => {
+  const carried = new Set<string>();
+  const visit = (path: string): void => {
+    if (carried.has(path)) return;
+    carried.add(path);
+    const source = agent.find((one) => one.path === path);
+    for (const { to, isType } of source === undefined ? [] : importsOf(source)) if (!isType) visit(to);
+  };
+  visit('agent/command/agent.ts');
+  expect([...carried].filter((path) => ['zod', 'yaml'].includes(path))).toEqual([]);
+  expect(carried).toContain('agent/core/engine.ts');
+});
+
 test('the core reads no clock, no chance and no environment', () => {
   const impure =
     /\b(?:new Date|Date\.|Math\.random|performance\.|globalThis|process\.|console\.|crypto\.|setTimeout|setInterval|queueMicrotask|await |async )/g;

@@ -15,6 +15,8 @@ export interface Shell {
   onSignal(handler: (signal: 'SIGINT' | 'SIGTERM') => void): () => void;
   /** Ends the process now. */
   exit(code: number): void;
+  /** Makes this process an agent that was prepared so far, without what preparing took. Returns where that cannot be done. */
+  readonly becomeAgent?: (prepared: string) => void;
   /** Asks a human a question that is answered by yes or no; absent where nobody is there to answer. */
   readonly confirm?: (question: string) => Promise<boolean>;
 }

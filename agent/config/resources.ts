@@ -1,11 +1,9 @@
 import { z } from 'zod';
-import type { ResourceSettings } from '../core/resources.ts';
 import { bytes, duration, flag, integer, number, text } from './kinds.ts';
 import type { Config } from './schema.ts';
 
 /** Sections about who gets how much of the machine. */
 
-const MIB = 1024 ** 2;
 const HOUR = 3_600_000;
 const MOST_BYTES = 1024 * 1024 ** 3;
 
@@ -129,35 +127,4 @@ export function resourceRules({ resources: { cgroup }, components }: Config, mus
     );
     owners.set(path, component);
   }
-}
-
-/** The part of the configuration that the resource manager needs, in the core's words. */
-export function resourceSettings(config: Config, thresholds: ResourceSettings['thresholds']): ResourceSettings {
-  const { headroom, pressure, limits } = config.resources;
-  return {
-    thresholds,
-    headroomRatio: headroom,
-    pressureRatio: pressure,
-    limits: {
-      ...(limits.cpu !== null && { cpu: limits.cpu }),
-      ...(limits.memory !== null && { memory: limits.memory / MIB }),
-      ...(limits.gpu !== null && { gpu: limits.gpu }),
-    },
-    components: Object.fromEntries(
-      Object.entries(config.components).flatMap(([component, policy]) => {
-        if (policy.resources === undefined) return [];
-        const { priority, cpu, memory, gpu } = policy.resources;
-        const bounds = {
-          ...(cpu !== undefined && { cpu }),
-          ...(memory !== undefined && { memory: mebibytes(memory) }),
-          ...(gpu !== undefined && { gpu }),
-        };
-        return [[component, { bounds, ...(priority !== undefined && { priority }) }]];
-      }),
-    ),
-  };
-}
-
-function mebibytes({ min, max }: { readonly min?: number; readonly max?: number }) {
-  return { ...(min !== undefined && { min: min / MIB }), ...(max !== undefined && { max: max / MIB }) };
 }

@@ -3,7 +3,7 @@ import { type CgroupLimiter, type CgroupNotice, createCgroupLimiter } from '../a
 import type { ResourceReader } from '../adapters/control/ports.ts';
 import type { Journal } from '../adapters/journal/journal.ts';
 import { healthThresholds } from '../config/engine.ts';
-import { resourceSettings } from '../config/resources.ts';
+import { resourceSettings } from '../config/resource-settings.ts';
 import type { Config } from '../config/schema.ts';
 import type { Engine } from '../core/engine.ts';
 import { engineSource } from '../core/resources/engine_source.ts';

@@ -9,7 +9,7 @@ import { engineSettings, signalMappings } from '../../agent/config/engine.ts';
 import { defaultConfig, loadConfig, parseConfig } from '../../agent/config/load.ts';
 import { keysOf, outline } from '../../agent/config/outline.ts';
 import { renderDefaults, renderJsonSchema } from '../../agent/config/reference.ts';
-import { resourceSettings } from '../../agent/config/resources.ts';
+import { resourceSettings } from '../../agent/config/resource-settings.ts';
 import { exportsToItself } from '../../agent/config/rules.ts';
 import { type Config, configSchema } from '../../agent/config/schema.ts';
 import { DEFAULT_HEALTH_THRESHOLDS } from '../../agent/core/health.ts';

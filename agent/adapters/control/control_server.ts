@@ -1,4 +1,4 @@
-import { getChannelzHandlers, getChannelzServiceDefinition, Server } from '@grpc/grpc-js';
+import { Server } from '@grpc/grpc-js';
 import { file_grpc_health_v1_health, Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { file_grpc_reflection_v1_reflection, ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import {
@@ -13,6 +13,7 @@ import type { Address } from '../../rpc/address.ts';
 import { type CertificateFiles, Certificates } from '../../rpc/certificates.ts';
 import { type Handlers, serviceDefinition } from '../../rpc/service_definition.ts';
 import { Access, type AccessOptions, TRUSTING } from './access.ts';
+import { channelz } from './channelz.ts';
 import { Guard } from './guard.ts';
 import { HealthState } from './health.ts';
 import { KnobWatchers } from './knob_watchers.ts';
@@ -127,7 +128,8 @@ export function createControlServer(options: ControlServerOptions): ControlServe
         file_grpc_reflection_v1_reflection,
       ]),
     });
-    server.addService(getChannelzServiceDefinition(), guard.aroundForeign({ ...getChannelzHandlers() }));
+    const { definition, handlers } = channelz();
+    server.addService(definition, guard.aroundForeign(handlers));
     return server;
   };
 
