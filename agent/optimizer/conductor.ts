@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import { healthThresholds } from '../config/engine.ts';
-import { resourceSettings } from '../config/resources.ts';
+import { resourceSettings } from '../config/resource-settings.ts';
 import type { Config } from '../config/schema.ts';
 import type { OptimizerEvent as CoreEvent, EventType } from '../core/model.ts';
 import type { ResourceManager } from '../core/resources.ts';

@@ -6,7 +6,7 @@ import { createHostSampler, type HostSampler } from '../adapters/host/sampler.ts
 import type { Journal } from '../adapters/journal/journal.ts';
 import { systemClock } from '../client/typescript/clock.ts';
 import { engineSettings, healthThresholds, signalMappings } from '../config/engine.ts';
-import { resourceSettings } from '../config/resources.ts';
+import { resourceSettings } from '../config/resource-settings.ts';
 import type { Config } from '../config/schema.ts';
 import { Adviser } from '../core/advice/adviser.ts';
 import { MeasuredResults } from '../core/analytics/results.ts';
