@@ -27,11 +27,13 @@ import type { Config } from './config/schema.ts';
 import { MeasuredResults } from './core/analytics/results.ts';
 import { Answers } from './core/answers.ts';
 import { createEngine, type Engine, type SavedState, type View } from './core/engine.ts';
+import { CapacityCache } from './core/forecast/capacity-cache.ts';
 import type { Effect } from './core/model.ts';
 import { SeriesInterner } from './core/series/interner.ts';
 import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
 import { Advice } from './sidecar/advice.ts';
+import { Alerts } from './sidecar/alerts.ts';
 import { keepInsights, keepInsightsNow, reportCapacity, restoreInsights, warmForecasts } from './sidecar/insights.ts';
 import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resources.ts';
 import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
@@ -134,10 +136,17 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     const resources = resourceManager(config, { nowMs: () => clock.nowMs(), engine });
     const limiter = cgroupLimiter(config, resources, journal, () => clock.nowMs(), log);
     const interner = new SeriesInterner({ maxSeries: config.capacity.maxSeries });
+    const capacity = new CapacityCache((component) => engine.capacity(component));
     const advice = new Advice(config, {
-      ...{ engine, results, resources, journal, log },
+      ...{ engine, results, resources, capacity, journal, log },
       nowMs: () => clock.nowMs(),
       announce: (event) => control.perform({ kind: 'event', event }),
+    });
+    const alerts = new Alerts(config, {
+      ...{ engine, capacity, log },
+      nowMs: () => clock.nowMs(),
+      decisionsSince: (sinceMs) => journal.decisions({ sinceMs, limit: DECISIONS_READ }),
+      recommendations: () => advice.adviser.list().length,
     });
     const control = createControlServer({
       listen: [
@@ -243,6 +252,9 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
           cron: config.analytics.capacityReport,
           run: () => reportCapacity(engine, (event) => control.perform({ kind: 'event', event }), clock.nowMs(), log),
         },
+        ...(config.alerts.enabled && config.alerts.report !== null
+          ? [{ name: 'daily report', cron: config.alerts.report, run: () => alerts.report() }]
+          : []),
         { name: 'idle series', cron: EVERY_MINUTE, run: () => void receiver.evictIdle(SERIES_IDLE_MS) },
       ],
       log,
@@ -287,7 +299,9 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     const statusParts = (): StatusParts => ({
       ...{ config, version, startedMs, notReady, engine, upstream, receiver },
       ...{ nowMs: clock.nowMs(), runtime: runtime.stats(), views: views() },
-      ...{ controlAddresses: control.addresses, sampler: sampler.counts, history },
+      ...{ controlAddresses: control.addresses, sampler: sampler.counts, history, alerts: alerts.status },
+      recommendations: { open: advice.adviser.list().length, dropped: advice.adviser.dropped },
+      cgroups: { applied: limiter.applied.length, ...limiter.counts },
     });
     const loopWatch = new LoopWatch();
     const web = webOf(config, {
@@ -300,6 +314,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
 
     runtime.start();
     started.push(async () => runtime.stop());
+    await alerts.start();
+    started.push((deadline) => alerts.stop(deadline));
     await advice.start();
     started.push((deadline) => advice.stop(deadline));
     await limiter.start();

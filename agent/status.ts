@@ -28,6 +28,9 @@ export interface StatusParts {
   readonly upstream: Upstream | undefined;
   /** Absent where its file cannot be used. */
   readonly history: History | undefined;
+  readonly alerts: Status['alerts'];
+  readonly recommendations: Status['recommendations'];
+  readonly cgroups: Status['cgroups'];
 }
 
 /** Every part's state in one object, for `/status`. */
@@ -86,6 +89,9 @@ export function statusOf(parts: StatusParts): Status {
     history: historyOf(parts.history, engine.stats().lateForHistory),
     ...(upstream !== undefined && { upstream: upstream.status() }),
     components: views.map((view) => componentOf(view, openAnomalies(engine, view.component))),
+    alerts: parts.alerts,
+    recommendations: parts.recommendations,
+    cgroups: parts.cgroups,
   };
 }
 
@@ -151,7 +157,7 @@ function tuningOf({ connected, tier, phase, frozen, knobs, openTrial, proposals 
 /** What `/metrics` shows: the readings of own telemetry and what only the page has. */
 export function pageReadingsOf(
   readings: Readings,
-  parts: Pick<StatusParts, 'version' | 'startedMs' | 'upstream'>,
+  parts: Pick<StatusParts, 'version' | 'startedMs' | 'upstream' | 'alerts' | 'recommendations' | 'cgroups'>,
   measured: Pick<PageReadings, 'steps' | 'loop' | 'loopDelaySeconds'>,
 ): PageReadings {
   const { user, system } = process.cpuUsage();
@@ -162,6 +168,9 @@ export function pageReadingsOf(
     startedMs: parts.startedMs,
     residentBytes: process.memoryUsage.rss(),
     cpuSeconds: { user: user / 1e6, system: system / 1e6 },
+    alerts: { ...parts.alerts, open: parts.alerts.open.length },
+    recommendations: parts.recommendations,
+    cgroups: parts.cgroups,
     ...(parts.upstream !== undefined && { upstream: upstreamReadings(parts.upstream.status()) }),
   };
 }

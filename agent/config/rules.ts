@@ -1,4 +1,5 @@
 import { type Address, isLocal, parseAddress } from '../rpc/address.ts';
+import { alertRules } from './alerts.ts';
 import { resourceRules } from './resources.ts';
 import { upstreamRules, webRules } from './rules-upstream.ts';
 import type { Config } from './schema.ts';
@@ -140,6 +141,7 @@ export function breaches(config: Config): Breach[] {
   upstreamRules(config, must, (endpoint) => reachesOwnReceiver(endpoint, config));
   webRules(config, must);
   resourceRules(config, must);
+  alertRules(config, must);
   return found;
 }
 

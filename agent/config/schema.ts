@@ -6,6 +6,7 @@ import { DEFAULT_ENGINE_SETTINGS as ENGINE } from '../core/settings.ts';
 import { DEFAULT_TCP_ADDRESS } from '../rpc/address.ts';
 
 import { access, mutualTls } from './access.ts';
+import { alerts } from './alerts.ts';
 import { address, bytes, choice, duration, flag, formatDuration, integer, number, pemFile, text } from './kinds.ts';
 import { componentResources, resources } from './resources.ts';
 
@@ -180,7 +181,7 @@ const band = (description: string, ms: number) => duration(description, { min: 0
 const rate = (description: string, perSecond: number) => number(description, { min: 0, max: 1e12 }).default(perSecond);
 const percent = (description: string, value: number) => number(description, { min: 1, max: 100 }).default(value);
 
-const thresholds = section('What counts as good.', {
+const thresholds = section('What counts as good: for health, the performance score, bottlenecks and alerts.', {
   responseTime: section('Bands of the response time, each below the next.', {
     excellent: band('Below this: excellent.', 10),
     good: band('Below this: good.', 50),
@@ -425,6 +426,7 @@ export const configSchema = z.strictObject({
   debug: flag('Log at level debug.').default(false),
   thresholds,
   resources,
+  alerts,
   gpu,
   receivers,
   upstream,

@@ -45,6 +45,8 @@ export interface Engine extends InsightReader {
   /** The part of the view that is cheap enough for every tick. */
   tuning(component: string): TunerView | undefined;
   components(): readonly string[];
+  /** Why the error budget of a component's service level burns too fast, in words; undefined while it does not. */
+  burning(component: string): string | undefined;
   /** What is measured of the machine as a whole. */
   machine(): PerformanceProfile;
   /** Detectors and histories of one component: too large to be written with every decision. */
@@ -214,6 +216,10 @@ class SteppedEngine implements Engine {
 
   components(): readonly string[] {
     return [...new Set([...this.#profiles.components, ...this.#tuners.keys()])];
+  }
+
+  burning(component: string): string | undefined {
+    return this.#tuners.get(component)?.burning(this.#nowMs);
   }
 
   machine(): PerformanceProfile {

@@ -12,6 +12,7 @@ import { Adviser } from '../core/advice/adviser.ts';
 import { MeasuredResults } from '../core/analytics/results.ts';
 import { Answers } from '../core/answers.ts';
 import { createEngine, type Engine, type SavedState } from '../core/engine.ts';
+import { CapacityCache } from '../core/forecast/capacity-cache.ts';
 import type { Effect, KnobMode, OptimizerEvent } from '../core/model.ts';
 import { engineSource } from '../core/resources/engine_source.ts';
 import { ResourceManager, type ResourceSource } from '../core/resources.ts';
@@ -84,6 +85,7 @@ export class LocalAgent implements Agent {
     const thresholds = (component?: string) => healthThresholds(config, component);
     const manager = new ResourceManager(resourceSettings(config, thresholds()), this.source);
     this.#adviser = new Adviser({
+      capacity: new CapacityCache((component) => this.#engine.capacity(component)),
       ...{ engine: this.#engine, results: this.#results, thresholds },
       bottlenecks: () => manager.bottlenecks(),
     });

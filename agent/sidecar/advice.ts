@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { Adviser, type AdviserState } from '../core/advice/adviser.ts';
 import type { MeasuredResults } from '../core/analytics/results.ts';
 import type { Engine } from '../core/engine.ts';
+import type { CapacityCache } from '../core/forecast/capacity-cache.ts';
 import type { OptimizerEvent } from '../core/model.ts';
 import type { ResourceManager } from '../core/resources.ts';
 
@@ -12,6 +13,7 @@ export interface AdviceParts {
   readonly engine: Engine;
   readonly results: MeasuredResults;
   readonly resources: ResourceManager;
+  readonly capacity: CapacityCache;
   readonly journal: Pick<Journal, 'keep' | 'kept'>;
   readonly nowMs: () => number;
   /** Events of what is new. */
@@ -30,12 +32,12 @@ export class Advice {
   #kept = '';
 
   constructor(config: Config, parts: AdviceParts) {
-    const { engine, results, resources, journal, log } = parts;
+    const { engine, results, resources, capacity, journal, log } = parts;
     const saved = savedAdvice(journal, log);
     this.#parts = parts;
     this.#intervalMs = config.monitoring.interval;
     this.adviser = new Adviser({
-      ...{ engine, results },
+      ...{ engine, results, capacity },
       thresholds: (component) => healthThresholds(config, component),
       bottlenecks: () => resources.bottlenecks(),
       ...(saved !== undefined && { saved }),

@@ -8,6 +8,7 @@ import { knobSteps, limitSteps, modeSteps, replicaSteps } from '../../agent/core
 import type { MeasuredResult } from '../../agent/core/analytics/results.ts';
 import type { View } from '../../agent/core/engine.ts';
 import type { CapacityReport } from '../../agent/core/forecast/capacity.ts';
+import { CapacityCache } from '../../agent/core/forecast/capacity-cache.ts';
 import { DEFAULT_HEALTH_THRESHOLDS as THRESHOLDS } from '../../agent/core/health.ts';
 import type { Decision, KnobMode, NumericKnobSpec } from '../../agent/core/model.ts';
 import type { PerformanceProfile } from '../../agent/core/profile/performance_profile.ts';
@@ -79,8 +80,8 @@ class FakeAgent {
         components: () => this.views.map(({ component }) => component),
         view: (component) => this.views.find((view) => view.component === component),
         machine: () => this.machine,
-        capacity: () => this.capacity,
       },
+      capacity: new CapacityCache(() => this.capacity),
       results: { all: () => this.results },
       thresholds: () => THRESHOLDS,
       bottlenecks: () => this.bottlenecks,
@@ -296,7 +297,7 @@ describe('the adviser', () => {
     expect(adviser.list()).toEqual([]);
     const events = adviser.look(MINUTE);
     expect(events).toMatchObject([
-      { type: 'recommendation', component: 'chat', atMs: MINUTE, data: { optimization: 'Raise the CPU limit' } },
+      { type: 'recommendation', component: 'chat', atMs: MINUTE, data: { strategy: 'Raise the CPU limit' } },
     ]);
     expect(adviser.look(2 * MINUTE)).toEqual([]);
     expect(adviser.list()).toMatchObject([{ id: 'r7-1', sinceMs: 0, seenMs: 2 * MINUTE }]);

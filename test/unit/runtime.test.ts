@@ -81,6 +81,7 @@ function scripted(steps: (input: Input) => readonly Effect[]): Engine {
     tuning: (component) => real.tuning(component),
     components: () => real.components(),
     machine: () => real.machine(),
+    burning: (component) => real.burning(component),
     anomalies: (component) => real.anomalies(component),
     patterns: (component) => real.patterns(component),
     forecast: (component, signal, horizonMs) => real.forecast(component, signal, horizonMs),

@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
 import { partialSuccessOf, partialSuccessOfJson, retryDelayMs } from '../../agent/adapters/upstream/answer.ts';
-import { backoffMs } from '../../agent/adapters/upstream/backoff.ts';
 import { retryAfterMs } from '../../agent/adapters/upstream/http_transport.ts';
 import { MemoryQueue } from '../../agent/adapters/upstream/memory_queue.ts';
 import { TELEMETRY_SIGNALS } from '../../agent/adapters/upstream/raw_sink.ts';
 import { jsonToProtobuf } from '../../agent/adapters/upstream/transcode.ts';
 import { isLoop, withHop } from '../../agent/adapters/upstream/via.ts';
+import { backoffMs } from '../../agent/core/backoff.ts';
 import { partialSuccess, retryDetails } from '../wire/upstream_answers.ts';
 
 const retry = { initialMs: 1_000, maxMs: 30_000 };

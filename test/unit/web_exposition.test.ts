@@ -99,6 +99,12 @@ describe('own metrics', () => {
     cpuSeconds: { user: 1.5, system: 0.25 },
     loop: { activeSeconds: 1, idleSeconds: 9 },
     loopDelaySeconds: { p50: 0.001, p99: 0.01, max: 0.1 },
+    alerts: {
+      ...{ open: 1, opened: 3, resolved: 2, delayed: 0, dropped: 0 },
+      webhook: { queued: 0, delivered: 4, retries: 1, dropped: { full: 1 } },
+    },
+    recommendations: { open: 2, dropped: 0 },
+    cgroups: { applied: 0, writes: 0, refused: 0, overruled: 0 },
     upstream: {
       metrics: {
         queuedRequests: 1,

@@ -33,6 +33,9 @@ export function statusWith(change: Partial<Status>): Status {
     control: { addresses: ['127.0.0.1:4319'], sessions: 0 },
     sampler: { samples: 1, failures: 0 },
     history: { kept: true, bytes: 4096, late: 0, written: 0, unwritten: 0, evicted: 0, pruned: 0 },
+    alerts: { open: [], opened: 0, resolved: 0, delayed: 0, dropped: 0 },
+    recommendations: { open: 0, dropped: 0 },
+    cgroups: { applied: 0, writes: 0, refused: 0, overruled: 0 },
     components: [],
     ...change,
   };

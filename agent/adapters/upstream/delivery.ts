@@ -1,4 +1,4 @@
-import { type BackoffOptions, backoffMs } from './backoff.ts';
+import { type BackoffOptions, backoffMs } from '../../core/backoff.ts';
 import { countDropped, type UpstreamCounters } from './counters.ts';
 import type { Outcome, Transport } from './outcome.ts';
 import type { Entry, Queue } from './queue.ts';

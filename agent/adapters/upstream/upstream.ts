@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { BackoffOptions } from './backoff.ts';
+import type { BackoffOptions } from '../../core/backoff.ts';
 import { countDropped, newCounters, type SignalCounters } from './counters.ts';
 import { Delivery, type DeliveryState } from './delivery.ts';
 import { DiskQueue } from './disk_queue.ts';

@@ -1,4 +1,5 @@
 import type { Family, Labels, Value } from './exposition.ts';
+import type { AlertsStatus, CgroupsStatus, Status } from './status.ts';
 
 /** What the agent counts about itself: the readings of its own telemetry, and what only a page shows. */
 export interface PageReadings {
@@ -31,6 +32,9 @@ export interface PageReadings {
   /** By how much the event loop was late, since the page was last read. */
   readonly loopDelaySeconds: { readonly p50: number; readonly p99: number; readonly max: number };
   readonly upstream?: Readonly<Record<string, UpstreamReadings>>;
+  readonly alerts: Omit<AlertsStatus, 'open'> & { readonly open: number };
+  readonly recommendations: Status['recommendations'];
+  readonly cgroups: CgroupsStatus;
 }
 
 /** Of one signal. */
@@ -83,6 +87,7 @@ export function ownMetrics(now: PageReadings): readonly Family[] {
       values: [now.steps],
     },
     ...upstreamMetrics(now.upstream ?? {}),
+    ...adviceMetrics(now),
     {
       name: 'process_memory_usage_bytes',
       type: 'gauge',
@@ -119,6 +124,31 @@ export function ownMetrics(now: PageReadings): readonly Family[] {
         help: 'By how much the event loop was late since the page was last read.',
         values: [{ value }],
       }),
+    ),
+  ];
+}
+
+function adviceMetrics({ alerts, recommendations, cgroups }: PageReadings): Family[] {
+  const { opened, resolved, delayed, dropped, webhook } = alerts;
+  return [
+    gauge('alerts_open', 'Alerts that somebody was told of and that still hold.', alerts.open),
+    counter('alerts', 'Alerts by what became of them.', by('state', { opened, resolved, delayed, dropped })),
+    ...(webhook === undefined
+      ? []
+      : [
+          gauge('alert_webhook_queue', 'Notices that wait for the webhook.', webhook.queued),
+          counter('alert_webhook_delivered', 'Notices that the webhook took.', [{ value: webhook.delivered }]),
+          counter('alert_webhook_retries', 'Attempts that failed and are made again.', [{ value: webhook.retries }]),
+          counter('alert_webhook_dropped', 'Notices given up.', by('reason', webhook.dropped)),
+        ]),
+    gauge('recommendations', 'Recommendations that hold.', recommendations.open),
+    counter('recommendations_dropped', 'Recommendations that had to make room.', [{ value: recommendations.dropped }]),
+    gauge('cgroup_limits', 'Files of cgroups that are set.', cgroups.applied),
+    counter('cgroup_writes', 'Files of cgroups written, and put back.', [{ value: cgroups.writes }]),
+    counter(
+      'cgroup_refusals',
+      'Files of cgroups left as they are.',
+      by('reason', { refused: cgroups.refused, overruled: cgroups.overruled }),
     ),
   ];
 }

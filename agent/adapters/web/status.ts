@@ -15,6 +15,9 @@ export interface Status {
   readonly control: { readonly addresses: readonly string[]; readonly sessions: number };
   readonly sampler: SamplerStatus;
   readonly history: HistoryStatus;
+  readonly alerts: AlertsStatus;
+  readonly recommendations: { readonly open: number; readonly dropped: number };
+  readonly cgroups: CgroupsStatus;
   /** Absent: none is configured, and traces and logs end here. */
   readonly upstream?: UpstreamStatus;
   readonly components: readonly ComponentStatus[];
@@ -99,6 +102,39 @@ export interface UpstreamSignalStatus {
     readonly unsaved: number;
     readonly dropped: Readonly<Record<string, number>>;
   };
+}
+
+/** What somebody was told of and still holds, and how telling goes. */
+export interface AlertsStatus {
+  readonly open: readonly {
+    readonly id: string;
+    readonly kind: string;
+    readonly component: string;
+    readonly severity: string;
+    readonly summary: string;
+    readonly sinceMs: number;
+  }[];
+  /** Alerts: told, over, held back by the rate (each look counts), and forgotten for want of room. */
+  readonly opened: number;
+  readonly resolved: number;
+  readonly delayed: number;
+  readonly dropped: number;
+  /** Absent: none is configured. */
+  readonly webhook?: {
+    readonly queued: number;
+    readonly delivered: number;
+    readonly retries: number;
+    /** By reason. */
+    readonly dropped: Readonly<Record<string, number>>;
+  };
+}
+
+/** Files of cgroups that are set now; writes so far; those refused, and those that somebody else has set since. */
+export interface CgroupsStatus {
+  readonly applied: number;
+  readonly writes: number;
+  readonly refused: number;
+  readonly overruled: number;
 }
 
 export interface ComponentStatus {

@@ -1,6 +1,6 @@
 import { confidenceOf, expectedImprovement, type MeasuredResult } from '../analytics/results.ts';
 import type { Engine, View } from '../engine.ts';
-import type { CapacityReport } from '../forecast/capacity.ts';
+import type { CapacityCache } from '../forecast/capacity-cache.ts';
 import { type HealthThresholds, healthOf } from '../health.ts';
 import type { Decision, OptimizerEvent } from '../model.ts';
 import type { Bottleneck } from '../resources/bottleneck.ts';
@@ -8,7 +8,8 @@ import { draftOf, draftsFor } from './drafts.ts';
 import type { Draft, Recommendation } from './recommendation.ts';
 
 export interface AdviserOptions {
-  readonly engine: Pick<Engine, 'view' | 'components' | 'machine' | 'capacity' | 'epoch'>;
+  readonly engine: Pick<Engine, 'view' | 'components' | 'machine' | 'epoch'>;
+  readonly capacity: CapacityCache;
   readonly results: { all(): readonly MeasuredResult[] };
   readonly thresholds: (component: string) => HealthThresholds;
   /** What is short now: of every component. */
@@ -37,7 +38,6 @@ const RELEASE_MS = 300_000;
 /** A strategy repeats what still holds once a day. */
 const STRATEGY_LIFE_MS = 2 * 86_400_000;
 const MOST_ENTRIES = 200;
-const CAPACITY_EVERY_MS = 300_000;
 
 /**
  * Keeps what a human should change: each once, with an id and since when, until it is done, no longer holds, or was withdrawn.
@@ -46,8 +46,6 @@ const CAPACITY_EVERY_MS = 300_000;
 export class Adviser {
   readonly #options: AdviserOptions;
   #entries: readonly Entry[];
-  /** As many as there are components. */
-  readonly #capacities = new Map<string, { readonly atMs: number; readonly report: CapacityReport | undefined }>();
   #ids = 0;
   #dropped = 0;
 
@@ -82,7 +80,7 @@ export class Adviser {
     };
     const views = engine.components().flatMap((component) => engine.view(component) ?? []);
     for (const { component, profile, tuning } of views) {
-      const capacity = this.#capacityOf(component, nowMs);
+      const capacity = this.#options.capacity.of(component, nowMs);
       const facts = {
         ...{ component, machine },
         health: profile === undefined ? ({ status: 'unknown' } as const) : healthOf(profile, thresholds(component)),
@@ -124,15 +122,6 @@ export class Adviser {
     this.#entries = [...others.slice(surplus), entry];
   }
 
-  /** A forecast takes milliseconds and changes by the hour. */
-  #capacityOf(component: string, nowMs: number): CapacityReport | undefined {
-    const known = this.#capacities.get(component);
-    if (known !== undefined && Math.abs(nowMs - known.atMs) < CAPACITY_EVERY_MS) return known.report;
-    const report = this.#options.engine.capacity(component);
-    this.#capacities.set(component, { atMs: nowMs, report });
-    return report;
-  }
-
   /** Ends what is over and opens what has held for long enough. A clock that stepped back ends nothing. */
   #settle(nowMs: number, views: ReadonlyMap<string, View>): readonly OptimizerEvent[] {
     const events: OptimizerEvent[] = [];
@@ -143,7 +132,7 @@ export class Adviser {
       events.push({
         type: 'recommendation',
         ...{ component, atMs: nowMs },
-        data: { id, source, optimization, reason, steps },
+        data: { id, source, strategy: optimization, reason, steps },
       });
       return [{ ...entry, isOpen: true }];
     });

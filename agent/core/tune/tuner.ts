@@ -207,6 +207,11 @@ export class Tuner {
     return this.#flush(nowMs);
   }
 
+  /** Which alarm of the service level's error budget is firing, in words. */
+  burning(nowMs: number): string | undefined {
+    return this.#measuring.alarm(nowMs);
+  }
+
   /** What must outlive the agent. */
   get standing(): Standing {
     return this.#dossier.saved(this.#measuring.wallet?.balance);
