@@ -34,11 +34,12 @@ import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
 import { Advice } from './sidecar/advice.ts';
 import { Alerts } from './sidecar/alerts.ts';
-import { keepInsights, keepInsightsNow, reportCapacity, restoreInsights, warmForecasts } from './sidecar/insights.ts';
+
 import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resources.ts';
 import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
 import { insightReadings, pageReadingsOf, type StatusParts, statusOf } from './status.ts';
 import { Tap } from './tap.ts';
+import { keepInsights, keepInsightsNow, reportCapacity, restoreInsights, warmForecasts } from './upkeep/insights.ts';
 
 export interface SidecarOptions {
   readonly log: Logger;

@@ -67,13 +67,15 @@ function floorOf(path: string): string {
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   main: ['command'],
   command: ['sidecar', 'config', 'core', 'gen', 'rpc', 'adapters/journal', 'adapters/telemetry', 'adapters/web'],
-  sidecar: ['optimizer', 'runtime', 'snapshot', 'status', 'tap', 'config', 'core', 'rpc', 'adapters/*'],
+  sidecar: ['optimizer', 'upkeep', 'runtime', 'snapshot', 'status', 'tap', 'config', 'core', 'rpc', 'adapters/*'],
   status: ['runtime', 'config', 'core', 'adapters/*'],
   snapshot: ['core', 'adapters/control'],
   tap: ['core', 'adapters/control'],
   library: ['optimizer', 'config', 'core'],
   // A composition root too: of the same engine, in a process that is not ours. The client's holdings are its actuator.
-  optimizer: ['runtime', 'config', 'core', 'rpc', 'gen', 'client', 'adapters/*'],
+  optimizer: ['upkeep', 'runtime', 'config', 'core', 'rpc', 'gen', 'client', 'adapters/*'],
+  // What is learned outlives the process: shared by those who put an engine together.
+  upkeep: ['core', 'adapters/journal'],
   runtime: ['core'],
   config: ['core', 'rpc'],
   client: ['gen', 'rpc', 'core'],

@@ -55,6 +55,7 @@ export class Conductor {
   #state: 'new' | 'running' | 'stopped' = 'new';
   #rounds: NodeJS.Timeout | undefined;
   #inRound = false;
+  #hasComplained = false;
 
   constructor(options: ConductorOptions) {
     const { config, log } = options;
@@ -212,17 +213,21 @@ export class Conductor {
         await this.strategies.ask(component, await this.profile(component.name));
       }
     } catch (error) {
-      if (this.#isRunning) log.warn({ err: error }, 'a round of monitoring has failed; the next one comes');
+      // Said once, and not each time until it works again.
+      if (this.#isRunning && !this.#hasComplained) log.warn({ err: error }, 'rounds of monitoring fail');
+      this.#hasComplained = true;
+      return;
     } finally {
       this.#inRound = false;
     }
+    this.#hasComplained = false;
   }
 
   /** Where no agent answers now, the next round tries again. */
   async #takeConsent(component: string): Promise<void> {
     await this.#consent
       .take(component)
-      .catch((error: unknown) => this.#options.log.warn({ err: error, component }, 'no agent answers yet'));
+      .catch((error: unknown) => this.#options.log.debug({ err: error, component }, 'no agent answers yet'));
   }
 
   readonly #onRegistered = (component: AIComponent): void => {

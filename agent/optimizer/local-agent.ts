@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import { type Clock, createClock } from '../adapters/clock.ts';
+import { createGpuSampler, type GpuSampler } from '../adapters/gpu/sampler.ts';
 import { createHostSampler, type HostSampler } from '../adapters/host/sampler.ts';
 import type { Journal } from '../adapters/journal/journal.ts';
 import { systemClock } from '../client/typescript/clock.ts';
@@ -18,6 +19,7 @@ import { engineSource } from '../core/resources/engine_source.ts';
 import { ResourceManager, type ResourceSource } from '../core/resources.ts';
 import { SeriesInterner } from '../core/series/interner.ts';
 import { Runtime } from '../runtime.ts';
+import { keepInsights, keepInsightsNow, restoreInsights } from '../upkeep/insights.ts';
 import type { Agent, AgentRequest, Reply } from './agent.ts';
 import type { AIComponent, ResourceAllocation } from './component.ts';
 import { LocalSession } from './local-session.ts';
@@ -36,6 +38,7 @@ export interface LocalAgentOptions {
 
 const DECISIONS_READ = 10_000;
 const ALL_SERIES = 10_000;
+const KEEP_EVERY_MS = 600_000;
 /** Of waiting for the next millisecond: a clock that stands still is not waited for. */
 const MAX_TURNS = 10_000;
 
@@ -52,6 +55,7 @@ export class LocalAgent implements Agent {
   readonly source: ResourceSource;
   readonly #meter: RequestMeter;
   readonly #sampler: HostSampler;
+  readonly #gpuSampler: GpuSampler;
   readonly #sessions = new Map<string, LocalSession>();
   readonly #asked = new Map<string, (reply: Reply) => void>();
   #incarnation = 0;
@@ -71,6 +75,7 @@ export class LocalAgent implements Agent {
       this.#results.learn(decision);
     }
     this.#engine = options.engine ?? engineOf(config, epoch, this.#journal, log);
+    if (journal !== undefined) restoreInsights(this.#engine, journal, nowMs, log);
     this.#answers = new Answers({
       engine: this.#engine,
       results: this.#results,
@@ -109,13 +114,22 @@ export class LocalAgent implements Agent {
     });
     const interner = new SeriesInterner({ maxSeries: Math.min(ALL_SERIES, config.capacity.maxSeries) });
     this.#meter = new RequestMeter(interner, nowMs);
-    this.#sampler = createHostSampler({
+    const sampled = {
       intervalMs: config.monitoring.interval,
       sink: this.#runtime,
       interner,
       clock: { nowMs: () => this.#clock.nowMs(), monotonicMs: () => performance.now() },
       targets: () => [...this.#sessions.keys()].map((component) => ({ component, pid: process.pid })),
+    };
+    this.#sampler = createHostSampler({
+      ...sampled,
       onError: (error) => log.warn({ err: error }, 'the host could not be sampled'),
+    });
+    this.#gpuSampler = createGpuSampler({
+      ...sampled,
+      source: config.gpu.source,
+      onNotice: (notice) => log.debug(notice, 'GPUs'),
+      onError: (error) => log.warn({ err: error }, 'the GPUs could not be sampled'),
     });
   }
 
@@ -126,7 +140,9 @@ export class LocalAgent implements Agent {
     this.#timers.push(setInterval(() => this.#look(), tuning.tick));
     if (monitoring.enabled) {
       this.#timers.push(setInterval(() => void this.#sampler.sample(), monitoring.interval));
+      await this.#gpuSampler.start();
     }
+    if (this.#journal !== undefined) this.#timers.push(setInterval(() => void this.#keep(), KEEP_EVERY_MS));
     for (const timer of this.#timers) timer.unref();
   }
 
@@ -134,11 +150,13 @@ export class LocalAgent implements Agent {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     for (const component of [...this.#sessions.keys()]) this.close(component);
     this.#started = false;
-    await this.#sampler.stop(AbortSignal.timeout(1_000));
+    await Promise.all([this.#sampler, this.#gpuSampler].map((sampler) => sampler.stop(AbortSignal.timeout(1_000))));
     this.#runtime.stop();
     for (const answer of this.#asked.values()) answer({ ok: false, message: 'the optimizer has shut down' });
     this.#asked.clear();
-    this.#journal?.close();
+    if (this.#journal === undefined) return;
+    keepInsightsNow(this.#engine, this.#journal);
+    this.#journal.close();
   }
 
   async open(component: AIComponent): Promise<void> {
@@ -291,6 +309,13 @@ export class LocalAgent implements Agent {
       }
     }
     this.#report();
+  }
+
+  async #keep(): Promise<void> {
+    if (this.#journal === undefined) return;
+    await keepInsights(this.#engine, this.#journal).catch((error: unknown) =>
+      this.#options.log.warn({ err: error }, 'what the detectors have learned could not be written down'),
+    );
   }
 
   #report(): void {

@@ -11,7 +11,7 @@ import {
   reportCapacity,
   restoreInsights,
   warmForecasts,
-} from '../../agent/sidecar/insights.ts';
+} from '../../agent/upkeep/insights.ts';
 import { memoryJournal } from '../contract/memory-journal.ts';
 import { Loop } from './engine_loop.ts';
 

@@ -1,11 +1,18 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { ComponentTier, PerformanceOptimizer, RequestTimeoutError } from '../../agent/library.ts';
 import { ALLOCATION, Embedder, embedded, next, QUICK, requests, underLoad } from './optimizer_rig.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'perfopt-embedded-'));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('the loop, embedded', () => {
   test('finds a better setting of a component object, proves it, and puts everything back at the end', async () => {
     const component = new Embedder({ batch: 1, port: 8080 }, { batch: { min: 1, max: 64, settleMs: 0 } });
-    const { optimizer } = await embedded([component]);
+    const path = join(folder, 'state.db');
+    const { optimizer } = await embedded([component], { ...QUICK, state: { path } });
     const heard: string[] = [];
     optimizer.on('*', ({ type }) => heard.push(type));
     optimizer.on('optimization_applied', () => {
@@ -35,9 +42,16 @@ describe('the loop, embedded', () => {
     const { optimization } = await optimizer.getComponentProfile('embedder');
     expect(optimization).toMatchObject({ optimizations: 1, lastImprovement: improvement });
 
+    const kept = applied.data.changes.find(({ knob }) => knob === 'batch')?.to;
     await optimizer.shutdown();
     expect(component.config).toEqual({ batch: 1, port: 8080 });
     expect(component).toMatchObject({ timeout: 1_000, memoryLimit: 512, priority: 50 });
+
+    // With `state.path` what was proven outlives the process.
+    const { optimizer: again } = await embedded([component], { ...QUICK, state: { path } });
+    while (component.config.batch === 1) await requests(again, component, 5);
+    expect(component.config.batch).toBe(kept);
+    expect((await again.getPerformanceSnapshot()).optimizationScore).toBeCloseTo(improvement, 6);
   }, 60_000);
 
   test('a value set by hand is a human’s: announced, left alone, and still there at the end', async () => {
