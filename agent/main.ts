@@ -40,6 +40,7 @@ if (major < 24) {
       ...ends,
       becomeAgent,
       ...(process.stdin.isTTY && process.stderr.isTTY && { confirm }),
+      ...(process.stdin.isTTY && process.stdout.isTTY && { screen }),
     });
   }
 
@@ -66,5 +67,29 @@ if (major < 24) {
     } finally {
       lines.close();
     }
+  }
+
+  function screen() {
+    const { stdin, stdout } = process;
+    // The other buffer, no cursor: what stood in the terminal is there again afterwards.
+    stdout.write('\u001b[?1049h\u001b[?25l');
+    stdin.setRawMode(true).setEncoding('utf8').resume();
+    return {
+      get rows() {
+        return stdout.rows || 24;
+      },
+      get columns() {
+        return stdout.columns || 80;
+      },
+      draw(frame: string) {
+        // From the top left, each line to its end, then everything below: no flicker.
+        stdout.write(`\u001b[H${frame.replaceAll('\n', '\u001b[K\r\n')}\u001b[K\u001b[J`);
+      },
+      onKey: (handler: (key: string) => void) => void stdin.on('data', handler),
+      close() {
+        stdin.setRawMode(false).pause();
+        stdout.write('\u001b[?25h\u001b[?1049l');
+      },
+    };
   }
 }

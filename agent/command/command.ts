@@ -13,6 +13,7 @@ import { explainCommand } from './explain.ts';
 import { capacityCommand, forecastCommand } from './forecast.ts';
 import { healthCommand } from './health.ts';
 import { historyCommand } from './history.ts';
+import { knobsCommand } from './knobs.ts';
 import { operatorCommands } from './operator.ts';
 import { patternsCommand } from './patterns.ts';
 import { profileCommand } from './profile.ts';
@@ -22,6 +23,7 @@ import { type Command, CommandError, EXIT, type Given, type Shell } from './shel
 import { snapshotCommand } from './snapshot.ts';
 import { tapCommand } from './tap.ts';
 import { paint } from './text.ts';
+import { topCommand } from './top.ts';
 import { validateCommand } from './validate.ts';
 import { versionCommand } from './version.ts';
 import { watchCommand } from './watch.ts';
@@ -32,7 +34,9 @@ const COMMANDS: readonly Command[] = [
   configCommand,
   explainCommand,
   decisionsCommand,
+  topCommand,
   snapshotCommand,
+  knobsCommand,
   analyticsCommand,
   profileCommand,
   healthCommand,

@@ -19,6 +19,19 @@ export interface Shell {
   readonly becomeAgent?: (prepared: string) => void;
   /** Asks a human a question that is answered by yes or no; absent where nobody is there to answer. */
   readonly confirm?: (question: string) => Promise<boolean>;
+  /** Takes the whole terminal; absent where the output is none. */
+  readonly screen?: () => Screen;
+}
+
+/** A terminal that frame after frame is drawn on. */
+export interface Screen {
+  readonly rows: number;
+  readonly columns: number;
+  /** Replaces what is shown. Lines are cut to the terminal by whoever made the frame. */
+  draw(frame: string): void;
+  onKey(handler: (key: string) => void): void;
+  /** Gives the terminal back as it was. */
+  close(): void;
 }
 
 /** Exit codes, as `perfopt help` lists them. */

@@ -67,8 +67,8 @@ function describeComponent(state: ComponentState, paint: Paint): string {
   const facts = [tier, state.connected ? 'connected' : 'not connected', ...(state.frozen ? ['frozen'] : [])];
   const rows = state.knobs.map((knob) => [
     printable(knob.spec?.id ?? ''),
-    shown(knob.desired),
-    shown(knob.effective),
+    shownValue(knob.desired),
+    shownValue(knob.effective),
     modeWords.decode(knob.mode) ?? '',
     knob.pinned ? 'pinned' : '',
     printable(knob.lastError),
@@ -87,7 +87,7 @@ function describeComponent(state: ComponentState, paint: Paint): string {
       : [
           `trial ${printable(trial.trialId)} (${printable(trial.strategy)}), ${trial.blocks} blocks since ${
             trial.startTime === undefined ? '?' : instant(decodeTimeMs(trial.startTime))
-          }: ${trial.changes.map(({ knob, from, to }) => `${printable(knob)} ${shown(from)} → ${shown(to)}`).join(', ')}`,
+          }: ${trial.changes.map(({ knob, from, to }) => `${printable(knob)} ${shownValue(from)} → ${shownValue(to)}`).join(', ')}`,
         ]),
   ].join('\n');
 }
@@ -100,11 +100,12 @@ function describeRevision({ revision, time, setting, decisionId }: SettingRevisi
 
 function settingOf(setting: SettingRevision['setting']): string {
   return Object.entries(setting)
-    .map(([knob, value]) => `${printable(knob)} ${shown(value)}`)
+    .map(([knob, value]) => `${printable(knob)} ${shownValue(value)}`)
     .join(', ');
 }
 
-function shown(value: KnobStatus['desired']): string {
+/** `?` where nothing is known. */
+export function shownValue(value: KnobStatus['desired']): string {
   const decoded = decodeValue(value);
   return decoded === undefined ? '?' : knobValue(decoded);
 }
