@@ -41,7 +41,6 @@ describe('what somebody proposes', () => {
     );
     loop.run(3);
     expect(loop.setting.batch).toBe(loop.engine.tuning('c')?.incumbent.batch);
-    expect(propose(loop, { changes: { batch: 4 } }).message).toContain('had to be abandoned');
     expect(propose(loop, { changes: { batch: 12 }, strategy: 'Bad idea' }).message).toContain(
       'has failed not long ago',
     );
