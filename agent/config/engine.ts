@@ -24,6 +24,7 @@ export function engineSettings(config: Config): EngineSettings {
     components: Object.fromEntries(
       Object.entries(config.components).map(([name, policy]) => [name, componentPolicy(policy)]),
     ),
+    thresholds: healthThresholds(config),
     profile: { intervalMs: config.monitoring.interval, windowSize: config.monitoring.windowSize },
     analytics: analyticsOf(config),
     capacity: { maxComponents: config.capacity.maxComponents, maxSeries: config.capacity.maxSeries },

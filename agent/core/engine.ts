@@ -20,11 +20,10 @@ import {
   type SignalMapping,
   tunedRank,
 } from './signals.ts';
-import { configurationStrategy } from './tune/configuration.ts';
 import { Random, type RandomState } from './tune/random.ts';
 import { completeStanding, type Standing } from './tune/standing.ts';
+import { STRATEGIES } from './tune/strategies/strategies.ts';
 import type { Strategy } from './tune/strategy.ts';
-import { timeoutStrategy } from './tune/timeout.ts';
 import { Tuner } from './tune/tuner.ts';
 import type { TunerView } from './tune/view.ts';
 
@@ -135,6 +134,7 @@ class SteppedEngine implements Engine {
   #nowMs = Number.NEGATIVE_INFINITY;
   #tickMs: number | undefined;
   #evictedMs = 0;
+  #memoryInterval = Number.NaN;
   #unmapped = 0;
   #refused = 0;
   #disturbances = 0;
@@ -146,7 +146,7 @@ class SteppedEngine implements Engine {
     }
     this.epoch = options.epoch;
     this.#settings = settings;
-    this.#strategies = options.strategies ?? [timeoutStrategy, configurationStrategy];
+    this.#strategies = options.strategies ?? STRATEGIES;
     this.#random = saved === undefined ? Random.seeded(options.seed) : new Random(saved.random);
     this.#series = new SeriesStore({ maxSeries: settings.capacity.maxSeries });
     this.#signals = new SignalMapper(options.mappings ?? DEFAULT_MAPPINGS);
@@ -207,7 +207,7 @@ class SteppedEngine implements Engine {
   }
 
   tuning(component: string): TunerView | undefined {
-    return this.#tuners.get(component)?.view();
+    return this.#tuners.get(component)?.view(this.#nowMs);
   }
 
   get frozen(): string | undefined {
@@ -360,6 +360,7 @@ class SteppedEngine implements Engine {
       random: this.#random,
       nextId: (what) => `${names[what]}${epoch}-${++this.#ids[what]}`,
       responseTimes: (nowMs) => this.#profiles.open(component)?.responseTimes(nowMs),
+      profile: (nowMs) => this.#profiles.snapshot(component, nowMs),
       standing: completeStanding(this.#absent.get(component) ?? {}),
     });
   }
@@ -389,11 +390,23 @@ class SteppedEngine implements Engine {
       }
     }
     this.#profiles.sampleLevels(nowMs);
+    this.#sampleMemory(nowMs);
     if (nowMs - this.#evictedMs >= EVICT_EVERY_MS) {
       this.#evictedMs = nowMs;
       this.#series.evictIdle(nowMs, SERIES_IDLE_MS);
     }
     return effects;
+  }
+
+  /** Once an interval, for limits that are judged by past use. */
+  #sampleMemory(nowMs: number): void {
+    const interval = Math.floor(nowMs / this.#settings.profile.intervalMs);
+    if (interval === this.#memoryInterval) return;
+    this.#memoryInterval = interval;
+    for (const [component, tuner] of this.#tuners) {
+      const memory = this.#profiles.usage(component, 'memory', nowMs);
+      if (memory !== undefined && memory.scope !== 'host') tuner.memoryInUse(memory.usage, nowMs);
+    }
   }
 
   #operator(request: OperatorRequest, nowMs: number): readonly Effect[] {

@@ -461,6 +461,11 @@ export class ProfileStore {
     return this.#profiles.get(component)?.snapshot(nowMs, this.#host);
   }
 
+  /** What one component uses of a resource now. */
+  usage(component: string, resource: Resource, nowMs: number): ResourceUsage | undefined {
+    return this.#profiles.get(component)?.usage(resource, nowMs, this.#host);
+  }
+
   /** See `ComponentProfile.sampleLevels`: cheap enough for every tick. */
   sampleLevels(nowMs: number): void {
     for (const profile of this.#profiles.values()) profile.sampleLevels(nowMs, this.#host);

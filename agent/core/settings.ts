@@ -1,4 +1,5 @@
 import type { Severity } from './detect/anomaly.ts';
+import { DEFAULT_HEALTH_THRESHOLDS, type HealthThresholds } from './health.ts';
 import type { KnobMode, Tier } from './model.ts';
 
 /** What a tier may cost. */
@@ -89,6 +90,9 @@ export interface EngineSettings {
   /** What the configuration says of single components; the session's own manifest fills the rest. */
   readonly components: Readonly<Record<string, ComponentPolicy>>;
 
+  /** What counts as good, for the performance score. */
+  readonly thresholds: HealthThresholds;
+
   readonly profile: {
     /** Length of one profile interval. */
     readonly intervalMs: number;
@@ -135,6 +139,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
     research: { mode: 'auto', maxStepRatio: 0.2, harmRatio: 0.05 },
   },
   components: {},
+  thresholds: DEFAULT_HEALTH_THRESHOLDS,
   profile: { intervalMs: 5_000, windowSize: 100 },
   analytics: {
     anomalyDetection: true,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createEngine } from '../../agent/core/engine.ts';
+import type { Decision } from '../../agent/core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { applied, intKnob, Loop, type LoopOptions } from './engine_loop.ts';
 
@@ -108,8 +109,13 @@ describe('what may be touched', () => {
     const loop = new Loop({ ...helped, settings }).open();
     const proposed = loop.run(200, ({ kind }) => kind === 'proposed');
     loop.operator({ action: 'reject', proposalId: proposed?.proposalId ?? '', reason: 'not today' });
-    expect(loop.run(60, ({ kind }) => kind === 'proposed')).toBeUndefined();
-    expect(loop.run(600, ({ kind }) => kind === 'proposed')).toBeDefined();
+    const again = ({ kind, strategy }: Decision) => kind === 'proposed' && strategy === proposed?.strategy;
+    expect(loop.run(60, again)).toBeUndefined();
+    // Another strategy may ask meanwhile; it is turned down as well.
+    for (const { id } of loop.engine.tuning('c')?.proposals ?? []) {
+      loop.operator({ action: 'reject', proposalId: id, reason: 'not today' });
+    }
+    expect(loop.run(600, again)).toBeDefined();
   });
 
   test('without rollback nothing is tried unattended: auto asks', () => {

@@ -28,6 +28,8 @@ export interface LoopOptions {
   readonly knobs?: readonly KnobSpec[];
   /** Mean latency in seconds at a setting. */
   readonly latencyS?: (setting: Record<string, number>) => number;
+  /** Requests a second at an instant; absent: 100. */
+  readonly requests?: (nowMs: number) => number;
   readonly errorRatio?: (setting: Record<string, number>) => number;
   /** What becomes of a command; absent: applied. */
   readonly answer?: (command: Command) => readonly KnobResult[] | undefined;
@@ -166,13 +168,14 @@ export class Loop {
   }
 
   #report(): void {
-    const { latencyS = () => 0.05, errorRatio = () => 0 } = this.#options;
+    const { latencyS = () => 0.05, errorRatio = () => 0, requests = () => 100 } = this.#options;
+    const count = requests(this.nowMs);
     const noise = 1 + 0.1 * (this.#random.next() - 0.5);
     const mean = latencyS(this.setting) * noise;
-    const failed = Math.round(100 * errorRatio(this.setting));
+    const failed = Math.round(count * errorRatio(this.setting));
     const builder = new SampleBatchBuilder();
     const start = this.nowMs - SECOND_MS;
-    builder.histogramOverMs(this.#series.ok, start, this.nowMs, histogram(mean, 100 - failed));
+    builder.histogramOverMs(this.#series.ok, start, this.nowMs, histogram(mean, count - failed));
     if (failed > 0) builder.histogramOverMs(this.#series.failed, start, this.nowMs, histogram(mean, failed));
     this.perform(this.engine.step(this.nowMs, { kind: 'samples', batch: builder.build() }));
   }

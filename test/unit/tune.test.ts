@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { DEFAULT_HEALTH_THRESHOLDS } from '../../agent/core/health.ts';
 import type { NumericKnobSpec } from '../../agent/core/model.ts';
 import { Distribution } from '../../agent/core/series/distribution.ts';
 import { BurnRate } from '../../agent/core/tune/burn_rate.ts';
@@ -8,8 +9,9 @@ import { Probe } from '../../agent/core/tune/probe.ts';
 import { Random } from '../../agent/core/tune/random.ts';
 import { isBanned, withScar } from '../../agent/core/tune/scars.ts';
 import { axisOf, decode, encode, isAllowed, neighbour } from '../../agent/core/tune/space.ts';
-import { timeoutStrategy } from '../../agent/core/tune/timeout.ts';
+import { timeoutStrategy } from '../../agent/core/tune/strategies/timeout.ts';
 import { BadWindows, errorTrigger } from '../../agent/core/tune/triggers.ts';
+import { NO_MEMORY_USE } from '../../agent/core/tune/usage_histogram.ts';
 import { Wallet } from '../../agent/core/tune/wallet.ts';
 
 function knob(id: string, more: Partial<NumericKnobSpec> = {}): NumericKnobSpec {
@@ -278,6 +280,8 @@ describe('the timeout strategy', () => {
     knobs: [{ spec, mode: 'auto' as const, axis: axis('timeout_ms', { ...spec }) }],
     incumbent: { timeout_ms: 10_000 },
     responseTimes: latencies,
+    memory: NO_MEMORY_USE,
+    thresholds: DEFAULT_HEALTH_THRESHOLDS,
     limits: { errorRatio: 0.02 },
     rejection: () => undefined,
   });

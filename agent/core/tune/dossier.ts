@@ -1,11 +1,13 @@
 import type { Actuator } from '../actuator.ts';
 import type { Decision, KnobValue, Manifest, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
+import { rewardOf, withReward } from './arms.ts';
 import { ErrorBudget } from './error_budget.ts';
 import type { Records } from './records.ts';
 import type { Reference } from './reference.ts';
 import { MAX_RESTORE_ATTEMPTS } from './restoring.ts';
 import { withRevision } from './revisions.ts';
+import { withFailedRule, withLesson } from './rules.ts';
 import { isBanned, withScar } from './scars.ts';
 import {
   type Proposal,
@@ -111,7 +113,7 @@ export class Dossier {
     this.#records.decide('trial_started', nowMs, reason, { changes, ...this.#about(trial, reference) });
     const told = { trialId, strategy, ...proposed };
     this.#records.emit('trial_started', nowMs, { ...told, recorded });
-    const rule = proposal?.rule;
+    const rule = proposal?.rule ?? trial.rule?.id;
     if (rule !== undefined) this.#records.emit('adaptive_optimization', nowMs, { ...told, rule, changes });
   }
 
@@ -120,8 +122,20 @@ export class Dossier {
     const { effect, strategy, candidate, id: trialId, proposalId } = trial;
     const changes = changesBetween(trial.recorded, candidate);
     const proven = Object.fromEntries(changes.map(({ knob, to }) => [knob, to]));
+    this.standing = this.#learnt(trial, effect === undefined ? 0 : -Math.log1p(effect.estimate), nowMs);
     this.standing = withProven(this.standing, trial, proven, nowMs);
     this.#errorBudget.spend(true);
+    const logStake = trial.logStake ?? 0;
+    const lesson = {
+      id: `r-${trialId}`,
+      context: trial.context,
+      setting: candidate,
+      strategy,
+      trialId,
+      effect,
+      logStake,
+    };
+    this.standing = { ...this.standing, rules: withLesson(this.standing.rules, lesson, nowMs) };
     const told = effect === undefined ? '' : `: ${describeEffect(effect)}`;
     const reason = `kept ${describeChanges(changes)}${told}`;
     this.#records.decide('promoted', nowMs, reason, { changes, ...this.#about(trial, reference) });
@@ -137,11 +151,18 @@ export class Dossier {
   }
 
   /** The open trial is over without a gain; the caller brings the process back. */
-  ended(trial: Trial, reference: Reference, as: 'futile' | 'rolled_back', why: string, nowMs: number): void {
+  ended(
+    trial: Trial,
+    reference: Reference,
+    { as, why, isVerdict }: { as: 'futile' | 'rolled_back'; why: string; isVerdict: boolean },
+    nowMs: number,
+  ): void {
     const { effect, strategy, id: trialId, proposalId } = trial;
     if (trial.isProving) this.#errorBudget.spend(false);
     this.standing = withoutTrial(this.standing);
     this.fail(strategy, nowMs);
+    // What was cut short from outside says nothing of the idea.
+    if (isVerdict) this.standing = this.#learnt(trial, 0, nowMs);
     // A plan made from what is known anyway would be the same again: it made no difference, so it need not come back soon.
     if (as === 'futile' && !trial.isSearch) {
       this.standing = withTry(this.standing, strategy, nowMs, nowMs + this.longPauseMs);
@@ -153,6 +174,20 @@ export class Dossier {
     const data = { strategy, trialId, ...(proposalId !== undefined && { proposalId }), error: why, changes };
     this.#records.emit('optimization_rolled_back', nowMs, data);
     if (as === 'rolled_back') this.#records.emit('optimization_failed', nowMs, data);
+  }
+
+  /** What the trial's end says of the strategy, or of the rule, that led to it. */
+  #learnt(trial: Trial, gain: number, nowMs: number): Standing {
+    const { standing } = this;
+    if (trial.rule !== undefined) {
+      if (gain > 0) return standing;
+      const { context } = trial.rule;
+      return { ...standing, rules: withFailedRule(standing.rules, context, trial.logStake, nowMs) };
+    }
+    const { window, proof } = this.#settings;
+    const windows = (nowMs - trial.startedMs) / window.minMs;
+    const reward = rewardOf({ gain, harm: trial.harmSpent, windows, minimumEffect: proof.minimumEffect });
+    return { ...standing, arms: withReward(standing.arms, trial.strategy, trial.context, reward) };
   }
 
   pinByHand(knob: string, value: KnobValue, nowMs: number): void {

@@ -1,6 +1,9 @@
 import type { EngineSettings } from '../settings.ts';
+import { type ContextKey, contextOf } from './context.ts';
 import { PROPOSAL_LIFE_MS } from './proposals.ts';
+import type { Random } from './random.ts';
 import type { Records } from './records.ts';
+import { confidenceOf, type LearnedRule, RULE_STRATEGY, ruleFor } from './rules.ts';
 import { select } from './select.ts';
 import { type Proposal, type Standing, sayingOnce, withoutProposal, withProposal, withTry } from './standing.ts';
 import type { Plan, Strategy, StrategyContext } from './strategy.ts';
@@ -17,8 +20,14 @@ export interface Planned {
 export interface Next {
   readonly plan: TriablePlan;
   readonly strategy: string;
+  /** The circumstances when it was planned. */
+  readonly context: ContextKey;
+  /** What else could have been done, and why it was not. */
+  readonly alternatives: readonly string[];
   /** What it was proposed as, where it was. */
   readonly proposal?: Proposal;
+  /** What was learned that led to it. */
+  readonly rule?: LearnedRule;
 }
 
 /**
@@ -30,30 +39,52 @@ export class Planner {
   readonly #settings: EngineSettings;
   readonly #records: Records;
   readonly #nextProposalId: () => string;
+  readonly #random: Random;
 
   constructor(
     strategies: readonly Strategy[],
     settings: EngineSettings,
     records: Records,
     nextProposalId: () => string,
+    random: Random,
   ) {
     this.#strategies = strategies;
     this.#settings = settings;
     this.#records = records;
     this.#nextProposalId = nextProposalId;
+    this.#random = random;
   }
 
   /** `mayTry`: the tier and the wallet allow a trial now. */
   plan(context: StrategyContext, before: Standing, mayTry: boolean): Planned {
-    const standing = this.#propose(context, this.#recommend(context, before));
+    const key = contextOf(context.profile, context.nowMs);
+    const standing = this.#propose(context, key, this.#recommend(context, before));
     if (!mayTry) return { standing };
     const proposal = standing.proposals.find(({ approvedBy }) => approvedBy !== undefined);
-    if (proposal !== undefined) return this.#approved(proposal, standing, context);
-    const selection = select(this.#strategies, context, ['auto'], standing);
+    if (proposal !== undefined) return this.#approved(proposal, key, standing, context);
+    const learned = this.#learned(key, standing, context);
+    if (learned !== undefined) return { standing, next: learned };
+    const selection = select(this.#strategies, context, key, ['auto'], standing, this.#random);
     if (selection === undefined) return { standing };
-    const { plan, strategy } = selection;
-    if (plan.kind !== 'shadow_rejected') return { standing, next: { plan, strategy: strategy.name } };
+    const { plan, strategy, alternatives } = selection;
+    if (plan.kind !== 'shadow_rejected') {
+      return { standing, next: { plan, strategy: strategy.name, context: key, alternatives } };
+    }
     return { standing: this.#sayRejected(plan, strategy.name, context, standing) };
+  }
+
+  /** A rule whose context has returned comes before anything that is merely drawn. */
+  #learned(key: ContextKey, standing: Standing, context: StrategyContext): Next | undefined {
+    const waitsUntilMs = standing.strategies[RULE_STRATEGY]?.retryAtMs ?? Number.NEGATIVE_INFINITY;
+    if (context.nowMs < waitsUntilMs) return undefined;
+    const found = ruleFor(standing.rules, key, context, this.#settings.optimization.adaptationThreshold);
+    if (found === undefined) return undefined;
+    const { rule, changes } = found;
+    const confidence = confidenceOf(rule, context.nowMs);
+    const reason = `rule ${rule.id}: ${describe(changes)} was proven under ${key} by ${rule.strategy} (${rule.trialId})`;
+    const signals = { ruleConfidence: confidence, ruleSamples: rule.samples, ruleProven: rule.proven };
+    const plan: TriablePlan = { kind: 'candidate', setting: changes, reason, signals };
+    return { plan, strategy: RULE_STRATEGY, context: key, alternatives: [], rule };
   }
 
   /** Proposals whose time has run out: whoever asked is told. */
@@ -76,9 +107,10 @@ export class Planner {
   /** For knobs in mode `recommend`: what could be judged without touching is told, once per value and day. */
   #recommend(context: StrategyContext, before: Standing): Standing {
     let standing = before;
-    for (const { name, plan: planFor } of this.#strategies) {
+    for (const strategy of this.#strategies) {
+      const { name } = strategy;
       // A recommendation harms nobody, so the tiers that may not be touched get them as well.
-      const plan = planFor(context, ['recommend']);
+      const plan = strategy.canApply(context) ? strategy.plan(context, ['recommend']) : undefined;
       if (plan?.kind !== 'candidate') continue;
       const said = sayingOnce(standing, `recommend:${name}`, describe(plan.setting), context.nowMs);
       if (said === undefined) continue;
@@ -91,9 +123,9 @@ export class Planner {
     return standing;
   }
 
-  #propose(context: StrategyContext, standing: Standing): Standing {
+  #propose(context: StrategyContext, key: ContextKey, standing: Standing): Standing {
     if (standing.proposals.some(({ askedBy }) => askedBy === undefined)) return standing;
-    const selection = select(this.#strategies, context, ['approve'], standing);
+    const selection = select(this.#strategies, context, key, ['approve'], standing, this.#random);
     if (selection === undefined || selection.plan.kind === 'shadow_rejected') return standing;
     const { strategy, plan } = selection;
     const proposal: Proposal = {
@@ -130,7 +162,7 @@ export class Planner {
   }
 
   /** The plan that was asked for or approved, made anew from the present knobs. It keeps its place until its trial has begun. */
-  #approved(proposal: Proposal, standing: Standing, context: StrategyContext): Planned {
+  #approved(proposal: Proposal, key: ContextKey, standing: Standing, context: StrategyContext): Planned {
     const { strategy, setting, askedBy, approvedBy } = proposal;
     const knobs = context.knobs.filter(({ spec }) => proposal.knobs.includes(spec.id));
     const missing = proposal.knobs.find(
@@ -144,6 +176,6 @@ export class Planner {
     const axes = knobs.flatMap(({ axis }) => axis ?? []);
     const plan: TriablePlan =
       setting === undefined ? { kind: 'explore', axes, ...told } : { kind: 'candidate', setting, ...told };
-    return { standing, next: { strategy, plan, proposal } };
+    return { standing, next: { strategy, plan, proposal, context: key, alternatives: [] } };
   }
 }

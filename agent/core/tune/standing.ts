@@ -1,9 +1,12 @@
 import type { KnobMode, KnobSpec, KnobValue, Setting } from '../model.ts';
 import type { ComponentPolicy, EngineSettings, TierPolicy } from '../settings.ts';
+import type { Arms } from './arms.ts';
 import type { ErrorBudgetState } from './error_budget.ts';
 import type { Revision } from './revisions.ts';
+import type { Rules } from './rules.ts';
 import type { Scar } from './scars.ts';
 import { isAllowed } from './space.ts';
+import type { UsageHistogramState } from './usage_histogram.ts';
 
 /** Why a knob may stand at something other than its baseline. */
 export interface Held {
@@ -46,6 +49,13 @@ export interface Standing {
   /** Modes set by operators; `*` for the component. */
   readonly modes: Readonly<Record<string, KnobMode>>;
   readonly strategies: Readonly<Record<string, StrategyRecord>>;
+  /** What trials of each strategy have paid, by context. */
+  readonly arms: Arms;
+  /** What was proven, by context. */
+  readonly rules: Rules;
+  readonly lastKept?: { readonly strategy: string; readonly atMs: number };
+  /** Memory in use over the last days. */
+  readonly memory?: UsageHistogramState;
   /** Oldest first; at most one that the engine itself has made. */
   readonly proposals: readonly Proposal[];
   /** Settings that were in force one after another; the last one is the incumbent. */
@@ -72,6 +82,8 @@ export const EMPTY_STANDING: Standing = {
   pins: {},
   modes: {},
   strategies: {},
+  arms: {},
+  rules: {},
   proposals: [],
   revisions: [],
   errorBudget: { trials: 0, discoveries: [], firstDiscovery: undefined },
@@ -178,7 +190,8 @@ export function withProven(
   const proven = Object.entries(values).map(([knob, value]) => [knob, { value, by: trial.id }] as const);
   const held = { ...standing.held, ...Object.fromEntries(proven) };
   const record = { failures: 0, retryAtMs: nowMs, triedAtMs: nowMs };
-  return withRecord({ ...withoutTrial(standing), held }, trial.strategy, record);
+  const lastKept = { strategy: trial.strategy, atMs: nowMs };
+  return withRecord({ ...withoutTrial(standing), held, lastKept }, trial.strategy, record);
 }
 
 export function withPin(standing: Standing, knob: string, value: KnobValue, by: string): Standing {

@@ -1,7 +1,10 @@
-import type { KnobMode, KnobSpec, Setting, Tier } from '../model.ts';
+import type { HealthThresholds } from '../health.ts';
+import type { KnobMode, KnobRole, KnobSpec, KnobValue, Setting, Tier } from '../model.ts';
+import type { PerformanceProfile } from '../profile/performance_profile.ts';
 import type { Distribution } from '../series/distribution.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { Axis } from './space.ts';
+import type { MemoryUse } from './usage_histogram.ts';
 
 /** A knob as a strategy sees it. */
 export interface TunableKnob {
@@ -20,9 +23,16 @@ export interface StrategyContext {
   readonly incumbent: Setting;
   /** Response times of successful requests over the profile's window, in milliseconds. */
   readonly responseTimes: Distribution;
+  /** Over the profile's window; absent before the first telemetry. */
+  readonly profile?: PerformanceProfile;
+  /** Memory in use over the last days. */
+  readonly memory: MemoryUse;
+  readonly thresholds: HealthThresholds;
+  /** The last change that was kept, and by whose idea. */
+  readonly lastKept?: { readonly strategy: string; readonly atMs: number };
   readonly limits: EngineSettings['limits'];
   /** Values that the process refused for good, with its reason. */
-  readonly rejection: (knob: string, value: number) => string | undefined;
+  readonly rejection: (knob: string, value: KnobValue) => string | undefined;
 }
 
 /** What a strategy would do; the engine decides whether, when and with which proof. */
@@ -54,8 +64,12 @@ export interface Strategy {
   readonly name: string;
   readonly description: string;
   readonly applicableTiers: readonly Tier[];
-  /** Orders strategies that have not been tried yet; higher first. */
+  /** It moves knobs of these roles and no others. */
+  readonly roles: readonly KnobRole[];
+  /** Orders strategies that nothing is known of yet, and breaks ties; higher first. */
   readonly priority: number;
+  /** The condition under which it has anything to say at all; cheap. What it is undone with are the recorded values. */
+  canApply(context: StrategyContext): boolean;
   /** Plans for the knobs whose mode is in `modes`; undefined when there is nothing to do. */
   plan(context: StrategyContext, modes: readonly KnobMode[]): Plan | undefined;
 }

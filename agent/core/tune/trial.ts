@@ -1,10 +1,12 @@
 import type { Block, Decision, Effectiveness, Evidence, KnobValue, Setting } from '../model.ts';
+import type { ContextKey } from './context.ts';
 import type { ObjectiveWeights } from './objective.ts';
 import { Probe, type ProbePair, type ProbeRule } from './probe.ts';
 import { BLOCK_ORDERS, blockOf, judge, type Proof, type ProofRule, prove } from './proof.ts';
 import type { Random } from './random.ts';
 import { between, distance } from './reach.ts';
 import type { Reference } from './reference.ts';
+import type { LearnedRule } from './rules.ts';
 import type { Axis } from './space.ts';
 import type { Plan } from './strategy.ts';
 
@@ -22,6 +24,12 @@ export interface TrialOptions {
   readonly strategy: string;
   /** What it was proposed as, where it was. */
   readonly proposalId?: string | undefined;
+  /** The circumstances when it was planned. */
+  readonly context: ContextKey;
+  /** What else could have been done, and why it was not. */
+  readonly alternatives: readonly string[];
+  /** What was learned that led to it. */
+  readonly rule?: LearnedRule | undefined;
   readonly plan: Exclude<Plan, { kind: 'shadow_rejected' }>;
   readonly startedMs: number;
   /** The whole setting in force: restored value by value, never computed. */
@@ -64,6 +72,8 @@ export class Trial {
   readonly id: string;
   readonly strategy: string;
   readonly proposalId: string | undefined;
+  readonly context: ContextKey;
+  readonly rule: LearnedRule | undefined;
   readonly reason: string;
   readonly startedMs: number;
   readonly recorded: Setting;
@@ -87,6 +97,8 @@ export class Trial {
     this.id = options.id;
     this.strategy = options.strategy;
     this.proposalId = options.proposalId;
+    this.context = options.context;
+    this.rule = options.rule;
     this.reason = options.plan.reason;
     this.startedMs = options.startedMs;
     this.recorded = options.recorded;
@@ -238,6 +250,11 @@ export class Trial {
     };
   }
 
+  /** ln of what betting on the candidate has won so far; absent before the first block. */
+  get logStake(): number | undefined {
+    return this.#proof?.logBetter;
+  }
+
   evidence(weights: ObjectiveWeights, reference: Reference): Evidence {
     const { effect } = this;
     return {
@@ -247,7 +264,10 @@ export class Trial {
       ...(effect !== undefined && { effect }),
       harmSpent: this.harmSpent,
       signals: { ...this.#options.plan.signals, ...reference.signals(), probePairs: this.#pairs },
-      alternatives: this.#probe === undefined ? [] : [describe(this.#probe.candidate())],
+      alternatives: [
+        ...(this.#probe === undefined ? [] : [`where probing led: ${describe(this.#probe.candidate())}`]),
+        ...this.#options.alternatives,
+      ],
     };
   }
 }

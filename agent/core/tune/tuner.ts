@@ -1,5 +1,6 @@
 import { Actuator } from '../actuator.ts';
 import type { Effect, KnobResult, KnobValue, Manifest, Rationale, Setting, TuningAction } from '../model.ts';
+import type { PerformanceProfile } from '../profile/performance_profile.ts';
 import { Distribution } from '../series/distribution.ts';
 import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
@@ -16,6 +17,7 @@ import type { Proposal, Standing } from './standing.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
 import { Terms } from './terms.ts';
 import { changesBetween, type Progress, Trial } from './trial.ts';
+import { UsageHistogram } from './usage_histogram.ts';
 import { type TunerView, viewOf } from './view.ts';
 import type { Measurement } from './window.ts';
 
@@ -47,6 +49,7 @@ export interface TunerOptions {
   readonly nextId: (what: 'decision' | 'trial' | 'proposal') => string;
   /** Response times over the profile's window, for strategies that judge without touching. */
   readonly responseTimes: (nowMs: number) => Distribution | undefined;
+  readonly profile: (nowMs: number) => PerformanceProfile | undefined;
   readonly standing: Standing;
 }
 
@@ -72,6 +75,7 @@ export class Tuner {
   readonly #records: Records;
   readonly #planner: Planner;
   readonly #dossier: Dossier;
+  readonly #memory: UsageHistogram;
   #phase: Phase = { state: 'absent' };
 
   constructor(options: TunerOptions) {
@@ -82,7 +86,8 @@ export class Tuner {
     this.#actuator = new Actuator(component, epoch, settings.lease);
     this.#measuring = new Measuring(settings, this.#terms);
     this.#records = new Records(component, this.#terms.weights, () => nextId('decision'));
-    this.#planner = new Planner(options.strategies, settings, this.#records, () => nextId('proposal'));
+    this.#planner = new Planner(options.strategies, settings, this.#records, () => nextId('proposal'), options.random);
+    this.#memory = new UsageHistogram(standing.memory);
     const [terms, actuator, records] = [this.#terms, this.#actuator, this.#records];
     this.#dossier = new Dossier({ settings, terms, actuator, records, standing });
   }
@@ -214,10 +219,16 @@ export class Tuner {
 
   /** What must outlive the agent. */
   get standing(): Standing {
-    return this.#dossier.saved(this.#measuring.wallet?.balance);
+    const memory = this.#memory.state();
+    return { ...this.#dossier.saved(this.#measuring.wallet?.balance), ...(memory !== undefined && { memory }) };
   }
 
-  view(): TunerView {
+  /** MiB in use. */
+  memoryInUse(mib: number, atMs: number): void {
+    this.#memory.add(mib, atMs);
+  }
+
+  view(nowMs: number): TunerView {
     return viewOf({
       phase: this.#phase.state,
       terms: this.#terms,
@@ -226,6 +237,7 @@ export class Tuner {
       trial: this.#trial,
       walletBalance: this.#measuring.wallet?.balance ?? 0,
       alpha: this.#dossier.alpha,
+      nowMs,
     });
   }
 
@@ -334,7 +346,7 @@ export class Tuner {
 
   #start(objectiveSignals: string, nowMs: number): void {
     if (this.#phase.state !== 'reference') throw new Error(`a trial cannot start in phase ${this.#phase.state}`);
-    const { plan, strategy, proposal } = this.#phase.next;
+    const { plan, strategy, proposal, context, alternatives, rule } = this.#phase.next;
     // Somebody has called it off while the incumbent was measured.
     if (proposal !== undefined && !this.#dossier.isProposed(proposal)) return this.#toWaiting(nowMs);
     const { probe, proof, optimization } = this.#settings;
@@ -353,7 +365,7 @@ export class Tuner {
       id: this.#options.nextId('trial'),
       strategy,
       proposalId: proposal?.id,
-      plan,
+      ...{ context, alternatives, rule, plan },
       startedMs: nowMs,
       recorded,
       ...(candidate !== undefined && { candidate }),
@@ -396,17 +408,17 @@ export class Tuner {
   }
 
   #giveUpTrial(as: 'futile' | 'rolled_back', why: string, nowMs: number): void {
-    this.#endTrial(as, why, nowMs);
+    this.#endTrial(as, why, nowMs, true);
     this.#toRestoring(nowMs);
   }
 
   /** Records why the open trial is over without a gain; the caller brings the process back. False: none was open. */
-  #endTrial(as: 'futile' | 'rolled_back', why: string, nowMs: number): boolean {
+  #endTrial(as: 'futile' | 'rolled_back', why: string, nowMs: number, isVerdict = false): boolean {
     this.#measuring.cancel();
     const trial = this.#trial;
     if (trial === undefined) return false;
     this.#phase = { state: 'waiting', untilMs: nowMs };
-    this.#dossier.ended(trial, this.#measuring.reference, as, why, nowMs);
+    this.#dossier.ended(trial, this.#measuring.reference, { as, why, isVerdict }, nowMs);
     return true;
   }
 
@@ -444,6 +456,8 @@ export class Tuner {
   }
 
   #context(nowMs: number): StrategyContext {
+    const profile = this.#options.profile(nowMs);
+    const { lastKept } = this.#dossier.standing;
     return {
       nowMs,
       component: this.#options.component,
@@ -451,6 +465,10 @@ export class Tuner {
       knobs: this.#terms.tunable(this.#dossier.standing),
       incumbent: this.#dossier.incumbent,
       responseTimes: this.#options.responseTimes(nowMs) ?? new Distribution(),
+      ...(profile !== undefined && { profile }),
+      memory: this.#memory,
+      thresholds: this.#settings.thresholds,
+      ...(lastKept !== undefined && { lastKept }),
       limits: this.#terms.limits,
       rejection: (knob, value) => this.#actuator.rejection(knob, value),
     };

@@ -1,6 +1,7 @@
 import type { Actuator, ActuatorState, KnobStanding } from '../actuator.ts';
 import type { KnobMode, KnobValue, Setting, Tier } from '../model.ts';
 import type { Revision } from './revisions.ts';
+import { confidenceOf, type LearnedRule } from './rules.ts';
 import type { Proposal, Standing } from './standing.ts';
 import type { Terms } from './terms.ts';
 import type { Trial } from './trial.ts';
@@ -22,12 +23,19 @@ export interface TunerView {
   readonly proposals: readonly Proposal[];
   /** Settings that were in force one after another; the last is the incumbent's. */
   readonly revisions: readonly Revision[];
+  /** What was learned, by context, with the confidence that it has earned. */
+  readonly rules: readonly RuleView[];
   readonly frozen?: string;
   readonly walletBalance: number;
   /** Level of the next proof. */
   readonly alpha: number;
   /** Of the process, where it has said so. */
   readonly pid?: number;
+}
+
+export interface RuleView extends LearnedRule {
+  /** In (0, 1). */
+  readonly confidence: number;
 }
 
 export interface OpenTrialView {
@@ -59,10 +67,20 @@ export interface TunerParts {
   readonly trial: Trial | undefined;
   readonly walletBalance: number;
   readonly alpha: number;
+  readonly nowMs: number;
 }
 
-export function viewOf({ phase, terms, standing, actuator, trial, walletBalance, alpha }: TunerParts): TunerView {
-  const { proposals, revisions, frozen, held, pins } = standing;
+export function viewOf({
+  nowMs,
+  phase,
+  terms,
+  standing,
+  actuator,
+  trial,
+  walletBalance,
+  alpha,
+}: TunerParts): TunerView {
+  const { proposals, revisions, rules, frozen, held, pins } = standing;
   const incumbent = terms.incumbent(standing);
   const pid = terms.manifest?.pid;
   return {
@@ -86,6 +104,7 @@ export function viewOf({ phase, terms, standing, actuator, trial, walletBalance,
     ...(trial !== undefined && { openTrial: openTrialOf(trial) }),
     proposals,
     revisions,
+    rules: Object.values(rules).map((rule) => ({ ...rule, confidence: confidenceOf(rule, nowMs) })),
     ...(frozen !== undefined && { frozen }),
     walletBalance,
     alpha,

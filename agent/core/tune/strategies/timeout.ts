@@ -1,7 +1,7 @@
-import type { KnobSpec } from '../model.ts';
-import { msPerUnit } from '../signals.ts';
-import { decode, encode } from './space.ts';
-import type { Strategy, TunableKnob } from './strategy.ts';
+import type { KnobSpec } from '../../model.ts';
+import { msPerUnit } from '../../signals.ts';
+import type { Strategy, StrategyContext, TunableKnob } from '../strategy.ts';
+import { upwards } from './value.ts';
 
 /**
  * The design document's Timeout Optimization, judged on the latency distribution before anything is touched.
@@ -19,8 +19,8 @@ import type { Strategy, TunableKnob } from './strategy.ts';
  * Fails when fewer than 1,000 requests have been seen (a tail quantile needs them): no plan.
  * Sources: the design document; quantile-based limits with margin as in Autopilot (Rzadca et al., EuroSys 2020).
  */
-const AVERAGE_FACTOR = 1.5;
-const FLOOR_MS = 10;
+export const AVERAGE_FACTOR = 1.5;
+export const FLOOR_MS = 10;
 const APPLIES_BELOW = 0.8;
 const MIN_REQUESTS = 1000;
 const TAIL_MARGIN = 1.2;
@@ -31,21 +31,17 @@ export const timeoutStrategy: Strategy = {
   name: 'Timeout Optimization',
   description: 'Adjusts component timeout based on performance patterns',
   applicableTiers: ['stable', 'advanced', 'experimental'],
+  roles: ['timeout'],
   priority: 8,
+  canApply: (context) => timeoutKnobs(context).length > 0,
   plan(context, modes) {
-    const { responseTimes, incumbent, limits } = context;
+    const { responseTimes, limits } = context;
     const mean = responseTimes.mean();
     const tail = responseTimes.quantile(1 - limits.errorRatio * LIMIT_SHARE);
     if (mean === undefined || tail === undefined || responseTimes.count < MIN_REQUESTS) return undefined;
-    for (const knob of context.knobs) {
-      const { spec, axis } = knob;
-      if (spec.role !== 'timeout' || axis === undefined || !modes.includes(knob.mode)) continue;
-      const unitMs = timeUnitMs(spec);
-      const now = incumbent[spec.id];
-      if (unitMs === undefined || typeof now !== 'number') continue;
-      const nowTimeoutMs = now * unitMs;
-      if (!(mean < nowTimeoutMs * APPLIES_BELOW)) continue;
-
+    for (const knob of timeoutKnobs(context)) {
+      const { spec, unitMs, nowTimeoutMs } = knob;
+      if (!modes.includes(knob.mode)) continue;
       const documentMs = Math.max(mean * AVERAGE_FACTOR, FLOOR_MS);
       const safeMs = Math.max(documentMs, tail * TAIL_MARGIN);
       const cutRatio = responseTimes.fractionAbove(documentMs);
@@ -83,10 +79,16 @@ function timeUnitMs(spec: KnobSpec): number | undefined {
   return spec.type === 'duration' ? 1000 : msPerUnit(spec.unit);
 }
 
-/** The smallest value the knob can take that is not below the wanted one. */
-function upwards({ axis }: TunableKnob, wanted: number): number {
-  if (axis === undefined) return wanted;
-  const nearest = decode(axis, encode(axis, wanted));
-  const step = axis.spec.step ?? (axis.spec.type === 'int' ? 1 : 0);
-  return nearest >= wanted ? nearest : Math.min(nearest + step, axis.max);
+type TimeoutKnob = TunableKnob & { readonly unitMs: number; readonly nowTimeoutMs: number };
+
+/** Those that are far above what requests take: the document's condition. */
+function timeoutKnobs({ knobs, incumbent, responseTimes }: StrategyContext): readonly TimeoutKnob[] {
+  const mean = responseTimes.mean();
+  return knobs.flatMap((knob) => {
+    const unitMs = timeUnitMs(knob.spec);
+    const now = incumbent[knob.spec.id];
+    if (knob.spec.role !== 'timeout' || knob.axis === undefined || unitMs === undefined) return [];
+    if (typeof now !== 'number' || mean === undefined || !(mean < now * unitMs * APPLIES_BELOW)) return [];
+    return [{ ...knob, unitMs, nowTimeoutMs: now * unitMs }];
+  });
 }

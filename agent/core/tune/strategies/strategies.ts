@@ -1,0 +1,17 @@
+import type { Strategy } from '../strategy.ts';
+import { batchStrategy } from './batch.ts';
+import { concurrencyStrategy } from './concurrency.ts';
+import { configurationStrategy } from './configuration.ts';
+import { memoryStrategy } from './memory.ts';
+import { priorityStrategy } from './priority.ts';
+import { timeoutStrategy } from './timeout.ts';
+
+/** What the engine brings along. */
+export const STRATEGIES: readonly Strategy[] = [
+  timeoutStrategy,
+  memoryStrategy,
+  configurationStrategy,
+  concurrencyStrategy,
+  batchStrategy,
+  priorityStrategy,
+];
