@@ -18,6 +18,7 @@ import { operatorCommands } from './operator.ts';
 import { patternsCommand } from './patterns.ts';
 import { profileCommand } from './profile.ts';
 import { recommendationsCommand } from './recommendations.ts';
+import { replayCommand } from './replay.ts';
 import { runCommand } from './run.ts';
 import { type Command, CommandError, EXIT, type Given, type Shell } from './shell.ts';
 import { snapshotCommand } from './snapshot.ts';
@@ -33,6 +34,7 @@ const COMMANDS: readonly Command[] = [
   validateCommand,
   configCommand,
   explainCommand,
+  replayCommand,
   decisionsCommand,
   topCommand,
   snapshotCommand,

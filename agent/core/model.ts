@@ -365,6 +365,36 @@ export interface Effectiveness {
   readonly blocks: number;
 }
 
+export interface ProofRule {
+  /** Probability of keeping a change that does nothing. */
+  readonly alpha: number;
+  readonly maxBlocks: number;
+  /** Smallest relative improvement worth keeping. */
+  readonly minimumEffect: number;
+}
+
+/** The error budget as a proof found it: its level follows from these figures alone. */
+export interface ProofBudget {
+  /** Of everything ever kept, the share that may be false. */
+  readonly q: number;
+  /** Proofs that have ended, and which of them (counted from 1) found something. */
+  readonly trials: number;
+  readonly discoveries: readonly number[];
+  readonly firstDiscovery?: number;
+}
+
+/** What a proof's verdict follows from, with its blocks: enough to compute it again. */
+export interface ProofRecord {
+  readonly rule: ProofRule;
+  readonly budget: ProofBudget;
+  /** Of the draws that said which window of a block was the incumbent's. */
+  readonly coinSeed: number;
+  /** ln of the stakes bet on "better" and on "worse". */
+  readonly logBetter: number;
+  readonly logWorse: number;
+  readonly verdict: 'better' | 'worse' | 'futile' | 'undecided';
+}
+
 export interface Evidence {
   /** The objective's parts and their weights when the decision was made. */
   readonly objective: Readonly<Record<string, number>>;
@@ -374,6 +404,9 @@ export interface Evidence {
   readonly effect?: Effectiveness;
   /** What the trial cost: sum over windows of the objective's excess over the incumbent, in log units × windows; negative: a gain. */
   readonly harmSpent?: number;
+  /** What each window at another setting than the incumbent's cost, in order: their sum is `harmSpent`. */
+  readonly charges?: readonly number[];
+  readonly proof?: ProofRecord;
   /** Signals that the decision rests on, by name with unit last (`latencyMsP95`, `errorRatio`). */
   readonly signals: Readonly<Record<string, number>>;
   readonly alternatives: readonly string[];

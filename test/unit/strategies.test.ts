@@ -218,11 +218,11 @@ describe('whose turn it is', () => {
   const given = context(tunable('k', { role: 'other' }), 1);
   const turn = (standing: Standing, seed: number, strategies = [made('low', 1), made('high', 9)]) =>
     select(strategies, given, 'here', ['auto'], standing, Random.seeded(seed));
-  const taught = (lessons: readonly (readonly [string, number])[]): Standing =>
-    lessons.reduce(
-      (standing, [name, reward]) => ({ ...standing, arms: withReward(standing.arms, name, 'here', reward) }),
-      EMPTY_STANDING,
-    );
+  const taught = (lessons: readonly (readonly [string, number])[]): Standing => {
+    let { arms } = EMPTY_STANDING;
+    for (const [name, reward] of lessons) arms = withReward(arms, name, 'here', reward);
+    return { ...EMPTY_STANDING, arms };
+  };
 
   test('by priority while nothing is known; then mostly by what has paid; the same seed draws the same', () => {
     expect(turn(EMPTY_STANDING, 1)?.strategy.name).toBe('high');

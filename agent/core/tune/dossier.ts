@@ -3,6 +3,7 @@ import type { Decision, KnobValue, Manifest, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
 import { rewardOf, withReward } from './arms.ts';
 import { ErrorBudget } from './error_budget.ts';
+import type { ProofTerms } from './proving.ts';
 import type { Records } from './records.ts';
 import type { Reference } from './reference.ts';
 import { MAX_RESTORE_ATTEMPTS } from './restoring.ts';
@@ -67,6 +68,13 @@ export class Dossier {
   /** The level of the next proof. */
   get alpha(): number {
     return this.#errorBudget.alpha;
+  }
+
+  /** What the next proof is held to. */
+  proofTerms(coinSeed: number): ProofTerms {
+    const { alpha: q, ...proof } = this.#settings.proof;
+    const rule = { alpha: this.alpha, ...proof };
+    return { rule, budget: { q, ...this.#errorBudget.state() }, coinSeed };
   }
 
   get longPauseMs(): number {

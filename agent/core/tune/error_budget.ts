@@ -1,3 +1,5 @@
+import type { ProofBudget } from '../model.ts';
+
 /**
  * How sure a proof must be, so that of everything ever kept at most `q` is false.
  *
@@ -19,11 +21,7 @@ const INITIAL_SHARE = 0.7;
 /** Discoveries older than this contribute less than q/1,000 each. */
 const REMEMBERED = 64;
 
-export interface ErrorBudgetState {
-  readonly trials: number;
-  readonly discoveries: readonly number[];
-  readonly firstDiscovery: number | undefined;
-}
+export type ErrorBudgetState = Omit<ProofBudget, 'q'>;
 
 export class ErrorBudget {
   readonly #q: number;
@@ -59,7 +57,8 @@ export class ErrorBudget {
   }
 
   state(): ErrorBudgetState {
-    return { trials: this.#trials, discoveries: [...this.#discoveries], firstDiscovery: this.#first };
+    const first = this.#first !== undefined && { firstDiscovery: this.#first };
+    return { trials: this.#trials, discoveries: [...this.#discoveries], ...first };
   }
 }
 

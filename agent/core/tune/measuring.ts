@@ -121,7 +121,7 @@ export class Measuring {
   }
 
   #charge(trial: Trial, worseBy: number): void {
-    trial.harmSpent += worseBy;
+    trial.charge(worseBy);
     this.#wallet?.spend(worseBy);
   }
 }

@@ -1,4 +1,4 @@
-import type { Block, BlockOrder } from '../model.ts';
+import type { Block, BlockOrder, ProofRule } from '../model.ts';
 
 /**
  * Did the candidate help? Interleaved blocks, judged by a test that may be looked at after every block.
@@ -46,14 +46,6 @@ export interface Proof {
 }
 
 export type Verdict = 'better' | 'worse' | 'futile' | 'undecided';
-
-export interface ProofRule {
-  /** Probability of keeping a change that does nothing. */
-  readonly alpha: number;
-  readonly maxBlocks: number;
-  /** Smallest relative improvement worth keeping. */
-  readonly minimumEffect: number;
-}
 
 export const BLOCK_ORDERS: readonly BlockOrder[] = ['ABB', 'BAB', 'BBA'];
 const WINDOWS = 3;

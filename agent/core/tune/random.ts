@@ -41,3 +41,8 @@ export class Random {
     return [this.#a, this.#b, this.#c, this.#counter];
   }
 }
+
+/** A seed for a stream of its own. */
+export function seedFrom(random: Random): number {
+  return Math.floor(random.next() * 0x1_0000_0000);
+}

@@ -86,7 +86,7 @@ export const EMPTY_STANDING: Standing = {
   rules: {},
   proposals: [],
   revisions: [],
-  errorBudget: { trials: 0, discoveries: [], firstDiscovery: undefined },
+  errorBudget: { trials: 0, discoveries: [] },
   crashesMs: [],
   scars: [],
   told: {},

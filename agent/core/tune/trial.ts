@@ -1,8 +1,8 @@
-import type { Block, Decision, Effectiveness, Evidence, KnobValue, Setting } from '../model.ts';
+import type { Decision, Effectiveness, Evidence, KnobValue, ProofRule, Setting } from '../model.ts';
 import type { ContextKey } from './context.ts';
 import type { ObjectiveWeights } from './objective.ts';
 import { Probe, type ProbePair, type ProbeRule } from './probe.ts';
-import { BLOCK_ORDERS, blockOf, judge, type Proof, type ProofRule, prove } from './proof.ts';
+import { type ProofTerms, Proving } from './proving.ts';
 import type { Random } from './random.ts';
 import { between, distance } from './reach.ts';
 import type { Reference } from './reference.ts';
@@ -45,6 +45,8 @@ export interface TrialOptions {
   readonly proof: Omit<ProofRule, 'alpha'>;
   /** The level that a proof is held to, asked when the proof begins. */
   readonly alpha: () => number;
+  /** The terms of the proof, asked when it begins. */
+  readonly openProof: () => ProofTerms;
   readonly random: Random;
 }
 
@@ -59,9 +61,7 @@ type Stage =
   | { readonly state: 'walking'; readonly step: number; readonly steps: number }
   | {
       readonly state: 'proving';
-      readonly order: Block['order'];
-      readonly y: readonly number[];
-      readonly fromMs: number;
+      readonly proving: Proving;
     };
 
 /** A search that keeps gaining ends after this many times `pairs` at the latest, so that what it has found gets proven. */
@@ -83,13 +83,12 @@ export class Trial {
   readonly #probe: Probe | undefined;
   #stage: Stage;
   #candidate: Setting | undefined;
-  #blocks: readonly Block[] = [];
-  #proof: Proof | undefined;
-  #alpha: number | undefined;
+  #proving: Proving | undefined;
   #pairs = 0;
   /** Predicted gain after each pair. */
   readonly #gains: number[] = [];
-  harmSpent = 0;
+  readonly #charges: number[] = [];
+  #harmSpent = 0;
   thinWindows = 0;
 
   constructor(options: TrialOptions) {
@@ -113,7 +112,7 @@ export class Trial {
     }
     const apart = distance(options.axes, options.recorded, this.candidate);
     const steps = Math.ceil(apart / options.probe.maxStepRatio);
-    this.#stage = steps > 1 ? { state: 'walking', step: 1, steps } : this.#newBlock(options.startedMs);
+    this.#stage = steps > 1 ? { state: 'walking', step: 1, steps } : this.#toProving(options.startedMs);
   }
 
   /** Where it leads, as far as it is known. */
@@ -140,7 +139,7 @@ export class Trial {
     if (stage.state === 'walking') {
       return between(this.#options.axes, this.recorded, this.candidate, stage.step / stage.steps);
     }
-    return stage.order[stage.y.length] === 'B' ? this.candidate : this.recorded;
+    return stage.proving.isCandidatesTurn ? this.candidate : this.recorded;
   }
 
   /** Whether the next window is at another setting than the incumbent's. */
@@ -150,11 +149,11 @@ export class Trial {
 
   /** A proof has begun: its level is spent, however it ends. */
   get isProving(): boolean {
-    return this.#alpha !== undefined;
+    return this.#proving !== undefined;
   }
 
   get blocks(): number {
-    return this.#blocks.length;
+    return this.#proving?.blocks.length ?? 0;
   }
 
   /** A window at `target` has shown the log objective `y`. */
@@ -164,7 +163,7 @@ export class Trial {
       case 'probing':
         return this.#onProbe(stage, y, nowMs);
       case 'walking':
-        this.#stage = stage.step < stage.steps ? { ...stage, step: stage.step + 1 } : this.#newBlock(nowMs);
+        this.#stage = stage.step < stage.steps ? { ...stage, step: stage.step + 1 } : this.#toProving(nowMs);
         return MEASURE;
       case 'proving':
         return this.#onProof(stage, y, nowMs);
@@ -192,7 +191,7 @@ export class Trial {
       return { state: 'ended', as: 'futile', why: `${this.#pairs} probe pairs show no slope worth following` };
     }
     this.#candidate = candidate;
-    this.#stage = this.#newBlock(nowMs);
+    this.#stage = this.#toProving(nowMs);
     return MEASURE;
   }
 
@@ -208,23 +207,13 @@ export class Trial {
     return gained <= Math.log(1 - proof.minimumEffect);
   }
 
-  #newBlock(nowMs: number): Stage {
-    this.#alpha ??= this.#options.alpha();
-    const order = BLOCK_ORDERS[Math.floor(this.#options.random.next() * BLOCK_ORDERS.length)];
-    return { state: 'proving', order, y: [], fromMs: nowMs };
+  #toProving(nowMs: number): Stage {
+    this.#proving ??= new Proving(this.#options.openProof(), nowMs);
+    return { state: 'proving', proving: this.#proving };
   }
 
-  #onProof(stage: Stage & { state: 'proving' }, value: number, nowMs: number): Progress {
-    const y = [...stage.y, value];
-    if (y.length < stage.order.length) {
-      this.#stage = { ...stage, y };
-      return MEASURE;
-    }
-    const alpha = this.#alpha ?? this.#options.alpha();
-    this.#blocks = [...this.#blocks, blockOf(stage.order, y, stage.fromMs, nowMs)];
-    const rule = { ...this.#options.proof, alpha };
-    this.#proof = prove(this.#blocks, rule);
-    switch (judge(this.#proof, this.#blocks.length, rule)) {
+  #onProof({ proving }: Stage & { state: 'proving' }, y: number, nowMs: number): Progress {
+    switch (proving.onWindow(y, nowMs)) {
       case 'better':
         return { state: 'proven' };
       case 'worse':
@@ -232,37 +221,40 @@ export class Trial {
       case 'futile':
         return { state: 'ended', as: 'futile', why: 'not proven to help' };
       case 'undecided':
-        this.#stage = this.#newBlock(nowMs);
         return MEASURE;
     }
   }
 
   /** What the blocks say of the candidate; absent while they exclude nothing yet. */
   get effect(): Effectiveness | undefined {
-    const proof = this.#proof;
-    if (proof === undefined || this.#alpha === undefined || !Number.isFinite(proof.low + proof.high)) return undefined;
-    return {
-      estimate: Math.expm1(proof.estimate),
-      low: Math.expm1(proof.low),
-      high: Math.expm1(proof.high),
-      confidence: 1 - 2 * this.#alpha,
-      blocks: this.#blocks.length,
-    };
+    return this.#proving?.effect;
   }
 
   /** ln of what betting on the candidate has won so far; absent before the first block. */
   get logStake(): number | undefined {
-    return this.#proof?.logBetter;
+    return this.#proving?.logStake;
+  }
+
+  /** A window (or the part of one, by its share) was worse than the incumbent by so many log units. */
+  charge(worseBy: number): void {
+    this.#charges.push(worseBy);
+    this.#harmSpent += worseBy;
+  }
+
+  get harmSpent(): number {
+    return this.#harmSpent;
   }
 
   evidence(weights: ObjectiveWeights, reference: Reference): Evidence {
     const { effect } = this;
     return {
       objective: { ...weights },
-      blocks: [...this.#blocks],
+      blocks: this.#proving?.blocks ?? [],
       recorded: this.recorded,
       ...(effect !== undefined && { effect }),
       harmSpent: this.harmSpent,
+      charges: [...this.#charges],
+      ...(this.#proving !== undefined && { proof: this.#proving.record() }),
       signals: { ...this.#options.plan.signals, ...reference.signals(), probePairs: this.#pairs },
       alternatives: [
         ...(this.#probe === undefined ? [] : [`where probing led: ${describe(this.#probe.candidate())}`]),

@@ -9,7 +9,7 @@ import { Dossier } from './dossier.ts';
 import { Measuring } from './measuring.ts';
 import { type OperatorContext, obey } from './operator.ts';
 import { type Next, Planner } from './planner.ts';
-import type { Random } from './random.ts';
+import { type Random, seedFrom } from './random.ts';
 import { within } from './reach.ts';
 import { Records } from './records.ts';
 import { Restoring } from './restoring.ts';
@@ -382,6 +382,7 @@ export class Tuner {
       },
       proof,
       alpha: () => this.#dossier.alpha,
+      openProof: () => this.#dossier.proofTerms(seedFrom(this.#options.random)),
       random: this.#options.random,
     });
     this.#measuring.trialBegins();

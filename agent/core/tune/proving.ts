@@ -1,0 +1,90 @@
+import type { Block, BlockOrder, Effectiveness, ProofBudget, ProofRecord, ProofRule } from '../model.ts';
+import { BLOCK_ORDERS, blockOf, judge, type Proof, prove, type Verdict } from './proof.ts';
+import { Random } from './random.ts';
+
+/** What a proof is held to, fixed when it begins. */
+export interface ProofTerms {
+  readonly rule: ProofRule;
+  /** Where the level comes from; see `error_budget.ts`. */
+  readonly budget: ProofBudget;
+  /** Of the draws that say which window is the incumbent's. */
+  readonly coinSeed: number;
+}
+
+/**
+ * One proof, window by window: whose turn the next window is, and what the blocks so far come to. It draws from a stream of its
+ * own, so that the journal can show afterwards that the draws were what they had to be.
+ */
+export class Proving {
+  readonly #terms: ProofTerms;
+  readonly #coins: Random;
+  #blocks: readonly Block[] = [];
+  #proof: Proof | undefined;
+  #verdict: Verdict = 'undecided';
+  #order: BlockOrder;
+  #y: readonly number[] = [];
+  #fromMs: number;
+
+  constructor(terms: ProofTerms, nowMs: number) {
+    this.#terms = terms;
+    this.#coins = Random.seeded(terms.coinSeed);
+    this.#order = drawOrder(this.#coins);
+    this.#fromMs = nowMs;
+  }
+
+  /** Whose turn the next window is. */
+  get isCandidatesTurn(): boolean {
+    return this.#order[this.#y.length] === 'B';
+  }
+
+  get blocks(): readonly Block[] {
+    return this.#blocks;
+  }
+
+  /** The next window has shown `y`; the verdict so far, `undecided` also within a block. */
+  onWindow(y: number, nowMs: number): Verdict {
+    const { rule } = this.#terms;
+    this.#y = [...this.#y, y];
+    if (this.#y.length < this.#order.length) return 'undecided';
+    this.#blocks = [...this.#blocks, blockOf(this.#order, this.#y, this.#fromMs, nowMs)];
+    this.#proof = prove(this.#blocks, rule);
+    this.#verdict = judge(this.#proof, this.#blocks.length, rule);
+    this.#order = drawOrder(this.#coins);
+    this.#y = [];
+    this.#fromMs = nowMs;
+    return this.#verdict;
+  }
+
+  /** ln of what betting on the candidate has won so far; absent before the first block. */
+  get logStake(): number | undefined {
+    return this.#proof?.logBetter;
+  }
+
+  get effect(): Effectiveness | undefined {
+    return this.#proof && effectOf(this.#proof, this.#terms.rule, this.#blocks.length);
+  }
+
+  /** All that the verdict follows from, with the blocks. */
+  record(): ProofRecord {
+    const { rule, budget, coinSeed } = this.#terms;
+    const { logBetter = 0, logWorse = 0 } = this.#proof ?? {};
+    return { rule: { ...rule }, budget, coinSeed, logBetter, logWorse, verdict: this.#verdict };
+  }
+}
+
+/** What the blocks say of the candidate; absent while they exclude nothing yet. */
+export function effectOf(
+  { estimate, low, high }: Proof,
+  { alpha }: ProofRule,
+  blocks: number,
+): Effectiveness | undefined {
+  if (!Number.isFinite(low + high)) return undefined;
+  const ends = { estimate: Math.expm1(estimate), low: Math.expm1(low), high: Math.expm1(high) };
+  return { ...ends, confidence: 1 - 2 * alpha, blocks };
+}
+
+export function drawOrder(coins: Random): BlockOrder {
+  const drawn = BLOCK_ORDERS[Math.floor(coins.next() * BLOCK_ORDERS.length)];
+  if (drawn === undefined) throw new Error('a draw below 1 always names an order');
+  return drawn;
+}
