@@ -294,6 +294,12 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         series: series.live,
         clockSteps: clock.steps,
         insights: insightReadings(engine),
+        audits: Object.fromEntries(
+          runtime.components().flatMap((component) => {
+            const audit = runtime.tuning(component)?.audit;
+            return audit === undefined ? [] : [[component, audit]];
+          }),
+        ),
       };
     }
 

@@ -134,7 +134,7 @@ function componentOf({ component, profile, tuning, paused }: View, openAnomalies
   };
 }
 
-function tuningOf({ connected, tier, phase, frozen, knobs, openTrial, proposals }: TunerView): TuningStatus {
+function tuningOf({ connected, tier, phase, frozen, knobs, openTrial, proposals, audit }: TunerView): TuningStatus {
   const proposal = proposals.find(({ approvedBy }) => approvedBy === undefined);
   return {
     connected,
@@ -151,6 +151,7 @@ function tuningOf({ connected, tier, phase, frozen, knobs, openTrial, proposals 
       },
     }),
     ...(proposal !== undefined && { proposal: proposal.id }),
+    audit,
   };
 }
 

@@ -7,6 +7,7 @@ export const KIND_MEANINGS: Readonly<Record<DecisionKind, string>> = {
   rolled_back: 'the change was taken back; the recorded values are restored',
   futile: 'the change could not prove itself in time; the recorded values are restored',
   shadow_rejected: 'judged without touching anything, and not tried',
+  audited: 'the incumbent was compared with itself, to see how often the proof errs',
   recommended: 'for a human to do; nothing was changed',
   proposed: 'waits for approval, or for its turn',
   approved: 'a human let it go ahead',

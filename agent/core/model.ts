@@ -324,6 +324,7 @@ export type DecisionKind =
   | 'rolled_back'
   | 'futile'
   | 'shadow_rejected'
+  | 'audited'
   | 'recommended'
   | 'proposed'
   | 'approved'

@@ -9,6 +9,7 @@ const tuning: TuningStatus = {
   tier: 'stable',
   phase: 'reference',
   knobs: [{ knob: 'batch', mode: 'auto', pinned: false, value: 8 }],
+  audit: { runs: 0, accepts: 0, low: 0, high: 1, levelFactor: 1 },
 };
 const chat: ComponentStatus = {
   component: 'chat',

@@ -89,6 +89,7 @@ const readings: Readings = {
   series: 7,
   clockSteps: 6,
   insights: { found: { anomaly: 9 }, openAnomalies: 3, paused: 1, series: 20, refusedSeries: 0 },
+  audits: { chat: { runs: 20, accepts: 1, low: 0.009, high: 0.24 } },
 };
 
 function telemetry(more: Partial<Parameters<typeof createTelemetry>[0]>) {
@@ -123,6 +124,14 @@ test('exports what the agent counts, under OpenTelemetry names and units', async
   expect(Object.fromEntries(seen)).toMatchObject({
     'performance_optimizer.points.accepted': { unit: '{point}', points: [{ asInt: 1_000 }] },
     'performance_optimizer.points.rejected': { unit: '{point}', points: [{ reason: 'no_time', asInt: 3 }] },
+    'performance_optimizer.audit.runs': { unit: '{run}', points: [{ component: 'chat', asDouble: 20 }] },
+    'performance_optimizer.audit.false_accept.ratio': {
+      unit: '1',
+      points: [
+        { component: 'chat', end: 'low', asDouble: 0.009 },
+        { component: 'chat', end: 'high', asDouble: 0.24 },
+      ],
+    },
     'performance_optimizer.points.dropped': {
       unit: '{point}',
       points: [

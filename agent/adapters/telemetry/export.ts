@@ -86,6 +86,18 @@ function instruments(provider: MeterProvider, readings: () => Readings, loopDela
     unit: '{step}',
     description: 'Jumps of the system clock by more than a second.',
   });
+  const auditRuns = meter.createObservableCounter(name('audit.runs'), {
+    unit: '{run}',
+    description: 'Times that an incumbent was compared with itself.',
+  });
+  const falseAccepts = meter.createObservableCounter(name('audit.false_accepts'), {
+    unit: '{run}',
+    description: 'Of these, those that found a difference.',
+  });
+  const falseAcceptRatio = meter.createObservableGauge(name('audit.false_accept.ratio'), {
+    unit: '1',
+    description: 'Ends of the 95 % interval of the rate of false accepts.',
+  });
   const level = (suffix: string, unit: string, description: string) =>
     meter.createObservableGauge(name(suffix), { ...whole, unit, description });
   const inbox = level('inbox.depth', '{input}', 'Inputs that wait for the engine.');
@@ -125,6 +137,9 @@ function instruments(provider: MeterProvider, readings: () => Readings, loopDela
     dropped,
     decisions,
     clockSteps,
+    auditRuns,
+    falseAccepts,
+    falseAcceptRatio,
     inbox,
     sessions,
     components,
@@ -145,6 +160,12 @@ function instruments(provider: MeterProvider, readings: () => Readings, loopDela
       for (const [reason, count] of Object.entries(now.pointsDropped)) result.observe(dropped, count, { reason });
       for (const [kind, count] of Object.entries(now.decisions)) result.observe(decisions, count, { kind });
       result.observe(clockSteps, now.clockSteps);
+      for (const [component, { runs, accepts, low, high }] of Object.entries(now.audits)) {
+        result.observe(auditRuns, runs, { component });
+        result.observe(falseAccepts, accepts, { component });
+        result.observe(falseAcceptRatio, low, { component, end: 'low' });
+        result.observe(falseAcceptRatio, high, { component, end: 'high' });
+      }
       result.observe(inbox, now.inboxDepth);
       result.observe(sessions, now.sessions);
       result.observe(components, now.components);

@@ -17,6 +17,8 @@ export interface Readings {
   readonly series: number;
   readonly clockSteps: number;
   readonly insights: InsightReadings;
+  /** By component: runs of the audit, false accepts among them, and the interval of their rate. */
+  readonly audits: Readonly<Record<string, AuditReadings>>;
 }
 
 /** What was found out about the components. */
@@ -29,6 +31,13 @@ export interface InsightReadings {
   readonly series: number;
   /** Series that are not watched, for want of room. */
   readonly refusedSeries: number;
+}
+
+export interface AuditReadings {
+  readonly runs: number;
+  readonly accepts: number;
+  readonly low: number;
+  readonly high: number;
 }
 
 export interface TelemetryOptions {

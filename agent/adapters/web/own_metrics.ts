@@ -24,6 +24,10 @@ export interface PageReadings {
     readonly series: number;
     readonly refusedSeries: number;
   };
+  /** By component: runs of the audit, false accepts among them, and the interval of their rate. */
+  readonly audits: Readonly<
+    Record<string, { readonly runs: number; readonly accepts: number; readonly low: number; readonly high: number }>
+  >;
   readonly steps: { readonly bounds: readonly number[]; readonly counts: readonly number[]; readonly sum: number };
   readonly residentBytes: number;
   readonly cpuSeconds: { readonly user: number; readonly system: number };
@@ -68,6 +72,7 @@ export function ownMetrics(now: PageReadings): readonly Family[] {
     counter('points_dropped', 'Data points taken in and not used.', by('reason', now.pointsDropped)),
     counter('decisions', 'Decisions by kind: trials, promotions, rollbacks and the rest.', by('kind', now.decisions)),
     counter('clock_steps', 'Jumps of the system clock by more than a second.', [{ value: now.clockSteps }]),
+    ...auditMetrics(now.audits),
     gauge('inbox_depth', 'Inputs that wait for the engine.', now.inboxDepth),
     gauge('sessions', 'Open control sessions.', now.sessions),
     gauge('components', 'Components known.', now.components),
@@ -150,6 +155,28 @@ function adviceMetrics({ alerts, recommendations, cgroups }: PageReadings): Fami
       'Files of cgroups left as they are.',
       by('reason', { refused: cgroups.refused, overruled: cgroups.overruled }),
     ),
+function auditMetrics(audits: PageReadings['audits']): Family[] {
+  const entries = Object.entries(audits);
+  if (entries.length === 0) return [];
+  const ends = entries.flatMap(([component, { low, high }]) => by('end', { low, high }, { component }));
+  return [
+    counter(
+      'audit_runs',
+      'Times that an incumbent was compared with itself.',
+      entries.map(([component, { runs }]) => ({ labels: { component }, value: runs })),
+    ),
+    counter(
+      'audit_false_accepts',
+      'Of these, those that found a difference.',
+      entries.map(([component, { accepts }]) => ({ labels: { component }, value: accepts })),
+    ),
+    {
+      name: `${PREFIX}_audit_false_accept_ratio`,
+      type: 'gauge',
+      unit: 'ratio',
+      help: 'Ends of the 95 % interval of the rate of false accepts.',
+      values: ends,
+    },
   ];
 }
 

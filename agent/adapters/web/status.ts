@@ -170,4 +170,12 @@ export interface TuningStatus {
     readonly blocks: number;
   };
   readonly proposal?: string;
+  /** How often the proof errs here, in [0, 1], with the ends of its 95 % interval. */
+  readonly audit: {
+    readonly runs: number;
+    readonly accepts: number;
+    readonly low: number;
+    readonly high: number;
+    readonly levelFactor: number;
+  };
 }

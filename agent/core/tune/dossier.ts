@@ -2,8 +2,9 @@ import type { Actuator } from '../actuator.ts';
 import type { Decision, KnobValue, Manifest, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
 import { rewardOf, withReward } from './arms.ts';
+import { auditView, withRun } from './audit.ts';
 import { ErrorBudget } from './error_budget.ts';
-import type { ProofTerms } from './proving.ts';
+import type { ProofTerms, Proving } from './proving.ts';
 import type { Records } from './records.ts';
 import type { Reference } from './reference.ts';
 import { MAX_RESTORE_ATTEMPTS } from './restoring.ts';
@@ -24,6 +25,7 @@ import {
 } from './standing.ts';
 import type { Terms } from './terms.ts';
 import { changesBetween, describe, describeChanges, describeEffect, type Trial } from './trial.ts';
+import { percent } from './triggers.ts';
 
 export interface DossierParts {
   readonly settings: EngineSettings;
@@ -67,14 +69,53 @@ export class Dossier {
 
   /** The level of the next proof. */
   get alpha(): number {
-    return this.#errorBudget.alpha;
+    return new ErrorBudget(this.#q, this.#errorBudget.state()).alpha;
+  }
+
+  /** Of everything ever kept, the share that may be false: as configured, less where the audit found that too much slips through. */
+  get #q(): number {
+    const { alpha } = this.#settings.proof;
+    return alpha * auditView(this.standing.audit, alpha).levelFactor;
   }
 
   /** What the next proof is held to. */
   proofTerms(coinSeed: number): ProofTerms {
-    const { alpha: q, ...proof } = this.#settings.proof;
-    const rule = { alpha: this.alpha, ...proof };
-    return { rule, budget: { q, ...this.#errorBudget.state() }, coinSeed };
+    const rule = { ...this.#settings.proof, alpha: this.alpha };
+    return { rule, budget: { q: this.#q, ...this.#errorBudget.state() }, coinSeed };
+  }
+
+  /** An audit is a proof at the level that is promised, and on nobody's budget. */
+  auditTerms(coinSeed: number): ProofTerms {
+    const rule = { ...this.#settings.proof };
+    return { rule, budget: { q: rule.alpha, trials: 0, discoveries: [] }, coinSeed };
+  }
+
+  auditStarted(nowMs: number): void {
+    this.standing = { ...this.standing, audit: { ...this.standing.audit, lastMs: nowMs } };
+  }
+
+  /** The incumbent was compared with itself. */
+  audited(proving: Proving, reference: Reference, nowMs: number): void {
+    const record = proving.record();
+    const isAccepted = record.verdict === 'better';
+    const audit = withRun(this.standing.audit, isAccepted);
+    this.standing = { ...this.standing, audit };
+    const { runs, accepts, low, high, levelFactor } = auditView(audit, this.#settings.proof.alpha);
+    const found = isAccepted ? 'found a difference that is none' : 'found no difference, as it should';
+    const widened = levelFactor < 1 ? `; levels are multiplied by ${levelFactor.toFixed(2)}` : '';
+    const reason = `the incumbent compared with itself ${found}: ${accepts} of ${runs} such runs were false accepts (95 % interval ${percent(low)} to ${percent(high)})${widened}`;
+    const { effect, blocks } = proving;
+    this.#records.decide('audited', nowMs, reason, {
+      changes: [],
+      evidence: {
+        objective: { ...this.#terms.weights },
+        blocks,
+        ...(effect !== undefined && { effect }),
+        proof: record,
+        signals: { ...reference.signals(), auditRuns: runs, auditAccepts: accepts, levelFactor },
+        alternatives: [],
+      },
+    });
   }
 
   get longPauseMs(): number {

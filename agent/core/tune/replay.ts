@@ -60,7 +60,9 @@ class Replayer {
     }
     this.#replayed++;
     this.#blocks(id, evidence.blocks, proof);
-    this.#budget(decision, proof);
+    // An audit is held to the level that is promised, on nobody's budget.
+    if (decision.kind === 'audited') this.#compare(id, 'level', proof.rule.alpha, proof.budget.q);
+    else this.#budget(decision, proof);
     this.#verdict(decision, evidence, proof);
   }
 
@@ -105,7 +107,7 @@ class Replayer {
       }
     }
     // Kept exactly when proven; what was proven may still be given up, when the process refuses it at the last moment.
-    if (kind === 'promoted' || recorded.verdict === 'better') {
+    if (kind === 'promoted' || (recorded.verdict === 'better' && kind !== 'audited')) {
       const expected = kind === 'rolled_back' ? 'rolled_back' : 'promoted';
       this.#compare(id, 'decision', recorded.verdict === 'better' ? kind : `${kind} on ${recorded.verdict}`, expected);
     }

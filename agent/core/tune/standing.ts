@@ -1,6 +1,7 @@
 import type { KnobMode, KnobSpec, KnobValue, Setting } from '../model.ts';
 import type { ComponentPolicy, EngineSettings, TierPolicy } from '../settings.ts';
 import type { Arms } from './arms.ts';
+import { type AuditState, NO_AUDIT } from './audit.ts';
 import type { ErrorBudgetState } from './error_budget.ts';
 import type { Revision } from './revisions.ts';
 import type { Rules } from './rules.ts';
@@ -68,6 +69,7 @@ export interface Standing {
     readonly recorded: Setting;
   };
   readonly errorBudget: ErrorBudgetState;
+  readonly audit: AuditState;
   readonly walletBalance?: number;
   /** Incarnation last seen, and when it changed while tuned values were in force. */
   readonly incarnation?: number;
@@ -86,6 +88,7 @@ export const EMPTY_STANDING: Standing = {
   rules: {},
   proposals: [],
   revisions: [],
+  audit: NO_AUDIT,
   errorBudget: { trials: 0, discoveries: [] },
   crashesMs: [],
   scars: [],

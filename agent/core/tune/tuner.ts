@@ -5,10 +5,12 @@ import { Distribution } from '../series/distribution.ts';
 import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { SignalRole } from '../signals.ts';
+import { AUDIT_EVERY_WINDOWS, AUDIT_WINDOWS } from './audit.ts';
 import { Dossier } from './dossier.ts';
 import { Measuring } from './measuring.ts';
 import { type OperatorContext, obey } from './operator.ts';
 import { type Next, Planner } from './planner.ts';
+import { Proving } from './proving.ts';
 import { type Random, seedFrom } from './random.ts';
 import { within } from './reach.ts';
 import { Records } from './records.ts';
@@ -36,6 +38,7 @@ type Phase =
   | { readonly state: 'restoring'; readonly restoring: Restoring }
   | { readonly state: 'waiting'; readonly untilMs: number }
   | { readonly state: 'reference'; readonly next: Next }
+  | { readonly state: 'auditing'; readonly proving: Proving; signals: string | undefined }
   | { readonly state: 'trying'; readonly trial: Trial }
   | { readonly state: 'promoting'; readonly trial: Trial };
 
@@ -237,6 +240,7 @@ export class Tuner {
       trial: this.#trial,
       walletBalance: this.#measuring.wallet?.balance ?? 0,
       alpha: this.#dossier.alpha,
+      q: this.#settings.proof.alpha,
       nowMs,
     });
   }
@@ -264,6 +268,8 @@ export class Tuner {
         return frozen === undefined ? this.#consider(nowMs, this.#phase.untilMs) : undefined;
       case 'reference':
         return frozen === undefined ? this.#measure(undefined, nowMs) : this.#toWaiting(nowMs);
+      case 'auditing':
+        return this.#audit(this.#phase, frozen, nowMs);
       case 'trying':
         return this.#measure(this.#phase.trial, nowMs);
       case 'promoting':
@@ -278,10 +284,40 @@ export class Tuner {
     const mayTry = this.#terms.maxStepRatio > 0 && this.#measuring.wallet?.mayStart === true;
     const { standing, next } = this.#planner.plan(this.#context(nowMs), this.#dossier.standing, mayTry);
     this.#dossier.standing = standing;
-    if (next === undefined) return;
+    if (next === undefined) return mayTry ? this.#considerAudit(nowMs) : undefined;
     this.#measuring.reference.clear();
     this.#phase = { state: 'reference', next };
     this.#take(this.#dossier.incumbent, nowMs);
+  }
+
+  /** While nothing else is due: the incumbent against itself. */
+  #considerAudit(nowMs: number): void {
+    const { strategies, audit } = this.#dossier.standing;
+    const windowMs = this.#settings.window.minMs;
+    const isSoon = nowMs - (audit.lastMs ?? Number.NEGATIVE_INFINITY) < AUDIT_EVERY_WINDOWS * windowMs;
+    const records = Object.values(strategies);
+    const isNeeded = records.some(({ retryAtMs }) => retryAtMs > nowMs && retryAtMs - nowMs < AUDIT_WINDOWS * windowMs);
+    // Where nothing was ever tried there is nothing to audit.
+    if (isSoon || isNeeded || records.length === 0) return;
+    this.#dossier.auditStarted(nowMs);
+    this.#measuring.reference.clear();
+    const proving = new Proving(this.#dossier.auditTerms(seedFrom(this.#options.random)), nowMs);
+    this.#phase = { state: 'auditing', proving, signals: undefined };
+    this.#take(this.#dossier.incumbent, nowMs);
+  }
+
+  #audit(phase: Phase & { state: 'auditing' }, frozen: string | undefined, nowMs: number): void {
+    const isAsked = this.#dossier.standing.proposals.some(({ approvedBy }) => approvedBy !== undefined);
+    if (frozen !== undefined || isAsked) return this.#toWaiting(nowMs);
+    const reading = this.#measuring.read(nowMs, this.#actuator.state);
+    if (reading === undefined) return;
+    const isComparable = reading.state === 'measured' && reading.signals === (phase.signals ?? reading.signals);
+    if (reading.state !== 'measured' || !isComparable) return this.#toWaiting(nowMs + this.#settings.window.minMs);
+    phase.signals = reading.signals;
+    this.#measuring.reference.push(reading.y, reading.measurement);
+    if (phase.proving.onWindow(reading.y, nowMs) === 'undecided') return this.#take(this.#dossier.incumbent, nowMs);
+    this.#dossier.audited(phase.proving, this.#measuring.reference, nowMs);
+    this.#toWaiting(nowMs);
   }
 
   /** Brings the process to a setting and takes one window there. */

@@ -1,5 +1,6 @@
 import type { Actuator, ActuatorState, KnobStanding } from '../actuator.ts';
 import type { KnobMode, KnobValue, Setting, Tier } from '../model.ts';
+import { type AuditView, auditView } from './audit.ts';
 import type { Revision } from './revisions.ts';
 import { confidenceOf, type LearnedRule } from './rules.ts';
 import type { Proposal, Standing } from './standing.ts';
@@ -9,7 +10,7 @@ import type { Trial } from './trial.ts';
 /** What a component's tuner believes and does, as data. */
 export interface TunerView {
   readonly tier: Tier;
-  readonly phase: 'absent' | 'restoring' | 'waiting' | 'reference' | 'trying' | 'promoting';
+  readonly phase: 'absent' | 'restoring' | 'waiting' | 'auditing' | 'reference' | 'trying' | 'promoting';
   /** A session is open. */
   readonly connected: boolean;
   readonly actuator: ActuatorState['state'];
@@ -29,6 +30,8 @@ export interface TunerView {
   readonly walletBalance: number;
   /** Level of the next proof. */
   readonly alpha: number;
+  /** How often the proof errs here. */
+  readonly audit: AuditView;
   /** Of the process, where it has said so. */
   readonly pid?: number;
 }
@@ -67,10 +70,13 @@ export interface TunerParts {
   readonly trial: Trial | undefined;
   readonly walletBalance: number;
   readonly alpha: number;
+  /** What is promised of everything kept. */
+  readonly q: number;
   readonly nowMs: number;
 }
 
 export function viewOf({
+  q,
   nowMs,
   phase,
   terms,
@@ -108,6 +114,7 @@ export function viewOf({
     ...(frozen !== undefined && { frozen }),
     walletBalance,
     alpha,
+    audit: auditView(standing.audit, q),
     ...(pid !== undefined && { pid }),
   };
 }
