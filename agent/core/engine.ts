@@ -21,6 +21,7 @@ import {
   tunedRank,
 } from './signals.ts';
 import { Random, type RandomState } from './tune/random.ts';
+import { Slots, sharedBottleneck } from './tune/slots.ts';
 import { completeStanding, type Standing } from './tune/standing.ts';
 import { STRATEGIES } from './tune/strategies/strategies.ts';
 import type { Strategy } from './tune/strategy.ts';
@@ -108,6 +109,8 @@ export interface EngineStats {
   readonly insights: Readonly<InsightCounts>;
 }
 
+/** Who has not asked for its turn in so many windows has given it up. */
+const PATIENCE_WINDOWS = 3;
 const EVICT_EVERY_MS = 60_000;
 const SERIES_IDLE_MS = 900_000;
 const CAPACITY_HORIZON_MS = 172_800_000;
@@ -130,6 +133,7 @@ class SteppedEngine implements Engine {
   /** Standing of components that have not come back since the agent started. */
   readonly #absent: Map<string, Standing>;
   readonly #ids = { decision: 0, trial: 0, proposal: 0, anomaly: 0, incident: 0 };
+  readonly #slots: Slots;
   #frozen: string | undefined;
   #nowMs = Number.NEGATIVE_INFINITY;
   #tickMs: number | undefined;
@@ -157,6 +161,7 @@ class SteppedEngine implements Engine {
       decisionId: () => `d${options.epoch}-${++this.#ids.decision}`,
       ...(saved?.lookout !== undefined && { saved: saved.lookout }),
     });
+    this.#slots = new Slots(PATIENCE_WINDOWS * settings.window.minMs);
     this.#absent = new Map(Object.entries(saved?.components ?? {}));
     this.#frozen = saved?.frozen;
   }
@@ -361,6 +366,7 @@ class SteppedEngine implements Engine {
       nextId: (what) => `${names[what]}${epoch}-${++this.#ids[what]}`,
       responseTimes: (nowMs) => this.#profiles.open(component)?.responseTimes(nowMs),
       profile: (nowMs) => this.#profiles.snapshot(component, nowMs),
+      mayBegin: (nowMs) => this.#mayBegin(component, nowMs),
       standing: completeStanding(this.#absent.get(component) ?? {}),
     });
   }
@@ -396,6 +402,16 @@ class SteppedEngine implements Engine {
       this.#series.evictIdle(nowMs, SERIES_IDLE_MS);
     }
     return effects;
+  }
+
+  /** One experiment at a time among components that share a bottleneck. */
+  #mayBegin(component: string, nowMs: number): string | undefined {
+    const experimenting = [...this.#tuners].flatMap(([name, tuner]) => (tuner.isExperimenting ? [name] : []));
+    const shared = (a: string, b: string): string | undefined => {
+      const [one, other] = [a, b].map((name) => this.#profiles.snapshot(name, nowMs));
+      return sharedBottleneck(one, other, this.#profiles.machine(nowMs));
+    };
+    return this.#slots.ask(component, experimenting, shared, nowMs);
   }
 
   /** Once an interval, for limits that are judged by past use. */

@@ -53,6 +53,8 @@ export interface TunerOptions {
   /** Response times over the profile's window, for strategies that judge without touching. */
   readonly responseTimes: (nowMs: number) => Distribution | undefined;
   readonly profile: (nowMs: number) => PerformanceProfile | undefined;
+  /** Why another component's experiment goes first; undefined: this one may begin. */
+  readonly mayBegin: (nowMs: number) => string | undefined;
   readonly standing: Standing;
 }
 
@@ -79,6 +81,7 @@ export class Tuner {
   readonly #planner: Planner;
   readonly #dossier: Dossier;
   readonly #memory: UsageHistogram;
+  #waitsFor: string | undefined;
   #phase: Phase = { state: 'absent' };
 
   constructor(options: TunerOptions) {
@@ -231,9 +234,16 @@ export class Tuner {
     this.#memory.add(mib, atMs);
   }
 
+  /** Something is being measured that another experiment would disturb. */
+  get isExperimenting(): boolean {
+    const { state } = this.#phase;
+    return state === 'reference' || state === 'trying' || state === 'promoting';
+  }
+
   view(nowMs: number): TunerView {
     return viewOf({
       phase: this.#phase.state,
+      waitsFor: this.#phase.state === 'waiting' ? this.#waitsFor : undefined,
       terms: this.#terms,
       standing: this.#dossier.standing,
       actuator: this.#actuator,
@@ -282,9 +292,12 @@ export class Tuner {
     this.#toWaiting(nowMs + this.#settings.window.minMs);
     if (this.#dossier.standing.frozen !== undefined) return;
     const mayTry = this.#terms.maxStepRatio > 0 && this.#measuring.wallet?.mayStart === true;
+    this.#waitsFor = undefined;
     const { standing, next } = this.#planner.plan(this.#context(nowMs), this.#dossier.standing, mayTry);
     this.#dossier.standing = standing;
     if (next === undefined) return mayTry ? this.#considerAudit(nowMs) : undefined;
+    this.#waitsFor = this.#options.mayBegin(nowMs);
+    if (this.#waitsFor !== undefined) return;
     this.#measuring.reference.clear();
     this.#phase = { state: 'reference', next };
     this.#take(this.#dossier.incumbent, nowMs);

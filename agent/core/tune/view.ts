@@ -27,6 +27,8 @@ export interface TunerView {
   /** What was learned, by context, with the confidence that it has earned. */
   readonly rules: readonly RuleView[];
   readonly frozen?: string;
+  /** Whose experiment goes first, and why. */
+  readonly waitsFor?: string;
   readonly walletBalance: number;
   /** Level of the next proof. */
   readonly alpha: number;
@@ -64,6 +66,7 @@ export interface KnobView extends KnobStanding {
 
 export interface TunerParts {
   readonly phase: TunerView['phase'];
+  readonly waitsFor: string | undefined;
   readonly terms: Terms;
   readonly standing: Standing;
   readonly actuator: Actuator;
@@ -79,6 +82,7 @@ export function viewOf({
   q,
   nowMs,
   phase,
+  waitsFor,
   terms,
   standing,
   actuator,
@@ -112,6 +116,7 @@ export function viewOf({
     revisions,
     rules: Object.values(rules).map((rule) => ({ ...rule, confidence: confidenceOf(rule, nowMs) })),
     ...(frozen !== undefined && { frozen }),
+    ...(waitsFor !== undefined && { waitsFor }),
     walletBalance,
     alpha,
     audit: auditView(standing.audit, q),
