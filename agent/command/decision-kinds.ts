@@ -11,6 +11,7 @@ export const KIND_MEANINGS: Readonly<Record<DecisionKind, string>> = {
   recommended: 'for a human to do; nothing was changed',
   proposed: 'waits for approval, or for its turn',
   approved: 'a human let it go ahead',
+  chosen: 'a human chose a proven setting',
   declined: 'a proposal will not be tried: a human said no, or something stands against it',
   restored: 'values were restored after a restart or a lost session',
   value_rejected: 'the process refused a value; it is not tried again',

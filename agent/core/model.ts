@@ -306,7 +306,9 @@ export type TuningAction =
       readonly component: string;
       readonly toRevision?: number;
       readonly toDecision?: string;
-    };
+    }
+  /** To a proven setting of the archive, by its point's id. Pinned knobs stay. */
+  | { readonly action: 'choose'; readonly component: string; readonly point: string };
 
 /** About what is told of anomalies. */
 export type WatchAction =
@@ -328,6 +330,7 @@ export type DecisionKind =
   | 'recommended'
   | 'proposed'
   | 'approved'
+  | 'chosen'
   | 'declined'
   | 'restored'
   | 'value_rejected'

@@ -107,7 +107,8 @@ const context: fc.Arbitrary<StrategyContext> = fc
       memory: memory === undefined ? NO_MEMORY_USE : histogram,
       thresholds: DEFAULT_HEALTH_THRESHOLDS,
       limits: { errorRatio: 0.02 },
-      ...(rest.profile !== undefined && { profile: rest.profile }),
+      profile: rest.profile,
+      circumstances: 'here',
       ...(lastKeptMs !== undefined && { lastKept: { strategy: 'x', atMs: lastKeptMs } }),
       rejection: () => undefined,
     };
@@ -171,6 +172,7 @@ for (const strategy of STRATEGIES) {
       const empty: StrategyContext = {
         ...{ nowMs: NOW_MS, component: 'c', tier: 'advanced', knobs: [], incumbent: {}, memory: NO_MEMORY_USE },
         ...{ responseTimes: new Distribution(), thresholds: DEFAULT_HEALTH_THRESHOLDS, limits: { errorRatio: 0.02 } },
+        ...{ profile: undefined, circumstances: 'here' },
         rejection: () => undefined,
       };
       expect(strategy.plan(empty, ['auto'])).toBeUndefined();

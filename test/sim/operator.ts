@@ -25,7 +25,7 @@ export class SimOperator {
     const value = valueAt(spec, random.uniform());
     const open = belief?.proposals ?? [];
     const proposalId = open[random.below(Math.max(1, open.length))] ?? 'p0-0';
-    switch (random.below(10)) {
+    switch (random.below(11)) {
       case 0:
       case 1:
       case 2: {
@@ -38,6 +38,10 @@ export class SimOperator {
         const revisions = belief?.revisions ?? [];
         const toRevision = revisions[random.below(Math.max(1, revisions.length))]?.revision ?? 1;
         return { ...request, action: 'rollback', toRevision };
+      }
+      case 10: {
+        const points = belief?.points ?? [];
+        return { ...request, action: 'choose', point: points[random.below(Math.max(1, points.length))] ?? 'o-t0-0' };
       }
       case 5:
         return { ...request, action: 'pin', knob, ...(random.chance(0.5) && { value }) };

@@ -18,6 +18,7 @@ export const realEngine: EngineFactory = ({ settings, seed, epoch, saved }) => {
         incumbent: tuning.incumbent,
         proposals: tuning.proposals.map(({ id }) => id),
         revisions: tuning.revisions,
+        points: tuning.pareto.map(({ id }) => id),
         pinned: tuning.knobs.filter(({ pinned }) => pinned).map(({ spec }) => spec.id),
       };
     },

@@ -21,6 +21,8 @@ export interface Belief {
   /** Settings that were in force one after another. */
   readonly revisions?: readonly { readonly revision: number; readonly setting: Setting }[];
   readonly pinned?: readonly string[];
+  /** Ids of proven settings that may be chosen. */
+  readonly points?: readonly string[];
 }
 
 export interface SimEngineOptions {

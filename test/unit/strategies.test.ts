@@ -35,6 +35,7 @@ function context(knob: TunableKnob, now: number, more: Partial<StrategyContext> 
     ...{ nowMs: NOW_MS, component: 'c', tier: 'advanced', knobs: [knob], incumbent: { [knob.spec.id]: now } },
     ...{ responseTimes: new Distribution(), memory: NO_MEMORY_USE, thresholds: DEFAULT_HEALTH_THRESHOLDS },
     limits: { errorRatio: 0.02 },
+    ...{ profile: undefined, circumstances: 'here' },
     rejection: () => undefined,
     ...more,
   };
@@ -217,7 +218,7 @@ describe('whose turn it is', () => {
   });
   const given = context(tunable('k', { role: 'other' }), 1);
   const turn = (standing: Standing, seed: number, strategies = [made('low', 1), made('high', 9)]) =>
-    select(strategies, given, 'here', ['auto'], standing, Random.seeded(seed));
+    select(strategies, given, ['auto'], standing, Random.seeded(seed));
   const taught = (lessons: readonly (readonly [string, number])[]): Standing => {
     let { arms } = EMPTY_STANDING;
     for (const [name, reward] of lessons) arms = withReward(arms, name, 'here', reward);

@@ -281,6 +281,8 @@ describe('the timeout strategy', () => {
     incumbent: { timeout_ms: 10_000 },
     responseTimes: latencies,
     memory: NO_MEMORY_USE,
+    profile: undefined,
+    circumstances: 'here',
     thresholds: DEFAULT_HEALTH_THRESHOLDS,
     limits: { errorRatio: 0.02 },
     rejection: () => undefined,

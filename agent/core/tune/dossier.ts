@@ -4,6 +4,8 @@ import type { EngineSettings } from '../settings.ts';
 import { rewardOf, withReward } from './arms.ts';
 import { auditView, withRun } from './audit.ts';
 import { ErrorBudget } from './error_budget.ts';
+import { weighed } from './objectives.ts';
+import { withPoint } from './pareto.ts';
 import type { ProofTerms, Proving } from './proving.ts';
 import type { Records } from './records.ts';
 import type { Reference } from './reference.ts';
@@ -185,6 +187,7 @@ export class Dossier {
       logStake,
     };
     this.standing = { ...this.standing, rules: withLesson(this.standing.rules, lesson, nowMs) };
+    this.#archive(trial, nowMs);
     const told = effect === undefined ? '' : `: ${describeEffect(effect)}`;
     const reason = `kept ${describeChanges(changes)}${told}`;
     this.#records.decide('promoted', nowMs, reason, { changes, ...this.#about(trial, reference) });
@@ -212,6 +215,7 @@ export class Dossier {
     this.fail(strategy, nowMs);
     // What was cut short from outside says nothing of the idea.
     if (isVerdict) this.standing = this.#learnt(trial, 0, nowMs);
+    if (isVerdict) this.#archive(trial, nowMs);
     // A plan made from what is known anyway would be the same again: it made no difference, so it need not come back soon.
     if (as === 'futile' && !trial.isSearch) {
       this.standing = withTry(this.standing, strategy, nowMs, nowMs + this.longPauseMs);
@@ -223,6 +227,20 @@ export class Dossier {
     const data = { strategy, trialId, ...(proposalId !== undefined && { proposalId }), error: why, changes };
     this.#records.emit('optimization_rolled_back', nowMs, data);
     if (as === 'rolled_back') this.#records.emit('optimization_failed', nowMs, data);
+  }
+
+  /** A setting that was measured may be somebody's choice, also where the weights decide against it. */
+  #archive(trial: Trial, atMs: number): void {
+    const measured = trial.objectivesWithin(this.#terms.limits);
+    if (measured === undefined) return;
+    const counted = weighed(this.#terms.weights);
+    const effects = Object.fromEntries(
+      Object.entries(measured).filter(([name]) => counted.some((one) => one === name)),
+    );
+    const { id: trialId, strategy, recorded, candidate: setting } = trial;
+    const baselines = Object.fromEntries(this.#terms.specs.map(({ id, baseline }) => [id, baseline]));
+    const proven = { id: `o-${trialId}`, atMs, trialId, strategy, setting, recorded, effects };
+    this.standing = { ...this.standing, pareto: withPoint(this.standing.pareto, proven, baselines) };
   }
 
   /** What the trial's end says of the strategy, or of the rule, that led to it. */

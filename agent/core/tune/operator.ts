@@ -133,6 +133,8 @@ export function obey(
       return propose(standing, action, by, context);
     case 'rollback':
       return rollBack(standing, action, context);
+    case 'choose':
+      return choose(standing, action.point, context);
   }
 }
 
@@ -175,17 +177,37 @@ function propose(
 function rollBack(
   standing: Standing,
   { toRevision, toDecision }: TuningAction & { action: 'rollback' },
+  context: OperatorContext,
+): OperatorOutcome {
+  const found = findRevision(standing.revisions, { toRevision, toDecision });
+  if (typeof found === 'string') return { ok: false, message: found };
+  const outcome = goTo(standing, found.setting, `back to revision ${found.revision}`, context);
+  return outcome.ok ? { ...outcome, kind: 'rolled_back', isRetreat: true } : outcome;
+}
+
+function choose(standing: Standing, id: string, context: OperatorContext): OperatorOutcome {
+  const point = standing.pareto.find((known) => known.id === id);
+  if (point === undefined) {
+    const known = standing.pareto.map((one) => one.id).join(', ') || 'none yet';
+    return { ok: false, message: `no proven setting ${id}; known: ${known}` };
+  }
+  return goTo(standing, point.setting, `${id} chosen`, context);
+}
+
+/** Recorded values, knob by knob, as a human's choice; pinned knobs stay. */
+function goTo(
+  standing: Standing,
+  setting: Setting,
+  what: string,
   { specs, incumbent, boundsOf, rejection }: OperatorContext,
 ): OperatorOutcome {
   if (specs.length === 0) return { ok: false, message: 'the process is not connected; its knobs are unknown' };
-  const found = findRevision(standing.revisions, { toRevision, toDecision });
-  if (typeof found === 'string') return { ok: false, message: found };
   const held: Record<string, Held> = { ...standing.held };
   const target: Record<string, Setting[string]> = { ...incumbent };
   const pinned: string[] = [];
   for (const spec of specs) {
     const { id } = spec;
-    const value = found.setting[id];
+    const value = setting[id];
     if (value === undefined || Object.is(value, incumbent[id])) continue;
     if (standing.pins[id] !== undefined) {
       pinned.push(id);
@@ -202,14 +224,12 @@ function rollBack(
   }
   const changes = changesBetween(incumbent, target);
   const kept = pinned.length === 0 ? '' : `; pinned and left alone: ${pinned.join(', ')}`;
-  if (changes.length === 0)
-    return { ok: false, message: `the setting of revision ${found.revision} is in force already${kept}` };
+  if (changes.length === 0) return { ok: false, message: `${what}: that setting is in force already${kept}` };
   return {
     ok: true,
-    message: `back to revision ${found.revision}: ${describeChanges(changes)}${kept}`,
-    kind: 'rolled_back',
+    message: `${what}: ${describeChanges(changes)}${kept}`,
+    kind: 'chosen',
     standing: { ...standing, held },
-    isRetreat: true,
     endsTrial: true,
   };
 }

@@ -1,5 +1,5 @@
 import type { EngineSettings } from '../settings.ts';
-import { type ContextKey, contextOf } from './context.ts';
+import type { ContextKey } from './context.ts';
 import { PROPOSAL_LIFE_MS } from './proposals.ts';
 import type { Random } from './random.ts';
 import type { Records } from './records.ts';
@@ -57,26 +57,27 @@ export class Planner {
 
   /** `mayTry`: the tier and the wallet allow a trial now. */
   plan(context: StrategyContext, before: Standing, mayTry: boolean): Planned {
-    const key = contextOf(context.profile, context.nowMs);
-    const standing = this.#propose(context, key, this.#recommend(context, before));
+    const standing = this.#propose(context, this.#recommend(context, before));
     if (!mayTry) return { standing };
     const proposal = standing.proposals.find(({ approvedBy }) => approvedBy !== undefined);
-    if (proposal !== undefined) return this.#approved(proposal, key, standing, context);
-    const learned = this.#learned(key, standing, context);
+    if (proposal !== undefined) return this.#approved(proposal, standing, context);
+    const learned = this.#learned(standing, context);
     if (learned !== undefined) return { standing, next: learned };
-    const selection = select(this.#strategies, context, key, ['auto'], standing, this.#random);
+    const selection = select(this.#strategies, context, ['auto'], standing, this.#random);
     if (selection === undefined) return { standing };
     const { plan, strategy, alternatives } = selection;
     if (plan.kind !== 'shadow_rejected') {
-      return { standing, next: { plan, strategy: strategy.name, context: key, alternatives } };
+      return { standing, next: { plan, strategy: strategy.name, context: context.circumstances, alternatives } };
     }
     return { standing: this.#sayRejected(plan, strategy.name, context, standing) };
   }
 
   /** A rule whose context has returned comes before anything that is merely drawn. */
-  #learned(key: ContextKey, standing: Standing, context: StrategyContext): Next | undefined {
+  #learned(standing: Standing, context: StrategyContext): Next | undefined {
     const waitsUntilMs = standing.strategies[RULE_STRATEGY]?.retryAtMs ?? Number.NEGATIVE_INFINITY;
     if (context.nowMs < waitsUntilMs) return undefined;
+    if (Object.keys(standing.rules).length === 0) return undefined;
+    const key = context.circumstances;
     const found = ruleFor(standing.rules, key, context, this.#settings.optimization.adaptationThreshold);
     if (found === undefined) return undefined;
     const { rule, changes } = found;
@@ -123,9 +124,9 @@ export class Planner {
     return standing;
   }
 
-  #propose(context: StrategyContext, key: ContextKey, standing: Standing): Standing {
+  #propose(context: StrategyContext, standing: Standing): Standing {
     if (standing.proposals.some(({ askedBy }) => askedBy === undefined)) return standing;
-    const selection = select(this.#strategies, context, key, ['approve'], standing, this.#random);
+    const selection = select(this.#strategies, context, ['approve'], standing, this.#random);
     if (selection === undefined || selection.plan.kind === 'shadow_rejected') return standing;
     const { strategy, plan } = selection;
     const proposal: Proposal = {
@@ -162,7 +163,7 @@ export class Planner {
   }
 
   /** The plan that was asked for or approved, made anew from the present knobs. It keeps its place until its trial has begun. */
-  #approved(proposal: Proposal, key: ContextKey, standing: Standing, context: StrategyContext): Planned {
+  #approved(proposal: Proposal, standing: Standing, context: StrategyContext): Planned {
     const { strategy, setting, askedBy, approvedBy } = proposal;
     const knobs = context.knobs.filter(({ spec }) => proposal.knobs.includes(spec.id));
     const missing = proposal.knobs.find(
@@ -176,6 +177,6 @@ export class Planner {
     const axes = knobs.flatMap(({ axis }) => axis ?? []);
     const plan: TriablePlan =
       setting === undefined ? { kind: 'explore', axes, ...told } : { kind: 'candidate', setting, ...told };
-    return { standing, next: { strategy, plan, proposal, context: key, alternatives: [] } };
+    return { standing, next: { strategy, plan, proposal, context: context.circumstances, alternatives: [] } };
   }
 }

@@ -1,4 +1,6 @@
 import type { Block, BlockOrder, Effectiveness, ProofBudget, ProofRecord, ProofRule } from '../model.ts';
+import { OBJECTIVES, type ObjectiveName, type ObjectiveValues } from './objectives.ts';
+import type { Objectives } from './pareto.ts';
 import { BLOCK_ORDERS, blockOf, judge, type Proof, prove, type Verdict } from './proof.ts';
 import { Random } from './random.ts';
 
@@ -23,6 +25,8 @@ export class Proving {
   #verdict: Verdict = 'undecided';
   #order: BlockOrder;
   #y: readonly number[] = [];
+  /** Of every window of whole blocks, its objectives apart. */
+  readonly #windows: ObjectiveValues[] = [];
   #fromMs: number;
 
   constructor(terms: ProofTerms, nowMs: number) {
@@ -42,7 +46,8 @@ export class Proving {
   }
 
   /** The next window has shown `y`; the verdict so far, `undecided` also within a block. */
-  onWindow(y: number, nowMs: number): Verdict {
+  onWindow(y: number, nowMs: number, objectives: ObjectiveValues = {}): Verdict {
+    this.#windows.push(objectives);
     const { rule } = this.#terms;
     this.#y = [...this.#y, y];
     if (this.#y.length < this.#order.length) return 'undecided';
@@ -62,6 +67,40 @@ export class Proving {
 
   get effect(): Effectiveness | undefined {
     return this.#proof && effectOf(this.#proof, this.#terms.rule, this.#blocks.length);
+  }
+
+  /** The candidate's effect on each objective that every window has shown, as far as the blocks exclude anything. */
+  get objectives(): Objectives {
+    const { rule } = this.#terms;
+    return Object.fromEntries(
+      OBJECTIVES.flatMap((name) => {
+        const values = this.#windows.flatMap((window) => window[name] ?? []);
+        if (values.length !== this.#windows.length) return [];
+        let at = 0;
+        const blocks = this.#blocks.map(({ order, startMs, endMs }) => {
+          const y = values.slice(at, at + order.length);
+          at += order.length;
+          return blockOf(order, y, startMs, endMs);
+        });
+        // An effect on one objective alone need not be worth keeping: the bet is against "none at all".
+        const { estimate, low, high } = prove(blocks, { ...rule, minimumEffect: 0 });
+        return Number.isFinite(low + high) ? [[name, { estimate, low, high }]] : [];
+      }),
+    );
+  }
+
+  /** The candidate's windows in whole blocks crossed a limit on average: constraints come before weights. */
+  crosses(limits: { readonly errorRatio: number; readonly responseTimeMsP95?: number }): boolean {
+    const errors = this.#candidatesMean('errorRate');
+    const p95 = this.#candidatesMean('responseTimeP95');
+    if (errors !== undefined && -Math.expm1(-errors) > limits.errorRatio) return true;
+    return p95 !== undefined && limits.responseTimeMsP95 !== undefined && Math.exp(p95) > limits.responseTimeMsP95;
+  }
+
+  #candidatesMean(name: ObjectiveName): number | undefined {
+    const arms = this.#blocks.flatMap(({ order }) => [...order]);
+    const values = arms.flatMap((arm, i) => (arm === 'B' ? (this.#windows[i]?.[name] ?? []) : []));
+    return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
   }
 
   /** All that the verdict follows from, with the blocks. */

@@ -1,6 +1,5 @@
 import type { KnobMode } from '../model.ts';
 import { drawArm, evidenceOf } from './arms.ts';
-import type { ContextKey } from './context.ts';
 import type { Random } from './random.ts';
 import type { Standing } from './standing.ts';
 import type { Plan, Strategy, StrategyContext } from './strategy.ts';
@@ -19,7 +18,6 @@ export interface Selection {
 export function select(
   strategies: readonly Strategy[],
   context: StrategyContext,
-  key: ContextKey,
   modes: readonly KnobMode[],
   standing: Standing,
   random: Random,
@@ -27,7 +25,7 @@ export function select(
   const passedOver: string[] = [];
   const ready: { readonly strategy: Strategy; readonly plan: Plan }[] = [];
   for (const strategy of strategies) {
-    const whyNot = whyNotReady(strategy, context, standing);
+    const whyNot = whyNotReady(strategy, context, modes, standing);
     const plan = whyNot === undefined ? strategy.plan(context, modes) : undefined;
     if (plan === undefined) passedOver.push(`${strategy.name}: ${whyNot ?? 'has no plan for these knobs now'}`);
     else ready.push({ strategy, plan });
@@ -36,7 +34,7 @@ export function select(
   const isKnown = ready.length > 1 && ready.some(({ strategy }) => evidenceOf(standing.arms, strategy.name) > 0);
   const drawn = ready.map((entry) => ({
     ...entry,
-    draw: isKnown ? drawArm(standing.arms, entry.strategy.name, key, random) : undefined,
+    draw: isKnown ? drawArm(standing.arms, entry.strategy.name, context.circumstances, random) : undefined,
   }));
   // A stable sort: what is drawn alike, or not at all, stays in order of priority.
   drawn.sort((a, b) => (b.draw ?? 0) - (a.draw ?? 0));
@@ -46,15 +44,22 @@ export function select(
     const why =
       draw === undefined || chosen.draw === undefined
         ? `priority ${strategy.priority} against ${chosen.strategy.priority}`
-        : `drew ${draw.toFixed(2)} against ${chosen.draw.toFixed(2)} (${key})`;
+        : `drew ${draw.toFixed(2)} against ${chosen.draw.toFixed(2)} (${context.circumstances})`;
     return `${strategy.name}: ${why}; its plan: ${plan.reason}`;
   });
   return { strategy: chosen.strategy, plan: chosen.plan, alternatives: [...lost, ...passedOver] };
 }
 
-function whyNotReady(strategy: Strategy, context: StrategyContext, standing: Standing): string | undefined {
-  const { tier, nowMs } = context;
+function whyNotReady(
+  strategy: Strategy,
+  context: StrategyContext,
+  modes: readonly KnobMode[],
+  standing: Standing,
+): string | undefined {
+  const { tier, nowMs, knobs } = context;
   if (!strategy.applicableTiers.includes(tier)) return `not for tier ${tier}`;
+  const isMover = knobs.some(({ spec, mode }) => strategy.roles.includes(spec.role) && modes.includes(mode));
+  if (!isMover) return 'no knob of its roles may be moved';
   const retryAtMs = standing.strategies[strategy.name]?.retryAtMs;
   if (retryAtMs !== undefined && nowMs < retryAtMs) {
     return `waits ${Math.ceil((retryAtMs - nowMs) / 1000)} s after its last trial`;

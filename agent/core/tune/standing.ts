@@ -3,6 +3,7 @@ import type { ComponentPolicy, EngineSettings, TierPolicy } from '../settings.ts
 import type { Arms } from './arms.ts';
 import { type AuditState, NO_AUDIT } from './audit.ts';
 import type { ErrorBudgetState } from './error_budget.ts';
+import type { ParetoPoint } from './pareto.ts';
 import type { Revision } from './revisions.ts';
 import type { Rules } from './rules.ts';
 import type { Scar } from './scars.ts';
@@ -54,6 +55,8 @@ export interface Standing {
   readonly arms: Arms;
   /** What was proven, by context. */
   readonly rules: Rules;
+  /** Proven settings that trade one objective for another. */
+  readonly pareto: readonly ParetoPoint[];
   readonly lastKept?: { readonly strategy: string; readonly atMs: number };
   /** Memory in use over the last days. */
   readonly memory?: UsageHistogramState;
@@ -86,6 +89,7 @@ export const EMPTY_STANDING: Standing = {
   strategies: {},
   arms: {},
   rules: {},
+  pareto: [],
   proposals: [],
   revisions: [],
   audit: NO_AUDIT,

@@ -3,6 +3,7 @@ import type { KnobMode, KnobRole, KnobSpec, KnobValue, Setting, Tier } from '../
 import type { PerformanceProfile } from '../profile/performance_profile.ts';
 import type { Distribution } from '../series/distribution.ts';
 import type { EngineSettings } from '../settings.ts';
+import type { ContextKey } from './context.ts';
 import type { Axis } from './space.ts';
 import type { MemoryUse } from './usage_histogram.ts';
 
@@ -23,8 +24,10 @@ export interface StrategyContext {
   readonly incumbent: Setting;
   /** Response times of successful requests over the profile's window, in milliseconds. */
   readonly responseTimes: Distribution;
-  /** Over the profile's window; absent before the first telemetry. */
-  readonly profile?: PerformanceProfile;
+  /** Over the profile's window; undefined before the first telemetry. Made when it is first asked for. */
+  readonly profile: PerformanceProfile | undefined;
+  /** The circumstances, as bins; made when they are first asked for. */
+  readonly circumstances: ContextKey;
   /** Memory in use over the last days. */
   readonly memory: MemoryUse;
   readonly thresholds: HealthThresholds;

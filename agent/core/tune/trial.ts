@@ -1,6 +1,9 @@
 import type { Decision, Effectiveness, Evidence, KnobValue, ProofRule, Setting } from '../model.ts';
+import type { EngineSettings } from '../settings.ts';
 import type { ContextKey } from './context.ts';
 import type { ObjectiveWeights } from './objective.ts';
+import type { ObjectiveValues } from './objectives.ts';
+import type { Objectives } from './pareto.ts';
 import { Probe, type ProbePair, type ProbeRule } from './probe.ts';
 import { type ProofTerms, Proving } from './proving.ts';
 import type { Random } from './random.ts';
@@ -157,7 +160,7 @@ export class Trial {
   }
 
   /** A window at `target` has shown the log objective `y`. */
-  onWindow(y: number, nowMs: number): Progress {
+  onWindow(y: number, nowMs: number, objectives: ObjectiveValues = {}): Progress {
     const stage = this.#stage;
     switch (stage.state) {
       case 'probing':
@@ -166,7 +169,7 @@ export class Trial {
         this.#stage = stage.step < stage.steps ? { ...stage, step: stage.step + 1 } : this.#toProving(nowMs);
         return MEASURE;
       case 'proving':
-        return this.#onProof(stage, y, nowMs);
+        return this.#onProof(stage, y, nowMs, objectives);
     }
   }
 
@@ -212,8 +215,8 @@ export class Trial {
     return { state: 'proving', proving: this.#proving };
   }
 
-  #onProof({ proving }: Stage & { state: 'proving' }, y: number, nowMs: number): Progress {
-    switch (proving.onWindow(y, nowMs)) {
+  #onProof({ proving }: Stage & { state: 'proving' }, y: number, nowMs: number, objectives: ObjectiveValues): Progress {
+    switch (proving.onWindow(y, nowMs, objectives)) {
       case 'better':
         return { state: 'proven' };
       case 'worse':
@@ -228,6 +231,14 @@ export class Trial {
   /** What the blocks say of the candidate; absent while they exclude nothing yet. */
   get effect(): Effectiveness | undefined {
     return this.#proving?.effect;
+  }
+
+  /** The candidate's effect on each objective, where it was proven within the limits; absent otherwise. */
+  objectivesWithin(limits: EngineSettings['limits']): Objectives | undefined {
+    const proving = this.#proving;
+    return proving === undefined || proving.blocks.length === 0 || proving.crosses(limits)
+      ? undefined
+      : proving.objectives;
   }
 
   /** ln of what betting on the candidate has won so far; absent before the first block. */

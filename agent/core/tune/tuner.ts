@@ -6,8 +6,10 @@ import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { SignalRole } from '../signals.ts';
 import { AUDIT_EVERY_WINDOWS, AUDIT_WINDOWS } from './audit.ts';
+import { contextOf } from './context.ts';
 import { Dossier } from './dossier.ts';
 import { Measuring } from './measuring.ts';
+import { objectivesOf } from './objectives.ts';
 import { type OperatorContext, obey } from './operator.ts';
 import { type Next, Planner } from './planner.ts';
 import { Proving } from './proving.ts';
@@ -378,7 +380,7 @@ export class Tuner {
     } else {
       this.#measuring.reference.push(y, measurement);
     }
-    this.#proceed(trial, trial.onWindow(y, nowMs), nowMs);
+    this.#proceed(trial, trial.onWindow(y, nowMs, objectivesOf(measurement)), nowMs);
   }
 
   #proceed(trial: Trial, progress: Progress, nowMs: number): void {
@@ -506,7 +508,8 @@ export class Tuner {
   }
 
   #context(nowMs: number): StrategyContext {
-    const profile = this.#options.profile(nowMs);
+    const profile = once(() => this.#options.profile(nowMs));
+    const circumstances = once(() => contextOf(profile(), nowMs));
     const { lastKept } = this.#dossier.standing;
     return {
       nowMs,
@@ -515,7 +518,12 @@ export class Tuner {
       knobs: this.#terms.tunable(this.#dossier.standing),
       incumbent: this.#dossier.incumbent,
       responseTimes: this.#options.responseTimes(nowMs) ?? new Distribution(),
-      ...(profile !== undefined && { profile }),
+      get profile() {
+        return profile();
+      },
+      get circumstances() {
+        return circumstances();
+      },
       memory: this.#memory,
       thresholds: this.#settings.thresholds,
       ...(lastKept !== undefined && { lastKept }),
@@ -545,4 +553,13 @@ export class Tuner {
     const measured = effect && { expectedEffect: effect.estimate, confidence: effect.confidence };
     return { strategy, reason, trialId, ...measured };
   }
+}
+
+/** Made when it is first asked for, and the same from then on. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }

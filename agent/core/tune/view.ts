@@ -1,6 +1,7 @@
 import type { Actuator, ActuatorState, KnobStanding } from '../actuator.ts';
 import type { KnobMode, KnobValue, Setting, Tier } from '../model.ts';
 import { type AuditView, auditView } from './audit.ts';
+import type { ParetoPoint } from './pareto.ts';
 import type { Revision } from './revisions.ts';
 import { confidenceOf, type LearnedRule } from './rules.ts';
 import type { Proposal, Standing } from './standing.ts';
@@ -24,6 +25,8 @@ export interface TunerView {
   readonly proposals: readonly Proposal[];
   /** Settings that were in force one after another; the last is the incumbent's. */
   readonly revisions: readonly Revision[];
+  /** Proven settings that trade one objective for another, against the baselines. */
+  readonly pareto: readonly ParetoPoint[];
   /** What was learned, by context, with the confidence that it has earned. */
   readonly rules: readonly RuleView[];
   readonly frozen?: string;
@@ -90,7 +93,7 @@ export function viewOf({
   walletBalance,
   alpha,
 }: TunerParts): TunerView {
-  const { proposals, revisions, rules, frozen, held, pins } = standing;
+  const { proposals, revisions, rules, pareto, frozen, held, pins } = standing;
   const incumbent = terms.incumbent(standing);
   const pid = terms.manifest?.pid;
   return {
@@ -114,6 +117,7 @@ export function viewOf({
     ...(trial !== undefined && { openTrial: openTrialOf(trial) }),
     proposals,
     revisions,
+    pareto,
     rules: Object.values(rules).map((rule) => ({ ...rule, confidence: confidenceOf(rule, nowMs) })),
     ...(frozen !== undefined && { frozen }),
     ...(waitsFor !== undefined && { waitsFor }),

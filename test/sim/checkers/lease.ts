@@ -23,7 +23,7 @@ export class LeaseChecker extends Rule {
 
   decided(_atMs: number, { kind, trialId, changes }: Decision): void {
     // What a human sets needs no proof.
-    const isChosen = kind === 'pinned' || (kind === 'rolled_back' && trialId === undefined);
+    const isChosen = kind === 'pinned' || kind === 'chosen' || (kind === 'rolled_back' && trialId === undefined);
     if (kind !== 'promoted' && !isChosen) return;
     for (const { knob, to } of changes) this.#proven.get(knob)?.add(to);
   }

@@ -16,7 +16,12 @@ export class RestoreChecker extends Rule {
 
   decided(atMs: number, { kind, trialId, changes }: Decision): void {
     // What the process refuses for good, what two crashes made suspect, or what a human chose: another value is in order.
-    if (kind === 'value_rejected' || kind === 'pinned' || (kind === 'rolled_back' && trialId === undefined)) {
+    if (
+      kind === 'value_rejected' ||
+      kind === 'pinned' ||
+      kind === 'chosen' ||
+      (kind === 'rolled_back' && trialId === undefined)
+    ) {
       for (const { knob } of changes) this.#due?.values.delete(knob);
     }
     if (trialId === undefined) return;

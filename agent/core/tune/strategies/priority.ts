@@ -22,7 +22,10 @@ export const priorityStrategy: Strategy = {
   applicableTiers: ['critical', 'stable', 'advanced'],
   roles: ['priority'],
   priority: 3,
-  canApply: ({ profile }) => (profile?.metrics.reliability?.current ?? 0) > RELIABLE_ABOVE,
+  canApply({ profile }) {
+    const reliability = profile?.metrics.reliability?.current ?? 0;
+    return reliability > RELIABLE_ABOVE && reliability <= 1;
+  },
   plan(context, modes) {
     const { profile, incumbent } = context;
     const reliability = profile?.metrics.reliability?.current;
