@@ -35,7 +35,8 @@ function tuning(fields: Partial<NumericKnobSpec> = {}, mode: KnobMode = 'recomme
   return {
     ...{ tier: 'stable', phase: 'waiting', connected: true, actuator: 'settled', settled: true },
     ...{ incumbent: { [declared.id]: effective }, effective: { [declared.id]: effective }, knobs: [knob] },
-    ...{ proposals: [], revisions: [], walletBalance: 1, alpha: 0.05 },
+    ...{ proposals: [], revisions: [], pareto: [], rules: [], walletBalance: 1, alpha: 0.05 },
+    audit: { runs: 0, accepts: 0, low: 0, high: 1, levelFactor: 1 },
   };
 }
 
