@@ -155,6 +155,9 @@ function adviceMetrics({ alerts, recommendations, cgroups }: PageReadings): Fami
       'Files of cgroups left as they are.',
       by('reason', { refused: cgroups.refused, overruled: cgroups.overruled }),
     ),
+  ];
+}
+
 function auditMetrics(audits: PageReadings['audits']): Family[] {
   const entries = Object.entries(audits);
   if (entries.length === 0) return [];
