@@ -1,16 +1,15 @@
 import { create, toJson } from '@bufbuild/protobuf';
-import { status } from '@grpc/grpc-js';
 import {
   type TappedPoint,
   TappedPointSchema,
   TapRequestSchema,
-  type TapResponse,
 } from '../gen/performance_optimizer/control/v1/tap_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callServerStream, isServiceError } from '../rpc/calls.ts';
+import { callServerStream } from '../rpc/calls.ts';
 import { decodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, CommandError, EXIT, type Given, hasFlag, optionOf } from './shell.ts';
+import { countOf, follow } from './stream.ts';
 import { figure, instant, type Paint, paint, printable } from './text.ts';
 import { ADDRESS_HELP, ADDRESS_OPTION, withAgent } from './tuning-client.ts';
 
@@ -42,28 +41,17 @@ export const tapCommand: Command = {
     const request = create(TapRequestSchema, { metric, component, attributes: attributesOf(given) });
     const isJson = hasFlag(given, 'json');
     const colours = paint(shell.hasColours);
-    let left = countOf(optionOf(given, 'count'));
-    await withAgent(given, shell, async (client) => {
-      const stream = callServerStream(client, TuningService.method.tap, request);
-      const stopListening = shell.onSignal(() => stream.cancel());
-      try {
-        const messages: AsyncIterable<TapResponse> = stream;
-        for await (const { points, missed } of messages) {
-          for (const point of points.slice(0, left)) {
-            shell.out(isJson ? JSON.stringify(toJson(TappedPointSchema, point)) : describe(point, colours));
-          }
-          if (missed > 0n) shell.err(`${missed} more were left out`);
-          left -= points.length;
-          if (left <= 0) break;
+    let left = countOf(given);
+    await withAgent(given, shell, (client) =>
+      follow(callServerStream(client, TuningService.method.tap, request), shell, ({ points, missed }) => {
+        for (const point of points.slice(0, left)) {
+          shell.out(isJson ? JSON.stringify(toJson(TappedPointSchema, point)) : describe(point, colours));
         }
-      } catch (error) {
-        // Ended by us.
-        if (!isServiceError(error) || error.code !== status.CANCELLED) throw error;
-      } finally {
-        stopListening();
-        stream.cancel();
-      }
-    });
+        if (missed > 0n) shell.err(`${missed} more were left out`);
+        left -= points.length;
+        return left > 0 ? 'more' : 'enough';
+      }),
+    );
     return EXIT.ok;
   },
 };
@@ -77,13 +65,6 @@ function attributesOf({ values }: Given): Record<string, string> {
       throw new CommandError(`--where ${printable(pair)}: allowed: KEY=VALUE, such as http.route=/v1/*`, EXIT.usage);
     }),
   );
-}
-
-function countOf(text: string | undefined): number {
-  if (text === undefined) return Number.POSITIVE_INFINITY;
-  const count = Number(text);
-  if (Number.isInteger(count) && count > 0) return count;
-  throw new CommandError(`--count ${printable(text)}: allowed: a whole number above 0`, EXIT.usage);
 }
 
 function describe(point: TappedPoint, colours: Paint): string {

@@ -1,15 +1,15 @@
 import { create, toJson } from '@bufbuild/protobuf';
-import { status } from '@grpc/grpc-js';
 import {
   TuningService,
   WatchEventsRequestSchema,
   type WatchEventsResponse,
   WatchEventsResponseSchema,
 } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callServerStream, isServiceError } from '../rpc/calls.ts';
+import { callServerStream } from '../rpc/calls.ts';
 import { decodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
-import { type Command, CommandError, EXIT, type Given, hasFlag, optionOf } from './shell.ts';
+import { type Command, EXIT, type Given, hasFlag } from './shell.ts';
+import { countOf, follow } from './stream.ts';
 import { instant, type Paint, paint, percent, printable } from './text.ts';
 import { ADDRESS_HELP, ADDRESS_OPTION, withAgent } from './tuning-client.ts';
 
@@ -36,38 +36,20 @@ export const watchCommand: Command = {
     const request = create(WatchEventsRequestSchema, { component, types: typesOf(given) });
     const isJson = hasFlag(given, 'json');
     const colours = paint(shell.hasColours);
-    let left = countOf(optionOf(given, 'count'));
-    await withAgent(given, shell, async (client) => {
-      const stream = callServerStream(client, TuningService.method.watchEvents, request);
-      const stopListening = shell.onSignal(() => stream.cancel());
-      try {
-        const events: AsyncIterable<WatchEventsResponse> = stream;
-        for await (const event of events) {
-          shell.out(isJson ? JSON.stringify(toJson(WatchEventsResponseSchema, event)) : describe(event, colours));
-          left -= 1;
-          if (left <= 0) break;
-        }
-      } catch (error) {
-        // Ended by us.
-        if (!isServiceError(error) || error.code !== status.CANCELLED) throw error;
-      } finally {
-        stopListening();
-        stream.cancel();
-      }
-    });
+    let left = countOf(given);
+    await withAgent(given, shell, (client) =>
+      follow(callServerStream(client, TuningService.method.watchEvents, request), shell, (event) => {
+        shell.out(isJson ? JSON.stringify(toJson(WatchEventsResponseSchema, event)) : describe(event, colours));
+        left -= 1;
+        return left > 0 ? 'more' : 'enough';
+      }),
+    );
     return EXIT.ok;
   },
 };
 
 function typesOf({ values }: Given): string[] {
   return Array.isArray(values.type) ? values.type.map(String) : [];
-}
-
-function countOf(text: string | undefined): number {
-  if (text === undefined) return Number.POSITIVE_INFINITY;
-  const count = Number(text);
-  if (Number.isInteger(count) && count > 0) return count;
-  throw new CommandError(`--count ${printable(text)}: allowed: a whole number above 0`, EXIT.usage);
 }
 
 /** What a human wants to know of an event first, in this order. */

@@ -23,7 +23,8 @@ export interface RemoteAgentConfig {
 
 /**
  * The keys of `config/agent.yaml`, each optional; durations in milliseconds, or as text such as `5s`. With `state.path` what is
- * learned outlives the process. With `agent` the engine runs there, and what concerns the engine is configured there.
+ * learned outlives the process. With `agent` the engine runs there, and what concerns the engine is configured there. What
+ * concerns a running agent alone (`receivers`, `upstream`, `control`, `web`, `telemetry`, `alerts`) means nothing here.
  */
 export interface PerformanceOptimizerConfig extends OptimizerConfig {
   agent?: RemoteAgentConfig | undefined;

@@ -255,7 +255,9 @@ export class Conductor {
     const component = this.#options.registry.getComponent(told.component);
     if (component === undefined || typeof proposalId !== 'string') return;
     if (told.type === 'optimization_applied') void this.strategies.decided(component, proposalId, true);
-    if (told.type === 'optimization_rolled_back') void this.strategies.decided(component, proposalId, false);
+    // Taken back after a trial, or never tried.
+    const isOver = told.type === 'optimization_rolled_back' || told.type === 'optimization_failed';
+    if (isOver) void this.strategies.decided(component, proposalId, false);
   }
 
   /** `publicEvent` has read the data of each type as that type's. */

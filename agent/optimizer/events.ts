@@ -71,7 +71,7 @@ const READ: { readonly [T in keyof EventData]: z.ZodType<EventData[T]> } = {
   optimization_failed: failed,
   trial_started: z.looseObject({ trialId: z.string(), strategy: z.string() }),
   optimization_rolled_back: failed,
-  recommendation: z.looseObject({ strategy: z.string(), reason: z.string() }),
+  recommendation: z.looseObject({ strategy: z.string().default('none'), reason: z.string() }),
   frozen: reason,
   unfrozen: reason,
 };

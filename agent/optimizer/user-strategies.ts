@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { TIERS } from '../core/model.ts';
+import { PROPOSAL_LIFE_MS } from '../core/tune/proposals.ts';
 import type { Agent } from './agent.ts';
 import type { AIComponent, ComponentTier } from './component.ts';
 import type { Consent } from './consent.ts';
@@ -23,7 +24,7 @@ interface Author {
 interface Record {
   busy: boolean;
   /** What it has proposed and what its `apply` returned, until that is decided. */
-  proposed: { readonly id: string; readonly result: unknown } | undefined;
+  proposed: { readonly id: string; readonly result: unknown; readonly untilMs: number } | undefined;
   failures: number;
   retryAtMs: number;
 }
@@ -112,7 +113,9 @@ export class UserStrategies {
     if (!this.#options.isEnabled) return asked;
     for (const author of this.#authors) {
       const record = this.#recordOf(component.name, author.name);
-      if (record.busy || record.proposed !== undefined || record.retryAtMs > this.#options.nowMs()) continue;
+      const nowMs = this.#options.nowMs();
+      const isWaiting = record.proposed !== undefined && record.proposed.untilMs > nowMs;
+      if (record.busy || isWaiting || record.retryAtMs > nowMs) continue;
       if (!author.tiers.includes(component.tier) || !this.#wants(author, profile)) continue;
       record.busy = true;
       const outcome = await this.#act(author, component, profile, record).finally(() => {
@@ -193,7 +196,7 @@ export class UserStrategies {
       this.#pause(record);
       return { author: strategy, outcome: 'recommended', message: reply.message };
     }
-    record.proposed = { id: reply.proposalId, result };
+    record.proposed = { id: reply.proposalId, result, untilMs: this.#options.nowMs() + PROPOSAL_LIFE_MS };
     return { author: strategy, outcome: 'proposed' };
   }
 

@@ -5,6 +5,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { ComponentTier, PerformanceOptimizer, RequestTimeoutError } from '../../agent/library.ts';
 import { ALLOCATION, Embedder, embedded, next, QUICK, requests, underLoad } from './optimizer_rig.ts';
 
+/** Until the end of the trial, which comes first. */
+const LONG = { waitMs: 600_000 };
 const folder = mkdtempSync(join(tmpdir(), 'perfopt-embedded-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -18,8 +20,14 @@ describe('the loop, embedded', () => {
     optimizer.on('optimization_applied', () => {
       throw new Error('a listener of no use');
     });
-    const applied = await underLoad(optimizer, component, next(optimizer, 'optimization_applied'));
+    const waited = next(optimizer, 'trial_started').then(() => optimizer.optimizePerformance(component, {}, LONG));
+    const [applied, first] = await underLoad(
+      optimizer,
+      component,
+      Promise.all([next(optimizer, 'optimization_applied'), waited]),
+    );
 
+    expect(first).toMatchObject({ optimization: 'Configuration Optimization', trialId: expect.any(String) });
     expect(applied).toMatchObject({ component: 'embedder', type: 'optimization_applied' });
     expect(applied.data).toMatchObject({ strategy: 'Configuration Optimization', result: { applied: true } });
     const { improvement, interval } = applied.data.result.results;
@@ -131,7 +139,7 @@ describe('what is answered', () => {
     expect(system).not.toHaveProperty('averageThinkTime');
     const health = await optimizer.healthCheck();
     expect(health).not.toHaveProperty('metrics');
-    const result = await optimizer.optimizePerformance(component, {});
+    const result = await optimizer.optimizePerformance(component, {}, { waitMs: 1 });
     expect(result).toMatchObject({ applied: false, optimization: 'none', results: { improvement: 0 } });
   });
 
