@@ -80,7 +80,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   config: ['core', 'rpc'],
   client: ['gen', 'rpc', 'core'],
   rpc: ['gen', 'core'],
-  'adapters/*': ['core', 'gen', 'rpc'],
+  // `sampling` is no adapter of anything: the life that samplers share.
+  'adapters/*': ['core', 'gen', 'rpc', 'adapters/sampling'],
   core: [],
 };
 

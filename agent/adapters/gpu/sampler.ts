@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { AttributeValue, SampleSink } from '../../core/model.ts';
+import type { AttributeValue, SampleBatch, SampleSink } from '../../core/model.ts';
 import { SampleBatchBuilder } from '../../core/series/batch.ts';
 import type { SeriesInterner } from '../../core/series/interner.ts';
 import { Points } from '../../core/series/points.ts';
+import { Sampling } from '../sampling.ts';
 import { amdCards } from './amd_devices.ts';
 import { type GpuNotice, SourceChoice } from './choice.ts';
 import { emitDevice, emitShare, type Share } from './emit.ts';
@@ -110,69 +111,40 @@ class Sampler implements GpuSampler {
   readonly #options: GpuSamplerOptions;
   readonly #choice: SourceChoice;
   readonly #hostResource: readonly [string, AttributeValue][];
+  readonly #sampling: Sampling;
   /** Writers by component, '' being the machine; those not used by a sample are let go. */
   #writers = new Map<string, Points>();
-  #timer: NodeJS.Timeout | undefined;
-  #sampling = false;
-  #stopped = false;
-  #samples = 0;
-  #points = 0;
-  readonly #pointCounts = { refused: 0, rejected: 0 };
-  #skipped = 0;
 
   constructor(options: GpuSamplerOptions, choice: SourceChoice) {
     this.#options = options;
     this.#choice = choice;
     this.#hostResource = [['host.name', options.hostName ?? hostname()]];
+    const { intervalMs, sink, clock, onError } = options;
+    this.#sampling = new Sampling({
+      ...{ intervalMs, sink, onError },
+      read: async () => this.#batchOf(await choice.read(clock.monotonicMs())),
+      close: () => choice.close(),
+    });
   }
 
   get counts(): GpuSamplerCounts {
-    return {
-      samples: this.#samples,
-      points: this.#points,
-      dropped: this.#pointCounts.refused + this.#pointCounts.rejected,
-      ...this.#choice.counts,
-      skipped: this.#skipped,
-    };
+    return { ...this.#sampling.counts, ...this.#choice.counts };
   }
 
   async start(): Promise<void> {
-    if (this.#options.source === 'none') return;
-    void this.sample();
-    this.#timer = setInterval(() => void this.sample(), this.#options.intervalMs);
-    this.#timer.unref();
+    if (this.#options.source !== 'none') this.#sampling.start();
   }
 
-  async stop(deadline: AbortSignal): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    const over = Promise.withResolvers<void>();
-    const onAbort = () => over.resolve();
-    if (deadline.aborted) onAbort();
-    deadline.addEventListener('abort', onAbort, { once: true });
-    // A reader that is stuck in the kernel outlives its killing; the agent does not wait for it.
-    await Promise.race([this.#choice.close(), over.promise]);
-    deadline.removeEventListener('abort', onAbort);
+  stop(deadline: AbortSignal): Promise<void> {
+    return this.#sampling.stop(deadline);
   }
 
-  async sample(): Promise<void> {
-    if (this.#stopped) return;
-    if (this.#sampling) {
-      this.#skipped += 1;
-      return;
-    }
-    this.#sampling = true;
-    try {
-      const devices = await this.#choice.read(this.#options.clock.monotonicMs());
-      if (!this.#stopped && devices.length > 0) this.#emit(devices);
-    } catch (error) {
-      this.#options.onError?.(error);
-    } finally {
-      this.#sampling = false;
-    }
+  sample(): Promise<void> {
+    return this.#sampling.sample();
   }
 
-  #emit(devices: readonly GpuDevice[]): void {
+  #batchOf(devices: readonly GpuDevice[]): SampleBatch | undefined {
+    if (devices.length === 0) return undefined;
     const timeMs = this.#options.clock.nowMs();
     const batch = new SampleBatchBuilder(32 * devices.length);
     const writers = new Map<string, Points>();
@@ -189,21 +161,12 @@ class Sampler implements GpuSampler {
       for (const [component, share] of sharesOf(device, owners)) emitShare(out(component), share);
     }
     this.#writers = writers;
-    this.#deliver(batch);
+    return batch.build();
   }
 
   #writerOf(component: string): Points {
     const owner: readonly [string, AttributeValue][] = component === '' ? [] : [['service.name', component]];
-    return new Points(this.#options.interner, new Map([...owner, ...this.#hostResource]), this.#pointCounts);
-  }
-
-  #deliver(batch: SampleBatchBuilder): void {
-    const { size } = batch;
-    const acceptance = this.#options.sink.accept(batch.build());
-    const rejected = acceptance.state === 'accepted' ? acceptance.rejected : size;
-    this.#samples += 1;
-    this.#points += size - rejected;
-    this.#pointCounts.rejected += rejected;
+    return new Points(this.#options.interner, new Map([...owner, ...this.#hostResource]), this.#sampling.pointCounts);
   }
 }
 

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { AttributeValue, SampleSink } from '../../core/model.ts';
+import type { AttributeValue, SampleBatch, SampleSink } from '../../core/model.ts';
 import { SampleBatchBuilder } from '../../core/series/batch.ts';
 import type { SeriesInterner } from '../../core/series/interner.ts';
 import { Points } from '../../core/series/points.ts';
+import { Sampling } from '../sampling.ts';
 import { type Change, emitContainer, emitHost, emitProcess } from './emit.ts';
 import { ProcSource } from './proc_source.ts';
 import type { ContainerReading, ProcessReading, Reading, ReadingSource, Target } from './reading.ts';
@@ -67,64 +68,40 @@ class Sampler implements HostSampler {
   readonly #options: HostSamplerOptions;
   readonly #source: ReadingSource;
   readonly #hostResource: readonly [string, AttributeValue][];
+  readonly #sampling: Sampling;
   /** Writers by resource; those not used by a sample are let go, with the processes and containers they stood for. */
   #writers = new Map<string, Points>();
   #before: Reading | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #sampling = false;
-  #stopped = false;
-  #samples = 0;
-  #points = 0;
-  readonly #pointCounts = { refused: 0, rejected: 0 };
-  #skipped = 0;
 
   constructor(options: HostSamplerOptions, source: ReadingSource) {
     this.#options = options;
     this.#source = source;
     this.#hostResource = [['host.name', options.hostName ?? hostname()]];
+    const { intervalMs, sink, targets, onError } = options;
+    this.#sampling = new Sampling({
+      ...{ intervalMs, sink, onError },
+      read: async () => this.#batchOf(await source.read(targets())),
+      close: () => source.close(),
+    });
   }
 
   get counts(): HostSamplerCounts {
-    return {
-      samples: this.#samples,
-      points: this.#points,
-      dropped: this.#pointCounts.refused + this.#pointCounts.rejected,
-      failures: this.#source.failures,
-      skipped: this.#skipped,
-    };
+    return { ...this.#sampling.counts, failures: this.#source.failures };
   }
 
   async start(): Promise<void> {
-    // The first sample gives levels and is what the second one's rates are made from.
-    void this.sample();
-    this.#timer = setInterval(() => void this.sample(), this.#options.intervalMs);
-    this.#timer.unref();
+    this.#sampling.start();
   }
 
-  async stop(_deadline: AbortSignal): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#source.close();
+  stop(deadline: AbortSignal): Promise<void> {
+    return this.#sampling.stop(deadline);
   }
 
-  async sample(): Promise<void> {
-    if (this.#stopped) return;
-    if (this.#sampling) {
-      this.#skipped += 1;
-      return;
-    }
-    this.#sampling = true;
-    try {
-      const reading = await this.#source.read(this.#options.targets());
-      if (!this.#stopped) this.#emit(reading);
-    } catch (error) {
-      this.#options.onError?.(error);
-    } finally {
-      this.#sampling = false;
-    }
+  sample(): Promise<void> {
+    return this.#sampling.sample();
   }
 
-  #emit(reading: Reading): void {
+  #batchOf(reading: Reading): SampleBatch {
     const before = this.#before;
     this.#before = reading;
     const seconds = before === undefined ? 0 : (reading.monotonicMs - before.monotonicMs) / 1_000;
@@ -134,7 +111,7 @@ class Sampler implements HostSampler {
     const out = (attributes: readonly [string, AttributeValue][]) => {
       const key = JSON.stringify(attributes);
       const points =
-        this.#writers.get(key) ?? new Points(this.#options.interner, new Map(attributes), this.#pointCounts);
+        this.#writers.get(key) ?? new Points(this.#options.interner, new Map(attributes), this.#sampling.pointCounts);
       writers.set(key, points);
       return { points, batch, timeMs };
     };
@@ -150,16 +127,7 @@ class Sampler implements HostSampler {
       emitProcess(out([['service.name', component], ['process.pid', pid], ...this.#hostResource]), moved);
     }
     this.#writers = writers;
-    this.#deliver(batch);
-  }
-
-  #deliver(batch: SampleBatchBuilder): void {
-    const { size } = batch;
-    const acceptance = this.#options.sink.accept(batch.build());
-    const rejected = acceptance.state === 'accepted' ? acceptance.rejected : size;
-    this.#samples += 1;
-    this.#points += size - rejected;
-    this.#pointCounts.rejected += rejected;
+    return batch.build();
   }
 
   /** A container's points belong to each component in it; one that is only the agent's own belongs to the host. */
