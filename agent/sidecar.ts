@@ -4,6 +4,8 @@ import type { Logger } from 'pino';
 import { createClock } from './adapters/clock.ts';
 import { createControlServer } from './adapters/control/control_server.ts';
 import { type AuditTrail, type ControlNotice, DEFAULT_CONTROL_LIMITS } from './adapters/control/ports.ts';
+import { afterInRealTime } from './adapters/control/timer.ts';
+import { createFlags } from './adapters/flags/flags.ts';
 import type { GpuNotice } from './adapters/gpu/choice.ts';
 import { createGpuSampler } from './adapters/gpu/sampler.ts';
 import type { History } from './adapters/history/history.ts';
@@ -23,6 +25,7 @@ import { ownMetrics } from './adapters/web/own_metrics.ts';
 import { StepTimes } from './adapters/web/step_times.ts';
 import { createWebServer, type WebPages } from './adapters/web/web_server.ts';
 import { engineSettings, healthThresholds, signalMappings } from './config/engine.ts';
+import { flaggedComponents } from './config/flagged.ts';
 import type { Config } from './config/schema.ts';
 import { MeasuredResults } from './core/analytics/results.ts';
 import { Answers } from './core/answers.ts';
@@ -149,7 +152,19 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       decisionsSince: (sinceMs) => journal.decisions({ sinceMs, limit: DECISIONS_READ }),
       recommendations: () => advice.adviser.list().length,
     });
+    const flags = createFlags({
+      components: flaggedComponents(config),
+      leaseTtlMs: config.control.leaseTtl,
+      ports: {
+        inbox: (input) => runtime.post(input),
+        components: () => snapshotOf(views(), false, clock.nowMs()).components,
+        nowMs: () => clock.nowMs(),
+        after: afterInRealTime,
+      },
+    });
     const control = createControlServer({
+      served: config.flags.enabled ? flags.services : [],
+      isTaken: (component) => config.flags.enabled && flags.owns(component),
       listen: [
         config.control.socket === null ? [] : `unix:${config.control.socket}`,
         config.control.address ?? [],
@@ -166,7 +181,10 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       tls: config.control.tls,
       access: config.control.access,
       ports: {
-        inbox: (input) => runtime.post(input),
+        inbox: (input) => {
+          runtime.post(input);
+          flags.changed();
+        },
         snapshot: () => snapshotOf(views(), engine.frozen !== undefined, clock.nowMs()),
         answers,
         nowMs: () => clock.nowMs(),
@@ -184,7 +202,10 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       observer: (notice) => report(notice, log),
     });
     const perform = (effect: Effect): void => {
-      if (effect.kind !== 'decision') control.perform(effect);
+      if (effect.kind === 'decision') return;
+      const isLeased = effect.kind === 'command' || effect.kind === 'renewal' || effect.kind === 'revoke';
+      if (isLeased && flags.perform(effect)) return;
+      control.perform(effect);
     };
     const upstream = upstreamOf(config, () => clock.nowMs(), log);
     const { grpc, http, maxResidentBytes } = config.receivers.otlp;
@@ -339,6 +360,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     started.push((deadline) => telemetry.stop(deadline));
     await control.start();
     started.push((deadline) => control.stop(deadline));
+    flags.start();
+    started.push(async () => flags.stop());
     await schedule.start();
     started.push((deadline) => schedule.stop(deadline));
     if (config.monitoring.enabled) {

@@ -1,5 +1,6 @@
 import { type Address, isLocal, parseAddress } from '../rpc/address.ts';
 import { alertRules } from './alerts.ts';
+import { flagRules } from './flagged.ts';
 import { resourceRules } from './resources.ts';
 import { upstreamRules, webRules } from './rules-upstream.ts';
 import type { Config } from './schema.ts';
@@ -142,6 +143,7 @@ export function breaches(config: Config): Breach[] {
   webRules(config, must);
   resourceRules(config, must);
   alertRules(config, must);
+  found.push(...flagRules(config));
   return found;
 }
 

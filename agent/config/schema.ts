@@ -7,6 +7,7 @@ import { DEFAULT_TCP_ADDRESS } from '../rpc/address.ts';
 
 import { access, mutualTls } from './access.ts';
 import { alerts } from './alerts.ts';
+import { flags } from './flags.ts';
 import { address, bytes, choice, duration, flag, formatDuration, integer, number, pemFile, text } from './kinds.ts';
 import { componentResources, resources } from './resources.ts';
 
@@ -431,6 +432,7 @@ export const configSchema = z.strictObject({
   receivers,
   upstream,
   control,
+  flags,
   state,
   web,
   telemetry,

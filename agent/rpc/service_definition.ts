@@ -53,6 +53,11 @@ export function methodDefinition<I extends DescMessage, O extends DescMessage>(
 
 /** A generated service as grpc-js's `Server.addService` wants it. */
 export function serviceDefinition<M extends GenServiceMethods>(service: GenService<M>): ServiceDefinition {
+  return describedService(service);
+}
+
+/** The same of a service that is only known when the program runs. */
+export function describedService(service: DescService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((method) => [method.localName, methodDefinition(method)]));
 }
 

@@ -11,7 +11,8 @@ import {
 } from '../../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import type { Address } from '../../rpc/address.ts';
 import { type CertificateFiles, Certificates } from '../../rpc/certificates.ts';
-import { type Handlers, serviceDefinition } from '../../rpc/service_definition.ts';
+import type { Reads, Served } from '../../rpc/served.ts';
+import { describedService, type Handlers, serviceDefinition } from '../../rpc/service_definition.ts';
 import { Access, type AccessOptions, TRUSTING } from './access.ts';
 import { channelz } from './channelz.ts';
 import { Guard } from './guard.ts';
@@ -53,6 +54,10 @@ export interface ControlServerOptions {
   readonly heartbeatIntervalMs: number;
   readonly limits?: ControlLimits;
   readonly ports: ControlPorts;
+  /** Served beside ours, at the same addresses, to whoever may read what they tell. */
+  readonly served?: readonly Served[];
+  /** Whether somebody else speaks for the component, so that no process may open a session of it. */
+  readonly isTaken?: (component: string) => boolean;
   readonly observer: ControlObserver;
   /** For tests; real time otherwise. */
   readonly after?: After;
@@ -74,7 +79,7 @@ export interface ControlServer {
 }
 
 export function createControlServer(options: ControlServerOptions): ControlServer {
-  const { epoch, heartbeatIntervalMs, ports, observer, tls } = options;
+  const { epoch, heartbeatIntervalMs, ports, observer, tls, served = [], isTaken = () => false } = options;
   const limits = options.limits ?? DEFAULT_CONTROL_LIMITS;
   const after = options.after ?? afterInRealTime;
   const nowMs = options.nowMs ?? (() => performance.now());
@@ -90,13 +95,15 @@ export function createControlServer(options: ControlServerOptions): ControlServe
   };
   const modes = (component: string) =>
     new Map(ports.component(component)?.knobs.map(({ spec, mode }) => [spec.id, mode]));
-  const sessions = new Sessions({ epoch, heartbeatIntervalMs, limits, inbox, modes, observer, after, nowMs });
+  const sessions = new Sessions({ epoch, heartbeatIntervalMs, limits, inbox, modes, isTaken, observer, after, nowMs });
   const operators = new OperatorCalls((input) => ports.inbox(input), after, limits);
   const watchers = new Watchers(limits, observer);
   const knobWatchers = new KnobWatchers({ epoch, ports, limits, observer });
   const outcomes = new Outcomes(ports.outcomes);
   const taps = new Taps(ports.tap, limits);
-  const health = new HealthState([ControlService.typeName, TuningService.typeName]);
+  const health = new HealthState(
+    [ControlService, TuningService, ...served.map(({ service }) => service)].map(({ typeName }) => typeName),
+  );
   const tuning = tuningService(epoch, ports, operators, watchers, taps);
 
   /** One an address: what a peer may do depends on the way that it came, and a socket that has closed no longer tells. */
@@ -126,10 +133,17 @@ export function createControlServer(options: ControlServerOptions): ControlServe
         file_performance_optimizer_control_v1_tuning_service,
         file_grpc_health_v1_health,
         file_grpc_reflection_v1_reflection,
+        ...served.map(({ service }) => service.file),
       ]),
     });
     const { definition, handlers } = channelz();
     server.addService(definition, guard.aroundForeign(handlers));
+    const reads: Reads = (call) => {
+      const peer = guard.peerOf(call);
+      return (component) => peer.role !== 'process' || peer.mayHold(component);
+    };
+    for (const { service, handlers } of served)
+      server.addService(describedService(service), guard.aroundServed(service, handlers(reads)));
     return server;
   };
 

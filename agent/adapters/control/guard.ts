@@ -54,6 +54,13 @@ export class Guard {
     );
   }
 
+  /** For a service of somebody else's here, which only reads and asks by itself what of. */
+  aroundServed(service: DescService, handlers: UntypedServiceImplementation): UntypedServiceImplementation {
+    return Object.fromEntries(
+      service.methods.map(({ name, localName }) => [localName, this.#letIn(name, 'process', handlers[localName])]),
+    );
+  }
+
   /** For a service that is not generated here: all of it is for observers. */
   aroundForeign(handlers: UntypedServiceImplementation): UntypedServiceImplementation {
     const guarded = Object.entries(handlers).map(([name, handler]) => [name, this.#letIn(name, 'observer', handler)]);

@@ -15,6 +15,8 @@ export interface SessionsOptions {
   inbox(input: SessionInput): void;
   /** What the tuner may do with the knobs of a component. */
   modes(component: string): ReadonlyMap<string, KnobMode>;
+  /** Whether somebody else speaks for the component. */
+  readonly isTaken: (component: string) => boolean;
   readonly observer: ControlObserver;
   readonly after: After;
   readonly nowMs: () => number;
@@ -25,8 +27,10 @@ export class Sessions {
   readonly #house: SessionHouse;
   readonly #open = new Set<Session>();
   readonly #byComponent = new Map<string, Session>();
+  readonly #isTaken: (component: string) => boolean;
 
-  constructor(options: SessionsOptions) {
+  constructor({ isTaken, ...options }: SessionsOptions) {
+    this.#isTaken = isTaken;
     this.#house = {
       ...options,
       admit: (session, manifest) => this.#admit(session, manifest),
@@ -71,6 +75,8 @@ export class Sessions {
 
   #admit(session: Session, manifest: Manifest): string | undefined {
     const { component, instanceUid, incarnation } = manifest;
+    if (this.#isTaken(component))
+      return `component ${quote(component)} is tuned by way of feature flags: the agent's configuration says so under flags`;
     const older = this.#byComponent.get(component);
     if (older === session) return undefined;
     if (older?.manifest) {
