@@ -124,11 +124,11 @@ describe('usage', () => {
 describe('validate and config', () => {
   test('a good file', async () => {
     const file = join(folder, 'good.yaml');
-    writeFileSync(file, 'thresholds: { resourceUsage: { cpu: 70 } }\n');
+    writeFileSync(file, 'optimization: { adaptationThreshold: 0.7 }\n');
     expect(await perfopt('validate', file)).toEqual({
       code: 0,
       out: `${file}: ok`,
-      err: 'note: thresholds.resourceUsage.cpu has no effect in this version',
+      err: 'note: optimization.adaptationThreshold has no effect in this version',
     });
   });
 

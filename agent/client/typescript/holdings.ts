@@ -15,6 +15,7 @@ import type { Clock } from './clock.ts';
 import { type Fence, isBelow } from './fence.ts';
 import type { KnobRecord, Origin } from './knob.ts';
 import { KnobTable, type Refusal } from './knob_table.ts';
+import type { SavedValues } from './saved_values.ts';
 import { announce, ask } from './tell.ts';
 
 /** A change that needs a drain or a reload may take this many deadlines, once the agent has been told. */
@@ -73,14 +74,17 @@ export class Holdings {
   #current: Pending | undefined;
   #waiting: Pending | undefined;
 
-  constructor(clock: Clock, report: (report: Report) => void) {
+  constructor(clock: Clock, report: (report: Report) => void, saved?: SavedValues) {
     this.#clock = clock;
     this.#report = report;
-    this.#table = new KnobTable(clock, (...news) => this.#tellTakenBack(...news));
+    this.#table = new KnobTable(clock, (...news) => this.#tellTakenBack(...news), saved);
   }
 
   declare(spec: KnobSpec, readBack: (() => KnobValue) | undefined): KnobRecord {
-    return this.#table.declare(spec, readBack);
+    const knob = this.#table.declare(spec, readBack);
+    // What an earlier process obeyed is behind the fence of this one, too.
+    if (knob.origin && isBelow(this.#fence, knob.origin)) this.#fence = knob.origin;
+    return knob;
   }
 
   get specs(): readonly KnobSpec[] {

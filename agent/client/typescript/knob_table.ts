@@ -7,6 +7,7 @@ import { whyNotAllowed } from '../../rpc/knob_domain.ts';
 import type { Clock } from './clock.ts';
 import { type Fence, isBelow } from './fence.ts';
 import { type KnobRecord, type Lease, newRecord, type Origin } from './knob.ts';
+import type { SavedValue, SavedValues } from './saved_values.ts';
 import { announce, demand } from './tell.ts';
 
 export interface Refusal {
@@ -25,18 +26,25 @@ export type TakenBack = (
 export class KnobTable {
   readonly #clock: Clock;
   readonly #takenBack: TakenBack;
+  readonly #saved: SavedValues | undefined;
   readonly #knobs = new Map<string, KnobRecord>();
   #callOffExpiry = (): void => {};
 
-  constructor(clock: Clock, takenBack: TakenBack) {
+  constructor(clock: Clock, takenBack: TakenBack, saved?: SavedValues) {
     this.#clock = clock;
     this.#takenBack = takenBack;
+    this.#saved = saved;
   }
 
   declare(spec: KnobSpec, readBack: (() => KnobValue) | undefined): KnobRecord {
     if (this.#knobs.has(spec.id)) throw new Error(`knob "${spec.id}" is declared already`);
     const record = newRecord(spec, readBack);
     this.#knobs.set(spec.id, record);
+    const saved = this.#saved?.take(spec.id);
+    if (saved !== undefined && whyNotAllowed(spec, saved.value) === undefined && spec.applyClass !== 'restart') {
+      const { value, origin, onExpiry, leftMs } = saved;
+      this.commit(record, value, origin, { expiresAtMs: this.#clock.nowMs() + leftMs, onExpiry, renewed: false });
+    }
     return record;
   }
 
@@ -168,7 +176,9 @@ export class KnobTable {
     for (const [origin, ids] of groups) this.#takenBack(origin, ids, state, reason);
   }
 
+  /** After every change of a lease. */
   #watchLeases(): void {
+    this.#save();
     this.#callOffExpiry();
     let next = Number.POSITIVE_INFINITY;
     for (const { lease } of this.#knobs.values()) if (lease) next = Math.min(next, lease.expiresAtMs);
@@ -179,6 +189,17 @@ export class KnobTable {
             this.#expire();
             this.#watchLeases();
           });
+  }
+
+  #save(): void {
+    if (this.#saved === undefined) return;
+    const values = new Map<string, SavedValue>();
+    for (const { spec, value, origin, lease } of this.#knobs.values()) {
+      if (!origin || !lease) continue;
+      const expiresAtMs = this.#saved.wallMs() + lease.expiresAtMs - this.#clock.nowMs();
+      values.set(spec.id, { value, origin, onExpiry: lease.onExpiry, expiresAtMs });
+    }
+    this.#saved.put(values);
   }
 }
 

@@ -7,10 +7,11 @@ import { accessFrom, type ChannelAccess } from '../../rpc/channel_access.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { decodeIncoming, encodeHello, encodeReport, type Identity } from './codec.ts';
 import { boolSpec, type EnumOptions, enumSpec, type KnobOptions, type NumericOptions, numericSpec } from './declare.ts';
-import { Holdings } from './holdings.ts';
+import { Holdings, type Report } from './holdings.ts';
 import { type ChangeListener, type Knob, TransientRejection } from './knob.ts';
 import { Link } from './link.ts';
 import { type Monitored, Monitoring, type MonitoringTotals } from './monitoring.ts';
+import { SavedValues } from './saved_values.ts';
 
 export type {
   ChangeListener,
@@ -52,11 +53,17 @@ export interface TunerOptions {
   readonly instanceUid?: string;
   /** OpenTelemetry resource attributes beyond `process.pid` and `host.name`. */
   readonly resource?: Readonly<Record<string, string>>;
+  /**
+   * A file of this component alone, where tuned values are kept over a restart of the process: a value whose lease has not run
+   * out is in force again as soon as its knob is declared, until the lease ends or the agent renews it. None otherwise.
+   */
+  readonly snapshotPath?: string;
   /** Told when the session opens and ends. What it throws is ignored. */
   readonly onStatus?: (status: TunerStatus) => void;
   /** Time and chance, for tests. */
   readonly clock?: Clock;
   readonly random?: () => number;
+  readonly wallMs?: () => number;
 }
 
 /**
@@ -101,7 +108,11 @@ export class Tuner {
       },
     };
     this.#monitoring = new Monitoring(() => clock.nowMs());
-    this.#holdings = new Holdings(clock, (report) => this.#link.send(encodeReport(report, this.#holdings.specs)));
+    const { snapshotPath } = options;
+    const saved =
+      snapshotPath === undefined ? undefined : new SavedValues(snapshotPath, component, options.wallMs ?? Date.now);
+    const report = (said: Report): void => this.#link.send(encodeReport(said, this.#holdings.specs));
+    this.#holdings = new Holdings(clock, report, saved);
     this.#link = new Link({
       targets: targets(options.address ?? process.env.PERFOPT_CONTROL_ADDRESS),
       access: () => options.access ?? accessFrom(process.env),
