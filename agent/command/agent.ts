@@ -1,4 +1,5 @@
 import { createLog } from '../adapters/telemetry/log.ts';
+import { logLevel } from '../config/engine.ts';
 import type { Config } from '../config/schema.ts';
 import { EXIT, type Shell } from './shell.ts';
 
@@ -22,7 +23,7 @@ export async function runAgent(
   { config, notes, version }: Prepared,
   shell: Pick<Shell, 'onSignal' | 'exit'>,
 ): Promise<number> {
-  const log = createLog({ level: config.debug ? 'debug' : config.log.level, version });
+  const log = createLog({ level: logLevel(config), version });
   for (const note of notes) log.warn(note);
   const asked = askedToStop(shell);
   let code: number = EXIT.ok;

@@ -1,7 +1,7 @@
 import type { HealthThresholds } from '../core/health.ts';
 import type { ComponentPolicy, EngineSettings } from '../core/settings.ts';
 import { DEFAULT_MAPPINGS, type SignalMapping } from '../core/signals.ts';
-import type { Config } from './schema.ts';
+import type { Config, LogLevel } from './schema.ts';
 
 /** The part of the configuration that the engine needs, in its own words. */
 export function engineSettings(config: Config): EngineSettings {
@@ -50,6 +50,11 @@ function analyticsOf({ analytics }: Config): EngineSettings['analytics'] {
     patternRecognition: enabled && patternRecognition,
     predictiveAnalysis: enabled && predictiveAnalysis,
   };
+}
+
+/** The least severe level that is logged: `debug` shows more than `log.level` asks for. */
+export function logLevel({ debug, log }: Config): LogLevel {
+  return debug ? 'debug' : log.level;
 }
 
 /** What metrics mean: the configuration's own rows, which win, and then the defaults. */
