@@ -243,6 +243,19 @@ describe('${env:…}', () => {
   });
 });
 
+test('analytics: the whole switch turns off each part, and each part can be off alone', () => {
+  const parts = ['anomalyDetection', 'patternRecognition', 'predictiveAnalysis'] as const;
+  const on = (yaml: string): readonly string[] => {
+    const { analytics } = engineSettings(accepted(yaml));
+    return parts.filter((part) => analytics[part]);
+  };
+  expect(on('')).toEqual(parts);
+  expect(on('analytics: { enabled: false }')).toEqual([]);
+  for (const part of parts) expect(on(`analytics: { ${part}: false }`)).toEqual(parts.filter((each) => each !== part));
+  const settings = engineSettings(accepted('analytics: { falseAlertsPerDay: 1, freezeAt: never, maxSeries: 9 }'));
+  expect(settings.analytics).toMatchObject({ falseAlertsPerDay: 1, freezeAt: 'never', maxSeries: 9 });
+});
+
 describe('own telemetry', () => {
   test('takes its endpoint from the environment where the file has none', () => {
     expect(accepted('', { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4317' }).telemetry.endpoint).toBe(

@@ -23,9 +23,9 @@ function anomaliesOf(insights: readonly Insight[]): readonly ObservedAnomaly[] {
 
 describe('anomalies', () => {
   test('an outage is told, with what was expected, lasts as long as it lasts, and is over when it is over', () => {
-    const plant = new InsightPlant();
+    const plant = new InsightPlant({ reportMs: 30_000 });
     expect(kinds(plant.run(12 * HOUR_MS, () => steady(plant)))).toEqual([]);
-    const found = anomaliesOf(plant.run(5 * MINUTE_MS, () => steady(plant, 4_000)));
+    const found = anomaliesOf(plant.run(10 * MINUTE_MS, () => steady(plant, 4_000)));
     const anomaly = found.find(({ metric }) => metric === 'responseTimeMs');
     expect(anomaly).toMatchObject({ component: 'c', state: 'open', kind: 'value', severity: 'critical' });
     expect(anomaly?.value).toBeGreaterThan(1_000);
@@ -90,6 +90,32 @@ describe('anomalies', () => {
     expect(plant.store.counts).toMatchObject({ series: 2, refusedSeries: 3 });
   });
 
+  test.each([
+    ['anomalyDetection', { monitor: null }],
+    ['patternRecognition', { watch: null }],
+    ['predictiveAnalysis', {}],
+  ] as const)('without %s the others go on', (key, missing) => {
+    const plant = new InsightPlant({ analytics: { [key]: false } });
+    plant.run(20 * MINUTE_MS, () => steady(plant));
+    const saved = plant.store.save('c');
+    const throughput = saved?.signals.throughputPerSecond;
+    expect(throughput).toMatchObject(missing);
+    expect(throughput?.monitor === null).toBe(key === 'anomalyDetection');
+    expect(throughput?.watch === null).toBe(key === 'patternRecognition');
+    expect(saved?.forecasts.throughputPerSecond === undefined).toBe(key === 'predictiveAnalysis');
+  });
+
+  test('what counts as bad enough to hold up tuning is a matter of configuration', () => {
+    const disturbed = (freezeAt: 'never' | 'critical'): boolean => {
+      const plant = new InsightPlant({ analytics: { ...generous, freezeAt } });
+      plant.run(HOUR_MS, () => steady(plant));
+      plant.run(2 * MINUTE_MS, () => steady(plant, 4_000));
+      return plant.store.disturbance('c') !== undefined;
+    };
+    expect(disturbed('never')).toBe(false);
+    expect(disturbed('critical')).toBe(true);
+  });
+
   test('switched off, nothing is watched', () => {
     const off = { anomalyDetection: false, patternRecognition: false, predictiveAnalysis: false };
     const plant = new InsightPlant({ analytics: off });
@@ -100,7 +126,7 @@ describe('anomalies', () => {
 
 test('a restart of the agent changes no finding', () => {
   const run = (restarts: boolean): readonly Insight[] => {
-    const plant = new InsightPlant({ analytics: generous });
+    const plant = new InsightPlant({ analytics: generous, reportMs: 20_000 });
     const load = (atMs: number): Load => steady(plant, Math.floor(atMs / (40 * MINUTE_MS)) % 7 === 6 ? 800 : 50);
     for (let part = 0; part < 8; part++) {
       plant.run(HOUR_MS, load);
@@ -115,11 +141,11 @@ test('a restart of the agent changes no finding', () => {
 
 describe('patterns and forecasts', () => {
   test('memory that grows for hours is a leak, with its limit and when it will be reached', () => {
-    const plant = new InsightPlant();
+    const plant = new InsightPlant({ reportMs: 30_000 });
     let hours = 0;
     plant.run(6 * HOUR_MS, () => steady(plant));
     const found = plant.run(17 * HOUR_MS, () => {
-      hours += 5_000 / HOUR_MS;
+      hours += 30_000 / HOUR_MS;
       return { ...steady(plant), memoryMiB: (1_000 + 150 * hours) * (1 + 0.02 * plant.random.next()) };
     });
     const leak = found.find((insight) => insight.kind === 'pattern_detected' && insight.pattern.type === 'memory_leak');

@@ -64,9 +64,9 @@ export class InsightPlant {
       this.nowMs += this.#reportMs;
       const did = load(this.nowMs);
       if (did !== undefined) this.#report(did, startMs, this.nowMs);
-      this.nowMs += 1_500;
-      found.push(...this.store.tick(this.nowMs, this.profiles));
-      this.nowMs -= 1_500;
+      // A second after the report it has arrived, and in a few ticks what is due is done.
+      for (let tick = 0; tick < 8; tick++)
+        found.push(...this.store.tick(this.nowMs + 1_500 + 100 * tick, this.profiles));
     }
     this.insights.push(...found);
     return found;
