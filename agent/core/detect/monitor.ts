@@ -21,6 +21,8 @@ export const DEFAULT_MONITOR_SETTINGS: MonitorSettings = {
 /** What a monitor has to say about a metric. */
 export type Finding =
   | { readonly kind: 'anomaly'; readonly anomaly: Anomaly }
+  /** An anomaly that is open has lasted so long that it counts as more severe. */
+  | { readonly kind: 'worse'; readonly anomaly: Anomaly }
   /** An anomaly ended: the metric is ordinary again, or its new level was accepted. */
   | { readonly kind: 'resolved'; readonly metric: string; readonly atMs: number; readonly reason: string }
   /** It would have been an anomaly, but its cause is known. */
@@ -219,7 +221,7 @@ export class SeriesMonitor {
     const anomaly = isWorse ? { ...open.anomaly, severity, atMs } : open.anomaly;
     const tells = (open.told ? isWorse : isUnexcused) && atMs >= this.#silencedUntilMs;
     this.#open = { anomaly, told: open.told || tells, outside, left };
-    if (tells) findings.push({ kind: 'anomaly', anomaly });
+    if (tells) findings.push({ kind: open.told ? 'worse' : 'anomaly', anomaly });
   }
 
   #anomaly(value: number, atMs: number, bar: number, { surprise, channel }: Score): Anomaly {

@@ -238,6 +238,7 @@ export class ComponentInsight {
   #file(finding: Finding, insights: Insight[]): void {
     switch (finding.kind) {
       case 'anomaly':
+      case 'worse':
         this.#open(finding.anomaly, insights);
         return;
       case 'annotation':
