@@ -193,6 +193,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         decisions: (query) => journal.decisions(query),
         explain: (id) => journal.decisions({ id })[0],
         history,
+        intervals: (component, signal) => engine.intervals(component, signal),
         insights: engine,
         tap: (filter, reader) => tap.open(filter, reader),
         audit: auditTrail(journal, () => clock.nowMs(), log),

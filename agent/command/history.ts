@@ -17,16 +17,17 @@ import { type Command, CommandError, EXIT, hasFlag, optionOf } from './shell.ts'
 import { figure, instant, paint, printable, table } from './text.ts';
 import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
 
-const STEPS: Readonly<Record<string, number>> = { '1m': MINUTE_MS, '1h': HOUR_MS };
+const INTERVAL = 'interval';
+const STEPS: Readonly<Record<string, number>> = { [INTERVAL]: 1, '1m': MINUTE_MS, '1h': HOUR_MS };
 
 export const historyCommand: Command = {
   name: 'history',
-  synopsis: 'COMPONENT SIGNAL [--since 1h] [--step 1m|1h] [--json]',
+  synopsis: 'COMPONENT SIGNAL [--since 1h] [--step interval|1m|1h] [--json]',
   summary: 'show what a signal did, minute by minute or hour by hour',
   details: [
     `SIGNAL is one of ${HISTORY_SIGNALS.join(', ')}.`,
     '  --since TIME    how far back, "30m", "24h", "7d"; 1h, and 24h where the step is an hour',
-    '  --step STEP     1m or 1h; 1m',
+    '  --step STEP     1m or 1h; or interval: the latest ones of monitoring.interval, which are in memory; 1m',
     '  --json          a list of rows with count, sum, min, max, percentiles and the sketch',
     ADDRESS_HELP,
   ],
@@ -41,12 +42,15 @@ export const historyCommand: Command = {
   choices: { step: Object.keys(STEPS) },
   async run(given, shell) {
     const [component = '', signal = ''] = given.positionals;
-    const stepMs = stepOf(optionOf(given, 'step'));
+    const step = optionOf(given, 'step');
+    const isFull = step === INTERVAL;
+    const stepMs = stepOf(step);
     const sinceMs = Date.now() - agoOf(optionOf(given, 'since') ?? (stepMs === HOUR_MS ? '24h' : '1h'));
     const pages = await withAgent(given, shell, async (client) => {
       const found: QueryHistoryResponse[] = [];
       for (let from: QueryHistoryResponse['next'] = encodeTimeMs(sinceMs - (sinceMs % stepMs)); from !== undefined; ) {
-        const request = create(QueryHistoryRequestSchema, { component, signal, step: durationFromMs(stepMs), from });
+        const range = isFull ? { fullResolution: true } : { step: durationFromMs(stepMs) };
+        const request = create(QueryHistoryRequestSchema, { component, signal, from, ...range });
         const page: QueryHistoryResponse = await callUnary(
           client,
           TuningService.method.queryHistory,

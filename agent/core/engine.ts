@@ -1,5 +1,6 @@
 import type { CapacityReport } from './forecast/capacity.ts';
 import type { Rollup } from './history/rollup.ts';
+import type { HistorySignal } from './history/signal.ts';
 import type { ComponentInsightState } from './insight/component-insight.ts';
 import type { Forecast, ObservedAnomaly, ObservedPattern } from './insight/finding.ts';
 import type { InsightCounts } from './insight/insight-store.ts';
@@ -56,6 +57,8 @@ export interface Engine extends InsightReader {
   /** Throws when the state does not fit; the component then starts afresh. */
   restoreInsight(saved: ComponentInsightState): void;
   save(): SavedState;
+  /** The latest intervals of a signal as the profile has them in memory, one value each, oldest first. */
+  intervals(component: string, signal: HistorySignal): readonly Rollup[];
   /**
    * Minutes of history that changed since this was last called, each whole: a later one of the same minute takes its
    * place. Ask every minute; four minutes are kept open for telemetry that comes late.
@@ -283,6 +286,10 @@ class SteppedEngine implements Engine {
       components: Object.fromEntries(components),
       ...(lookout !== undefined && { lookout }),
     };
+  }
+
+  intervals(component: string, signal: HistorySignal): readonly Rollup[] {
+    return this.#profiles.intervals(component, signal, this.#nowMs);
   }
 
   takeHistory(nowMs: number): readonly Rollup[] {

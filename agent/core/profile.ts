@@ -1,6 +1,6 @@
 import { ComponentHistory } from './history/component_history.ts';
 import type { Rollup } from './history/rollup.ts';
-import type { HistorySignal } from './history/signal.ts';
+import { type HistorySignal, WATCHED_AS } from './history/signal.ts';
 import { type LatencyMetrics, LatencyWindow } from './profile/latency_window.ts';
 import { LevelWindow } from './profile/level_window.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
@@ -121,6 +121,19 @@ export class ComponentProfile {
       const usage = of.usage(resource, nowMs, host)?.usage;
       this.#sample(resource, usage, of.#resources.get(resource)?.measuredAtMs(nowMs), nowMs);
     }
+  }
+
+  /** A signal's latest intervals, one value each; those without telemetry are left out. `host`: see `snapshot`. */
+  intervals(signal: HistorySignal, nowMs: number, host: ComponentProfile): readonly Rollup[] {
+    if (signal === 'errors') return [];
+    const { component } = this;
+    const [stepMs, size] = this.#size;
+    const newest = Math.floor(nowMs / stepMs);
+    return Array.from({ length: size }, (_, i) => newest - size + 1 + i).flatMap((number) => {
+      const value = this.reading(WATCHED_AS[signal], number, number, nowMs, host)?.value;
+      if (value === undefined) return [];
+      return [{ component, signal, startMs: number * stepMs, stepMs, count: 1, sum: value, min: value, max: value }];
+    });
   }
 
   /** Minutes of history that changed since this was last called, whole. */
@@ -469,6 +482,11 @@ export class ProfileStore {
   /** See `ComponentProfile.sampleLevels`: cheap enough for every tick. */
   sampleLevels(nowMs: number): void {
     for (const profile of this.#profiles.values()) profile.sampleLevels(nowMs, this.#host);
+  }
+
+  /** See `ComponentProfile.intervals`. */
+  intervals(component: string, signal: HistorySignal, nowMs: number): readonly Rollup[] {
+    return this.#profiles.get(component)?.intervals(signal, nowMs, this.#host) ?? [];
   }
 
   /** Minutes of history that changed since this was last called, whole, of all components. */

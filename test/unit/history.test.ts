@@ -172,5 +172,11 @@ test('what the engine takes in is there minute by minute, from the source that c
   expect(rows.get('errors')).toMatchObject({ count: 30, sum: 15 });
   expect(rows.get('memory')).toMatchObject({ min: 100, max: 100 });
   expect(engine.takeHistory(T0 + 62_000)).toEqual([]);
+  // The same at full resolution, as long as it is in memory: two intervals an export.
+  const intervals = engine.intervals('embedder', 'responseTime');
+  expect(intervals.map(({ startMs }) => startMs - T0)).toEqual([30_000, 35_000, 40_000, 45_000, 50_000, 55_000]);
+  expect(intervals.map(({ sum, count }) => Math.round(sum / count))).toEqual(new Array(6).fill(10));
+  expect(engine.intervals('embedder', 'memory').at(-1)).toMatchObject({ sum: 100, count: 1, stepMs: 5_000 });
+  expect(engine.intervals('nobody', 'cpu')).toEqual([]);
   expect(engine.stats().lateForHistory).toBe(0);
 });

@@ -93,6 +93,7 @@ function scripted(steps: (input: Input) => readonly Effect[]): Engine {
     saveInsight: (component) => real.saveInsight(component),
     restoreInsight: (saved) => real.restoreInsight(saved),
     save: () => real.save(),
+    intervals: (component, signal) => real.intervals(component, signal),
     takeHistory: (nowMs) => real.takeHistory(nowMs),
     stats: () => real.stats(),
   };

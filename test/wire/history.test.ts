@@ -24,7 +24,8 @@ beforeAll(async () => {
     Array.from({ length: 30 * 60 }, (_, i) => minuteAgo(i + 1)),
     nowMs,
   );
-  rig = await startRig({ listen: ['127.0.0.1:0'] }, { history });
+  const intervals = () => [{ ...minuteAgo(1), stepMs: 5_000, count: 1, sum: 20 }];
+  rig = await startRig({ listen: ['127.0.0.1:0'] }, { history, intervals });
 });
 afterAll(async () => {
   await rig.stop();
@@ -65,6 +66,13 @@ test('hours', async () => {
   expect(steps.length).toBeGreaterThanOrEqual(24);
   expect(steps.slice(1, -1).every(({ count }: { count: number }) => count === 6_000)).toBe(true);
   expect(Date.parse(steps.at(-1).start)).toBeLessThanOrEqual(hourMs);
+});
+
+test('at full resolution, from memory', async () => {
+  const { out } = await ask('embedder', 'responseTime', '--step', 'interval', '--json');
+  expect(JSON.parse(out)).toMatchObject({ unit: 'ms', steps: [{ count: 1, sum: 20 }] });
+  const refused = await ask('embedder', 'errors', '--step', 'interval');
+  expect(refused).toMatchObject({ code: 1, err: expect.stringMatching(/by the minute/) });
 });
 
 test('mistakes are answered with what is allowed', async () => {

@@ -11,16 +11,25 @@ import {
 } from '../../gen/performance_optimizer/control/v1/history_pb.ts';
 import { decodeDurationMs, decodeTimeMs, encodeTimeMs } from '../../rpc/knob_codec.ts';
 import { quote } from './hello.ts';
+import type { ControlPorts } from './ports.ts';
 import { BadRequest, name, Refused } from './unary.ts';
 
 /** Answers one question about the past. */
-export function queryHistory(history: HistoryReader | undefined, request: QueryHistoryRequest): QueryHistoryResponse {
+export function queryHistory(
+  { history, intervals }: Pick<ControlPorts, 'history' | 'intervals'>,
+  request: QueryHistoryRequest,
+): QueryHistoryResponse {
   const component = name('component', request.component);
   const signal = signalOf(request.signal);
   const stepMs = stepOf(decodeDurationMs(request.step));
   const fromMs = request.from === undefined ? 0 : decodeTimeMs(request.from);
   const toMs = request.to === undefined ? Number.MAX_SAFE_INTEGER : decodeTimeMs(request.to);
   if (!(fromMs <= toMs)) throw new BadRequest('from must not be after to');
+  if (request.fullResolution) {
+    if (signal === 'errors') throw new BadRequest('errors are kept by the minute and the hour, not by the interval');
+    const latest = intervals?.(component, signal).filter(({ startMs }) => startMs >= fromMs && startMs < toMs) ?? [];
+    return create(QueryHistoryResponseSchema, { unit: HISTORY_UNITS[signal], steps: latest.map(encodeStep) });
+  }
   if (history === undefined)
     throw new Refused(status.FAILED_PRECONDITION, 'no history is kept; the agent’s log says why');
   const limit = request.limit === 0 ? MAX_ROWS : Math.min(request.limit, MAX_ROWS);

@@ -1,6 +1,8 @@
 import type { Recommendation } from '../../core/advice/recommendation.ts';
 import type { Answers } from '../../core/answers.ts';
 import type { HistoryReader } from '../../core/history/reader.ts';
+import type { Rollup } from '../../core/history/rollup.ts';
+import type { HistorySignal } from '../../core/history/signal.ts';
 import type { InsightReader } from '../../core/insight/reader.ts';
 import type {
   Decision,
@@ -36,6 +38,8 @@ export interface ControlPorts {
   explain(decisionId: string): Decision | undefined;
   readonly resources: ResourceReader;
   readonly advice: AdviceReader;
+  /** A signal's latest intervals, at full resolution. */
+  intervals?(component: string, signal: HistorySignal): readonly Rollup[];
   /** Absent where none is kept. */
   readonly history?: HistoryReader | undefined;
   readonly audit: AuditTrail;

@@ -98,7 +98,7 @@ export function tuningService(
       if (!decision) throw new Refused(status.NOT_FOUND, `there is no decision ${quote(decisionId)}`);
       return create(ExplainDecisionResponseSchema, { decision: encodeDecision(decision) });
     }),
-    queryHistory: unary((request) => queryHistory(ports.history, request)),
+    queryHistory: unary((request) => queryHistory(ports, request)),
     tap: (call) => taps.add(call),
     optimizeResourceAllocation: unary((request) => queryAllocation(ports.resources, request)),
     listRecommendations: unary((request) => listRecommendations(ports.advice, request)),

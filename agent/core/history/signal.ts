@@ -1,3 +1,5 @@
+import type { WatchedSignal } from '../profile/watched_signal.ts';
+
 /**
  * What history keeps of a component, and in which unit. Latencies are those of requests that succeeded, `throughput` is
  * of successes and `errors` of failures; `cpu` and `gpu` are percent of what is available. The names are the profile's.
@@ -25,6 +27,28 @@ export const HISTORY_UNITS = {
 } as const;
 
 export type HistorySignal = keyof typeof HISTORY_UNITS;
+
+/** Where a profile has the same, interval by interval; it has no rate of failures, but their share. */
+export const WATCHED_AS: Readonly<Record<Exclude<HistorySignal, 'errors'>, WatchedSignal>> = {
+  responseTime: 'responseTimeMs',
+  timeToFirstToken: 'timeToFirstTokenMs',
+  timePerOutputToken: 'timePerOutputTokenMs',
+  queueTime: 'queueTimeMs',
+  throughput: 'throughputPerSecond',
+  inputTokens: 'inputTokensPerSecond',
+  outputTokens: 'outputTokensPerSecond',
+  queueDepth: 'queueDepth',
+  inFlight: 'inFlight',
+  cacheUsage: 'cacheUsageRatio',
+  cpuPressure: 'cpuPressureRatio',
+  memoryPressure: 'memoryPressureRatio',
+  ioPressure: 'ioPressureRatio',
+  cpuThrottled: 'cpuThrottledRatio',
+  cpu: 'cpuPercent',
+  memory: 'memoryMiB',
+  gpu: 'gpuPercent',
+  gpuMemory: 'gpuMemoryMiB',
+};
 export const HISTORY_SIGNALS: readonly HistorySignal[] = keysOf(HISTORY_UNITS);
 
 export function isHistorySignal(text: string): text is HistorySignal {
