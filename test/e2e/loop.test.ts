@@ -41,7 +41,8 @@ describe('the loop over real sockets', () => {
     const promoted = await agent.decision('embedder', ['promoted']);
     const effect = promoted.evidence?.effect;
     expect(effect?.high).toBeLessThan(0);
-    expect(promoted.evidence?.blocks.length).toBeGreaterThanOrEqual(6);
+    // Fewer cannot multiply the stake to 1/α, however clear the gain.
+    expect(promoted.evidence?.blocks.length).toBeGreaterThanOrEqual(4);
     expect(promoted.changes).toMatchObject([{ knob: 'batch_size', from: 1 }]);
     const kept = Number(promoted.changes[0].to);
     expect(kept).toBeGreaterThan(1);
