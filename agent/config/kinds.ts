@@ -6,8 +6,6 @@ export type KeyNotes = {
   readonly description?: string | undefined;
   /** The end of the sentence "allowed: …". */
   readonly allowed?: string | undefined;
-  /** The key is the design document's and is validated, but nothing in this version reads it: said at start when set. */
-  readonly inert?: boolean | undefined;
   /** Never shown, wherever it stands. */
   readonly secret?: boolean | undefined;
   /** Shown, commented out, where the default shows nothing. */
@@ -17,7 +15,6 @@ export type KeyNotes = {
 interface Range {
   readonly min: number;
   readonly max: number;
-  readonly inert?: boolean;
 }
 
 const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
@@ -38,13 +35,7 @@ export function duration(description: string, range: Range) {
     .union([z.number(), z.string().regex(DURATION)])
     .transform((value) => scaled(value, DURATION, MS_PER))
     .refine((ms) => ms >= range.min && ms <= range.max)
-    .meta(
-      notes(
-        description,
-        `${formatDuration(range.min)} to ${formatDuration(range.max)}, as "10s" or milliseconds`,
-        range,
-      ),
-    );
+    .meta(notes(description, `${formatDuration(range.min)} to ${formatDuration(range.max)}, as "10s" or milliseconds`));
 }
 
 /** Milliseconds of `10s`, `24h`; `undefined` for anything else. */
@@ -58,41 +49,30 @@ export function bytes(description: string, range: Range) {
     .union([z.int(), z.string().regex(SIZE)])
     .transform((value) => scaled(value, SIZE, BYTES_PER))
     .refine((size) => size >= range.min && size <= range.max)
-    .meta(notes(description, `${formatBytes(range.min)} to ${formatBytes(range.max)}, as "4MiB" or bytes`, range));
+    .meta(notes(description, `${formatBytes(range.min)} to ${formatBytes(range.max)}, as "4MiB" or bytes`));
 }
 
 export function number(description: string, range: Range) {
   const allowed = `a number from ${range.min} to ${range.max}`;
-  return z
-    .number()
-    .min(range.min)
-    .max(range.max)
-    .meta(notes(description, allowed, range));
+  return z.number().min(range.min).max(range.max).meta(notes(description, allowed));
 }
 
 export function integer(description: string, range: Range) {
   const allowed = `a whole number from ${range.min} to ${range.max}`;
-  return z
-    .int()
-    .min(range.min)
-    .max(range.max)
-    .meta(notes(description, allowed, range));
+  return z.int().min(range.min).max(range.max).meta(notes(description, allowed));
 }
 
-export function flag(description: string, options: { readonly inert?: boolean } = {}) {
-  return z.boolean().meta(notes(description, 'true or false', options));
+export function flag(description: string) {
+  return z.boolean().meta(notes(description, 'true or false'));
 }
 
 export function choice<const T extends readonly [string, ...string[]]>(description: string, values: T) {
-  return z.enum(values).meta(notes(description, `one of ${values.join(', ')}`, {}));
+  return z.enum(values).meta(notes(description, `one of ${values.join(', ')}`));
 }
 
 /** Text of at least one character and no control characters, so that no name can forge a line in a log. */
 export function text(description: string, allowed: string, pattern: RegExp = /^[^\p{Cc}]{1,512}$/u) {
-  return z
-    .string()
-    .regex(pattern)
-    .meta(notes(description, allowed, {}));
+  return z.string().regex(pattern).meta(notes(description, allowed));
 }
 
 export function pemFile(description: string) {
@@ -112,7 +92,7 @@ export function address(description: string) {
     .string()
     .max(300)
     .refine(isAddress)
-    .meta(notes(description, 'host:port, [IPv6]:port or unix:/absolute/path; port 0 lets the system choose', {}));
+    .meta(notes(description, 'host:port, [IPv6]:port or unix:/absolute/path; port 0 lets the system choose'));
 }
 
 function isAddress(value: string): boolean {
@@ -125,8 +105,8 @@ function isAddress(value: string): boolean {
   }
 }
 
-function notes(description: string, allowed: string, options: { readonly inert?: boolean }): KeyNotes {
-  return { description, allowed, ...(options.inert === true ? { inert: true } : {}) };
+function notes(description: string, allowed: string): KeyNotes {
+  return { description, allowed };
 }
 
 export function formatDuration(ms: number): string {

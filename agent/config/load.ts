@@ -1,7 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { defaultSocketPath } from '../rpc/address.ts';
-import { keysOf, outline } from './outline.ts';
 import { formatProblems, type Places, type Problem, problemAt, problemsOf } from './problems.ts';
 import { breaches, reachesOwnReceiver } from './rules.ts';
 import { type Config, configSchema } from './schema.ts';
@@ -61,7 +60,7 @@ export function parseData(data: unknown, places: Places, environment: Environmen
       broken.map(({ path, message }) => problemAt(path, message, places)),
     );
   }
-  return { ok: true, config: deepFreeze(config), notes: [...notes, ...inertKeys(data)] };
+  return { ok: true, config: deepFreeze(config), notes };
 }
 
 function refused(source: string, problems: readonly Problem[]): Loaded {
@@ -92,20 +91,6 @@ function withEndpoint(config: Config, environment: Environment): { config: Confi
     return { config, notes: [`${variable} points at this agent's own receiver; own telemetry stays off`] };
   }
   return { config: { ...config, telemetry: { ...config.telemetry, endpoint } }, notes: [] };
-}
-
-/** Keys that the file sets and nothing reads yet: the agent says so instead of pretending. */
-function inertKeys(data: unknown, schema: Parameters<typeof keysOf>[0] = configSchema, path = ''): string[] {
-  if (typeof data !== 'object' || data === null) return [];
-  const given = new Map<string, unknown>(Object.entries(data));
-  return keysOf(schema).flatMap(([key, child]) => {
-    if (!given.has(key)) return [];
-    const { notes, fallback } = outline(child);
-    const isInert = notes.inert === true && given.get(key) !== fallback;
-    return isInert
-      ? [`${path}${key} has no effect in this version`]
-      : inertKeys(given.get(key), child, `${path}${key}.`);
-  });
 }
 
 function deepFreeze<T>(value: T): T {

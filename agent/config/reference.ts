@@ -23,11 +23,9 @@ export function renderJsonSchema(): string {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
     override: ({ jsonSchema }) => {
-      const { allowed, inert } = jsonSchema;
-      if (typeof allowed === 'string')
-        jsonSchema.description = sentence(jsonSchema.description, allowed, inert === true);
+      const { allowed } = jsonSchema;
+      if (typeof allowed === 'string') jsonSchema.description = sentence(jsonSchema.description, allowed);
       delete jsonSchema.allowed;
-      delete jsonSchema.inert;
     },
   });
   return `${JSON.stringify({ ...schema, title: 'Performance Optimizer configuration' }, null, 2)}\n`;
@@ -36,7 +34,7 @@ export function renderJsonSchema(): string {
 function renderSection(section: z.core.$ZodType, indent: string): string[] {
   return keysOf(section).flatMap(([key, schema]) => {
     const { notes, fallback } = outline(schema);
-    const about = comment(sentence(notes.description, notes.allowed, notes.inert === true), indent);
+    const about = comment(sentence(notes.description, notes.allowed), indent);
     const example = notes.example === undefined ? [] : exampleOf(key, notes.example, indent);
     const isValue = keysOf(schema).length === 0 || fallback === null;
     const body = isValue
@@ -46,12 +44,8 @@ function renderSection(section: z.core.$ZodType, indent: string): string[] {
   });
 }
 
-function sentence(description: string | undefined, allowed: string | undefined, inert: boolean): string {
-  return [
-    description,
-    allowed === undefined || allowed === 'true or false' ? '' : `(${allowed})`,
-    inert ? 'Has no effect in this version.' : '',
-  ]
+function sentence(description: string | undefined, allowed: string | undefined): string {
+  return [description, allowed === undefined || allowed === 'true or false' ? '' : `(${allowed})`]
     .filter((part) => part !== undefined && part !== '')
     .join(' ');
 }

@@ -18,7 +18,6 @@ import { upstream, web } from './upstream.ts';
 /*
  * Every key of the configuration, once: types, validation, defaults, `config/schema.json` and `config/agent.yaml` all
  * come from here. `monitoring`, `optimization`, `analytics`, `debug` and `thresholds` are the design document's keys.
- * A key that nothing reads in this version is `inert`, and the agent says so at start when it is set.
  */
 
 const SECOND = 1_000;
@@ -26,7 +25,6 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const MIB = 1024 ** 2;
-const INERT = { inert: true } as const;
 const NAME = /^[^\p{Cc}]{1,200}$/u;
 
 function section<S extends z.ZodRawShape>(description: string, shape: S) {
@@ -143,7 +141,6 @@ const optimization = section('Tuning.', {
   adaptationThreshold: number('Confidence that a learned rule needs before it is used.', {
     min: 0,
     max: 1,
-    ...INERT,
   }).default(ENGINE.optimization.adaptationThreshold),
   rollbackEnabled: flag(
     'false: what could not be taken back is not tried unattended: knobs in mode auto ask for approval instead.',

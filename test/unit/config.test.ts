@@ -287,11 +287,6 @@ describe('own telemetry', () => {
   });
 });
 
-test('keys that nothing reads yet are said, and only where a file changes them', () => {
-  const loaded = parseConfig('optimization: { enabled: true, adaptationThreshold: 0.5 }\n', {});
-  expect(loaded.ok && loaded.notes).toEqual(['optimization.adaptationThreshold has no effect in this version']);
-});
-
 test('signal rows come before the defaults, complete', () => {
   const config = accepted('signals: [{ metric: "my_*", signal: responseTime, unit: ms, where: { kind: [a, ""] } }]');
   expect(signalMappings(config)).toEqual([
