@@ -14,7 +14,7 @@ export function snapshotOf(views: readonly View[], frozen: boolean, atMs: number
 
 export function componentSnapshotOf(component: string, tuning: TunerView | undefined): ComponentSnapshot | undefined {
   if (tuning === undefined) return undefined;
-  const { tier, connected, frozen, knobs, openTrial, revisions, proposals } = tuning;
+  const { tier, connected, frozen, knobs, openTrial, revisions, proposals, pareto } = tuning;
   return {
     component,
     tier,
@@ -23,6 +23,15 @@ export function componentSnapshotOf(component: string, tuning: TunerView | undef
     knobs,
     revisions,
     proposals: proposals.map(({ setting = {}, ...proposal }) => ({ ...proposal, setting })),
+    proven: pareto.map(({ objectives, ...point }) => ({
+      ...point,
+      objectives: Object.fromEntries(
+        Object.entries(objectives).map(([name, { estimate, low, high }]) => [
+          name,
+          { estimate: Math.expm1(estimate), low: Math.expm1(low), high: Math.expm1(high) },
+        ]),
+      ),
+    })),
     ...(openTrial !== undefined && {
       openTrial: {
         trialId: openTrial.id,

@@ -15,6 +15,7 @@ import { healthCommand } from './health.ts';
 import { historyCommand } from './history.ts';
 import { knobsCommand } from './knobs.ts';
 import { operatorCommands } from './operator.ts';
+import { paretoCommand } from './pareto.ts';
 import { patternsCommand } from './patterns.ts';
 import { profileCommand } from './profile.ts';
 import { recommendationsCommand } from './recommendations.ts';
@@ -38,6 +39,7 @@ const COMMANDS: readonly Command[] = [
   decisionsCommand,
   topCommand,
   snapshotCommand,
+  paretoCommand,
   knobsCommand,
   analyticsCommand,
   profileCommand,

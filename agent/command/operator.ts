@@ -82,6 +82,15 @@ const VERBS: readonly Verb[] = [
     },
   },
   {
+    name: 'choose',
+    synopsis: 'COMPONENT POINT',
+    summary: 'put a proven setting in force; `perfopt pareto` lists them',
+    arguments: [2, 2],
+    danger: ([component = '', point = '']) =>
+      `${printable(component)} takes over the proven setting ${printable(point)}, as your own choice`,
+    ask: (client, [component = '', point = ''], asker) => call(client, method.choose, { component, point, ...asker }),
+  },
+  {
     name: 'mode',
     synopsis: `COMPONENT [KNOB] ${KNOB_MODES.join('|')}`,
     summary: 'set what the tuner may do with a knob, or with all knobs of a component',

@@ -98,7 +98,7 @@ function describeRevision({ revision, time, setting, decisionId }: SettingRevisi
   return `revision ${revision} since ${since}${by}: ${settingOf(setting)}`;
 }
 
-function settingOf(setting: SettingRevision['setting']): string {
+export function settingOf(setting: SettingRevision['setting']): string {
   return Object.entries(setting)
     .map(([knob, value]) => `${printable(knob)} ${shownValue(value)}`)
     .join(', ');

@@ -74,6 +74,13 @@ function snapshot() {
         proposals: [
           { proposalId: 'p1', strategy: 'human', setting: { wait: encodeValue(0, 'duration') }, reason: 'why not' },
         ],
+        proven: [
+          {
+            ...{ point: 'o-t7', time: { seconds: 0n }, trialId: 't7', strategy: 'probing' },
+            setting: { wait: encodeValue(2, 'duration') },
+            objectives: { responseTimeP95: { estimate: -0.2, low: -0.3, high: -0.1 } },
+          },
+        ],
         openTrial: { trialId: 't1', strategy: 'probing', blocks: 3 },
       },
     ],
@@ -135,6 +142,7 @@ test.each([
     },
   ],
   [['rollback', 'embedder', '--yes'], 'rollback', { component: 'embedder', toRevision: 0n, toDecision: '' }],
+  [['choose', 'embedder', 'o-t7', '-y'], 'choose', { component: 'embedder', point: 'o-t7' }],
   [['rollback', 'embedder', '3', '-y'], 'rollback', { toRevision: 3n, toDecision: '' }],
   [['rollback', 'embedder', 'd7-3', '-y'], 'rollback', { toRevision: 0n, toDecision: 'd7-3' }],
   [['unfreeze', 'embedder'], 'unfreeze', { component: 'embedder' }],
@@ -187,6 +195,14 @@ test('snapshot shows components, knobs and the open trial', async () => {
   expect(out).toContain('revision 2 since 1970-01-01 00:00:00Z, by d7-3: wait 1');
   expect(out).toContain('proposal p1 (human) waits for approval: wait 0: why not');
   expect(JSON.parse((await perfopt('snapshot', 'embedder', '--json')).out)).toMatchObject({ epoch: '42' });
+});
+
+test('pareto lists proven settings with their effects, and how to take one', async () => {
+  const { code, out } = await perfopt('pareto', 'embedder');
+  expect(code).toBe(0);
+  expect(out.split('\n')[0]).toMatch(/point\s+proven\s+responseTimeP95\s+setting/);
+  expect(out).toMatch(/o-t7\s+1970.*−20\.0 % \[−30\.0 %, −10\.0 %\]\s+wait 2/);
+  expect(JSON.parse((await perfopt('pareto', 'embedder', '--json')).out)).toMatchObject([{ point: 'o-t7' }]);
 });
 
 test('no agent there: says where it looked and what to do', async () => {

@@ -16,7 +16,15 @@ const spec: KnobSpec = {
   ...{ role: 'batch', applyClass: 'hot', settleMs: 0, ceilingAtBoot: false },
 };
 const EMBEDDER: ComponentSnapshot = {
-  ...{ component: 'embedder', tier: 'advanced', connected: true, frozen: false, revisions: [], proposals: [] },
+  ...{
+    component: 'embedder',
+    tier: 'advanced',
+    connected: true,
+    frozen: false,
+    revisions: [],
+    proposals: [],
+    proven: [],
+  },
   knobs: [
     {
       spec,

@@ -64,7 +64,16 @@ const SNAPSHOT: Snapshot = {
   atMs: 1_700_000_000_123,
   frozen: false,
   components: [
-    { component: 'asr', tier: 'stable', connected: false, frozen: true, knobs: [], revisions: [], proposals: [] },
+    {
+      component: 'asr',
+      tier: 'stable',
+      connected: false,
+      frozen: true,
+      knobs: [],
+      revisions: [],
+      proposals: [],
+      proven: [],
+    },
     {
       component: 'embedder',
       tier: 'advanced',
@@ -108,6 +117,12 @@ const SNAPSHOT: Snapshot = {
       ],
       proposals: [
         { id: 'p-1', strategy: 'human', atMs: 1_700_000_000_000, setting: { batch_size: 32 }, reason: 'more' },
+      ],
+      proven: [
+        {
+          ...{ id: 'o-t-1', atMs: 1_700_000_000_000, trialId: 't-1', strategy: 'spsa', setting: { batch_size: 16 } },
+          objectives: { responseTimeP95: { estimate: -0.2, low: -0.3, high: -0.1 } },
+        },
       ],
     },
   ],
@@ -154,6 +169,7 @@ describe('what operators can see', () => {
         ],
         openTrial: { trialId: 't-1', blocks: 3, startTime: { seconds: 1_700_000_000n } },
         revisions: [{ revision: 1n }, { revision: 2n, setting: { batch_size: { kind: { value: 8n } } } }],
+        proven: [{ point: 'o-t-1', trialId: 't-1', objectives: { responseTimeP95: { estimate: -0.2, low: -0.3 } } }],
         proposals: [{ proposalId: 'p-1', setting: { batch_size: { kind: { value: 32n } } } }],
       },
     ]);
@@ -261,6 +277,11 @@ describe('what operators can do', () => {
       'roll back to a decision',
       (c) => ask(c, method.rollback, { component: 'e', toDecision: 'd-1', by }),
       { action: 'rollback', component: 'e', toDecision: 'd-1' },
+    ],
+    [
+      'choose',
+      (c) => ask(c, method.choose, { component: 'e', point: 'o-t-1', by }),
+      { action: 'choose', component: 'e', point: 'o-t-1' },
     ],
     ['freeze all', (c) => ask(c, method.freeze, { reason: 'launch', by }), { action: 'freeze', reason: 'launch' }],
     ['unfreeze one', (c) => ask(c, method.unfreeze, { component: 'e', by }), { action: 'unfreeze', component: 'e' }],

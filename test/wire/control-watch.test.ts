@@ -51,7 +51,14 @@ async function agent(limits = DEFAULT_CONTROL_LIMITS) {
     {
       component: (component): ComponentSnapshot | undefined => {
         const known = knobs.get(component);
-        const rest = { tier: 'stable', connected: true, frozen: false, revisions: [], proposals: [] } as const;
+        const rest = {
+          tier: 'stable',
+          connected: true,
+          frozen: false,
+          revisions: [],
+          proposals: [],
+          proven: [],
+        } as const;
         return known && { component, ...rest, knobs: known };
       },
       outcomes: {

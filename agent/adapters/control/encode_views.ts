@@ -54,6 +54,11 @@ function encodeComponent(entry: ComponentSnapshot, answers: Answers): MessageIni
       decisionId,
       setting: encodeSetting(setting, entry.knobs),
     })),
+    proven: entry.proven.map(({ id, atMs, trialId, strategy, setting, objectives }) => ({
+      ...{ point: id, time: encodeTimeMs(atMs), trialId, strategy },
+      setting: encodeSetting(setting, entry.knobs),
+      objectives: { ...objectives },
+    })),
     proposals: entry.proposals.map(({ id, strategy, atMs, setting, reason, approvedBy = '' }) => ({
       proposalId: id,
       strategy,

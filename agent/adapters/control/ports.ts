@@ -156,6 +156,20 @@ export interface ComponentSnapshot {
   /** Oldest first. */
   readonly revisions: readonly RevisionSnapshot[];
   readonly proposals: readonly ProposalSnapshot[];
+  /** Those that trade one objective for another. */
+  readonly proven: readonly ProvenSnapshot[];
+}
+
+export interface ProvenSnapshot {
+  readonly id: string;
+  readonly atMs: number;
+  readonly trialId: string;
+  readonly strategy: string;
+  readonly setting: Setting;
+  /** Relative effects against the baselines, lower is better, by objective. */
+  readonly objectives: Readonly<
+    Record<string, { readonly estimate: number; readonly low: number; readonly high: number }>
+  >;
 }
 
 export interface RevisionSnapshot {

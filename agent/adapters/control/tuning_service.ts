@@ -11,6 +11,7 @@ import {
   ProposeResponseSchema,
   RollbackResponseSchema,
 } from '../../gen/performance_optimizer/control/v1/proposal_pb.ts';
+import { ChooseResponseSchema } from '../../gen/performance_optimizer/control/v1/proven_setting_pb.ts';
 import {
   ApproveResponseSchema,
   ExplainDecisionResponseSchema,
@@ -123,6 +124,14 @@ export function tuningService(
         ...(toDecision !== '' && { toDecision: name('to_decision', toDecision) }),
       };
       return create(RollbackResponseSchema, await act(asker, action));
+    }),
+    choose: unary(async ({ component, point, ...asker }) => {
+      const action = {
+        action: 'choose' as const,
+        component: name('component', component),
+        point: name('point', point),
+      };
+      return create(ChooseResponseSchema, await act(asker, action));
     }),
     approve: unary(async ({ proposalId, ...asker }) =>
       create(
