@@ -1,5 +1,4 @@
 import type { Recommendation, Step } from '../core/advice/recommendation.ts';
-import { patternImpact } from '../core/analytics/impact.ts';
 import type { Analytics, HealthReport, OptimizationState, SystemFigures } from '../core/answers.ts';
 import type { Severity } from '../core/detect/anomaly.ts';
 import type { Health } from '../core/health.ts';
@@ -147,9 +146,8 @@ export class ExpectedRange {
 }
 
 export function patternOf(pattern: FoundPattern): PerformancePattern {
-  const { type, metric, confidence, sinceMs, samples, impact: change } = pattern;
-  const impact = change === undefined ? undefined : patternImpact({ impactLog: Math.log1p(change) }, metric);
-  return { type, metric, confidence, impact: impact ?? 0, since: sinceMs, samples };
+  const { type, metric, confidence, sinceMs, samples, impact = 0 } = pattern;
+  return { type, metric, confidence, impact, since: sinceMs, samples };
 }
 
 export function anomalyOf(anomaly: FoundAnomaly): PerformanceAnomaly {

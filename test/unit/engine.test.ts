@@ -18,6 +18,17 @@ test('an engine that has not taken a step yet can be asked anything', () => {
   expect(engine.view('nobody')).toBeUndefined();
 });
 
+test('a component whose service level burns is told apart from one that keeps it', () => {
+  const burning = (responseTimeMs: number): string | undefined => {
+    const loop = new Loop({ settings: { slo: { responseTimeMs, targetRatio: 0.99 } }, latencyS: () => 0.1 }).open();
+    loop.run(300);
+    expect(loop.engine.burning('nobody')).toBeUndefined();
+    return loop.engine.burning('c');
+  };
+  expect(burning(10)).toContain('burns 100.0 times too fast');
+  expect(burning(1_000)).toBeUndefined();
+});
+
 describe('the loop', () => {
   test('finds, proves and keeps a better setting, and says on which evidence', () => {
     const loop = new Loop(helped).open();

@@ -6,7 +6,7 @@ import { Embedder, embedded, requests } from './optimizer_rig.ts';
 
 const PATTERN: ObservedPattern = {
   ...{ component: 'c', metric: 'throughputPerSecond', type: 'level_shift', confidence: 0.99, samples: 40 },
-  ...{ impactLog: Math.log(2), impact: 1, sinceMs: 7, evidence: {} },
+  ...{ impactLog: Math.log(2), impact: -0.5, sinceMs: 7, evidence: {} },
 };
 const ANOMALY: ObservedAnomaly = {
   ...{

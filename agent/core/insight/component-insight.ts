@@ -1,3 +1,4 @@
+import { patternImpact } from '../analytics/impact.ts';
 import { type Anomaly, SEVERITIES } from '../detect/anomaly.ts';
 import type { Finding } from '../detect/monitor.ts';
 import { type QuietReason, SETTLE_MS } from '../detect/quiet-time.ts';
@@ -263,13 +264,13 @@ export class ComponentInsight {
   }
 
   #observed(pattern: Pattern, metric: WatchedSignal, cause?: WatchedSignal): ObservedPattern {
-    const { impactLog } = pattern;
+    const impact = patternImpact(pattern, metric);
     return {
       ...pattern,
       component: this.component,
       metric,
       ...(cause !== undefined && { cause }),
-      ...(impactLog !== undefined && { impact: Math.expm1(impactLog) }),
+      ...(impact !== undefined && { impact }),
     };
   }
 

@@ -37,7 +37,7 @@ export interface ObservedPattern extends Pattern {
   readonly metric: WatchedSignal;
   /** The other metric of a correlation or a load dependence: what `metric` follows. */
   readonly cause?: WatchedSignal;
-  /** Relative change of the metric that the pattern accounts for: 0.1 is 10 % more. Absent where there is no ratio. */
+  /** By how much it makes the metric worse, see `patternImpact`: 0.1 is 10 % worse. Absent where there is no ratio. */
   readonly impact?: number;
 }
 

@@ -414,7 +414,7 @@ export type Pattern = Message<"performance_optimizer.control.v1.Pattern"> & {
   samples: number;
 
   /**
-   * Relative change of the metric that it accounts for, 0.1 for 10 % more; not set where there is no ratio.
+   * By how much it makes the metric worse, 0.1 for 10 %; negative: better. Not set where there is no ratio.
    *
    * @generated from field: optional double impact = 6;
    */
