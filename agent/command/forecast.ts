@@ -129,7 +129,7 @@ function rowOf({ metric, unit, now, forecast, limit, headRoomRatio, headRoomRati
     forecast === undefined ? '' : intervalOf(forecast),
     ratio(headRoomRatio),
     ratio(headRoomRatioAtWorst),
-    limit === undefined ? '' : limitOf(limit),
+    limit === undefined ? '' : forecast === undefined ? `limit ${figure(limit.value)}` : limitOf(limit),
   ];
 }
 

@@ -374,6 +374,10 @@ class SteppedEngine implements Engine {
       responseTimes: (nowMs) => this.#profiles.open(component)?.responseTimes(nowMs),
       profile: (nowMs) => this.#profiles.snapshot(component, nowMs),
       mayBegin: (nowMs) => this.#mayBegin(component, nowMs),
+      insights: {
+        patterns: () => this.patterns(component),
+        forecast: (signal, horizonMs) => this.forecast(component, signal, horizonMs),
+      },
       standing: completeStanding(this.#absent.get(component) ?? {}),
     });
   }

@@ -6,7 +6,7 @@ import type { PerformanceProfile } from '../../agent/core/profile/performance_pr
 import { Distribution } from '../../agent/core/series/distribution.ts';
 import { axisOf, decode, isAllowed } from '../../agent/core/tune/space.ts';
 import { STRATEGIES } from '../../agent/core/tune/strategies/strategies.ts';
-import type { StrategyContext, TunableKnob } from '../../agent/core/tune/strategy.ts';
+import { NO_INSIGHTS, type StrategyContext, type TunableKnob } from '../../agent/core/tune/strategy.ts';
 import { NO_MEMORY_USE, UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
 
 const NOW_MS = 1_790_000_000_000;
@@ -105,6 +105,7 @@ const context: fc.Arbitrary<StrategyContext> = fc
       incumbent: Object.fromEntries(named.map(({ id, now }) => [id, now])),
       responseTimes: distribution(latencies, perBucket),
       memory: memory === undefined ? NO_MEMORY_USE : histogram,
+      insights: NO_INSIGHTS,
       thresholds: DEFAULT_HEALTH_THRESHOLDS,
       limits: { errorRatio: 0.02 },
       profile: rest.profile,
@@ -170,7 +171,15 @@ for (const strategy of STRATEGIES) {
 
     test('has nothing to say of what was not measured, or is not there', () => {
       const empty: StrategyContext = {
-        ...{ nowMs: NOW_MS, component: 'c', tier: 'advanced', knobs: [], incumbent: {}, memory: NO_MEMORY_USE },
+        ...{
+          nowMs: NOW_MS,
+          component: 'c',
+          tier: 'advanced',
+          knobs: [],
+          incumbent: {},
+          memory: NO_MEMORY_USE,
+          insights: NO_INSIGHTS,
+        },
         ...{ responseTimes: new Distribution(), thresholds: DEFAULT_HEALTH_THRESHOLDS, limits: { errorRatio: 0.02 } },
         ...{ profile: undefined, circumstances: 'here' },
         rejection: () => undefined,

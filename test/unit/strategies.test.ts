@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_HEALTH_THRESHOLDS } from '../../agent/core/health.ts';
+import type { Forecast, ObservedPattern } from '../../agent/core/insight/finding.ts';
 import type { KnobMode, NumericKnobSpec } from '../../agent/core/model.ts';
 import type { PerformanceProfile } from '../../agent/core/profile/performance_profile.ts';
 import { Distribution } from '../../agent/core/series/distribution.ts';
@@ -17,7 +18,7 @@ import { configurationStrategy } from '../../agent/core/tune/strategies/configur
 import { memoryStrategy } from '../../agent/core/tune/strategies/memory.ts';
 import { priorityStrategy } from '../../agent/core/tune/strategies/priority.ts';
 import { STRATEGIES } from '../../agent/core/tune/strategies/strategies.ts';
-import type { Strategy, StrategyContext, TunableKnob } from '../../agent/core/tune/strategy.ts';
+import { NO_INSIGHTS, type Strategy, type StrategyContext, type TunableKnob } from '../../agent/core/tune/strategy.ts';
 import { NO_MEMORY_USE, UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
 import { intKnob } from './engine_loop.ts';
 
@@ -33,13 +34,27 @@ function tunable(id: string, more: Partial<NumericKnobSpec>, mode: KnobMode = 'a
 function context(knob: TunableKnob, now: number, more: Partial<StrategyContext> = {}): StrategyContext {
   return {
     ...{ nowMs: NOW_MS, component: 'c', tier: 'advanced', knobs: [knob], incumbent: { [knob.spec.id]: now } },
-    ...{ responseTimes: new Distribution(), memory: NO_MEMORY_USE, thresholds: DEFAULT_HEALTH_THRESHOLDS },
+    ...{
+      responseTimes: new Distribution(),
+      memory: NO_MEMORY_USE,
+      insights: NO_INSIGHTS,
+      thresholds: DEFAULT_HEALTH_THRESHOLDS,
+    },
     limits: { errorRatio: 0.02 },
     ...{ profile: undefined, circumstances: 'here' },
     rejection: () => undefined,
     ...more,
   };
 }
+
+const forecast: Forecast = {
+  ...{ component: 'c', signal: 'memoryMiB', at: NOW_MS, value: 0, low: 0, high: 0, path: [], samples: 30 },
+  ...{ coverage: { nominal: 0.95, samples: 0 }, madeAtMs: NOW_MS, horizonMs: 1, stepMs: 1 },
+};
+const leak: ObservedPattern = {
+  ...{ component: 'c', metric: 'memoryMiB', type: 'memory_leak', confidence: 0.999, samples: 16, sinceMs: 0 },
+  evidence: { growthPerHour: 12 },
+};
 
 interface Figures {
   readonly ms?: number;
@@ -118,6 +133,15 @@ describe('the document’s own proposals', () => {
     expect(peaked).toBeGreaterThanOrEqual(2_000 * 1.15);
     expect(peaked).toBeLessThan(2_000 * 1.15 * 1.06);
     expect(plannedValue(memoryStrategy, given(1_000, { memory: steady(1_000, 3_500) }))).toBe('shadow_rejected');
+    // What is coming counts like what was; what leaks has no use to size a limit by.
+    const path = [{ atMs: NOW_MS, value: 1_500, low: 1_200, high: 1_800 }];
+    const growing = { patterns: () => [], forecast: () => ({ ...forecast, path }) };
+    expect(plannedValue(memoryStrategy, given(1_000, { insights: growing }))).toBe(1_800 * 1.15);
+    const leaking = { ...NO_INSIGHTS, patterns: () => [leak] };
+    expect(memoryStrategy.plan(given(1_000, { insights: leaking }), ['auto'])).toMatchObject({
+      kind: 'shadow_rejected',
+      reason: expect.stringMatching(/leaks, by 12.0 MiB an hour/),
+    });
     // An hour of use at least.
     const short = new UsageHistogram();
     short.add(1_000, NOW_MS);

@@ -10,6 +10,7 @@ import { Random } from '../../agent/core/tune/random.ts';
 import { isBanned, withScar } from '../../agent/core/tune/scars.ts';
 import { axisOf, decode, encode, isAllowed, neighbour } from '../../agent/core/tune/space.ts';
 import { timeoutStrategy } from '../../agent/core/tune/strategies/timeout.ts';
+import { NO_INSIGHTS } from '../../agent/core/tune/strategy.ts';
 import { BadWindows, errorTrigger } from '../../agent/core/tune/triggers.ts';
 import { NO_MEMORY_USE } from '../../agent/core/tune/usage_histogram.ts';
 import { Wallet } from '../../agent/core/tune/wallet.ts';
@@ -281,6 +282,7 @@ describe('the timeout strategy', () => {
     incumbent: { timeout_ms: 10_000 },
     responseTimes: latencies,
     memory: NO_MEMORY_USE,
+    insights: NO_INSIGHTS,
     profile: undefined,
     circumstances: 'here',
     thresholds: DEFAULT_HEALTH_THRESHOLDS,

@@ -1,6 +1,8 @@
 import type { HealthThresholds } from '../health.ts';
+import type { Forecast, ObservedPattern } from '../insight/finding.ts';
 import type { KnobMode, KnobRole, KnobSpec, KnobValue, Setting, Tier } from '../model.ts';
 import type { PerformanceProfile } from '../profile/performance_profile.ts';
+import type { WatchedSignal } from '../profile/watched_signal.ts';
 import type { Distribution } from '../series/distribution.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { ContextKey } from './context.ts';
@@ -14,6 +16,16 @@ export interface TunableKnob {
   /** Absent for knobs that have no numeric range to move in. */
   readonly axis?: Axis;
 }
+
+/** What was found out about the component, asked for only where it matters. */
+export interface StrategyInsights {
+  /** What is lasting in its signals. */
+  patterns(): readonly ObservedPattern[];
+  /** Undefined where there is too little history. */
+  forecast(signal: WatchedSignal, horizonMs: number): Forecast | undefined;
+}
+
+export const NO_INSIGHTS: StrategyInsights = { patterns: () => [], forecast: () => undefined };
 
 export interface StrategyContext {
   readonly nowMs: number;
@@ -30,6 +42,7 @@ export interface StrategyContext {
   readonly circumstances: ContextKey;
   /** Memory in use over the last days. */
   readonly memory: MemoryUse;
+  readonly insights: StrategyInsights;
   readonly thresholds: HealthThresholds;
   /** The last change that was kept, and by whose idea. */
   readonly lastKept?: { readonly strategy: string; readonly atMs: number };

@@ -18,7 +18,7 @@ import { within } from './reach.ts';
 import { Records } from './records.ts';
 import { Restoring } from './restoring.ts';
 import type { Proposal, Standing } from './standing.ts';
-import type { Strategy, StrategyContext } from './strategy.ts';
+import type { Strategy, StrategyContext, StrategyInsights } from './strategy.ts';
 import { Terms } from './terms.ts';
 import { changesBetween, type Progress, Trial } from './trial.ts';
 import { UsageHistogram } from './usage_histogram.ts';
@@ -55,6 +55,7 @@ export interface TunerOptions {
   /** Response times over the profile's window, for strategies that judge without touching. */
   readonly responseTimes: (nowMs: number) => Distribution | undefined;
   readonly profile: (nowMs: number) => PerformanceProfile | undefined;
+  readonly insights: StrategyInsights;
   /** Why another component's experiment goes first; undefined: this one may begin. */
   readonly mayBegin: (nowMs: number) => string | undefined;
   readonly standing: Standing;
@@ -525,6 +526,7 @@ export class Tuner {
         return circumstances();
       },
       memory: this.#memory,
+      insights: this.#options.insights,
       thresholds: this.#settings.thresholds,
       ...(lastKept !== undefined && { lastKept }),
       limits: this.#terms.limits,

@@ -12,7 +12,9 @@ import { upwards } from './value.ts';
  *
  *   document = max(1.2 · usage, 256 MiB)          proposal = max(document, 1.15 · peak)
  *
- * `peak` is the highest use that a decaying histogram still holds (half-life 24 h, `usage_histogram.ts`). Efficiency is the profile's
+ * `peak` is the highest use that a decaying histogram still holds (half-life 24 h, `usage_histogram.ts`), or the upper end of
+ * the forecast for the next day where that is higher. Memory that leaks has no use to size a limit by: nothing is proposed
+ * until the leak is gone. Efficiency is the profile's
  * (used / reserved), or used / limit where nothing is reserved. Units: MiB inside, the knob's own unit outside (`By`, `KiBy`, `MiBy`,
  * `GiBy`, and `kBy`, `MBy`, `GBy`).
  * Fails when less than an hour of use has been seen: no plan. A peak rarer than the histogram's memory is not foreseen.
@@ -22,6 +24,7 @@ export const MEMORY_FACTOR = 1.2;
 export const MEMORY_FLOOR_MIB = 256;
 const APPLIES_BELOW = 0.8;
 const PEAK_MARGIN = 1.15;
+const DAY_MS = 86_400_000;
 const MIN_OBSERVED_MS = 3_600_000;
 /** A smaller change is not worth a trial. */
 const WORTHWHILE_BELOW = 0.9;
@@ -35,9 +38,16 @@ export const memoryStrategy: Strategy = {
   canApply: (context) => memoryKnobs(context).some((knob) => isWasteful(knob, context)),
   plan(context, modes) {
     const usageMib = context.profile?.resources.memory?.usage;
-    const { peakMib } = context.memory;
-    if (usageMib === undefined || peakMib === undefined || context.memory.observedMs < MIN_OBSERVED_MS)
+    const { peakMib: seenMib } = context.memory;
+    if (usageMib === undefined || seenMib === undefined || context.memory.observedMs < MIN_OBSERVED_MS)
       return undefined;
+    const expectedMib = context.insights
+      .forecast('memoryMiB', DAY_MS)
+      ?.path.reduce((most, { high }) => Math.max(most, high), 0);
+    const peakMib = Math.max(seenMib, expectedMib ?? 0);
+    const leak = context.insights
+      .patterns()
+      .find(({ type, metric }) => type === 'memory_leak' && metric === 'memoryMiB');
     for (const knob of memoryKnobs(context)) {
       const { spec, mibPerUnit, limitMib } = knob;
       if (!modes.includes(knob.mode) || !isWasteful(knob, context)) continue;
@@ -52,7 +62,16 @@ export const memoryStrategy: Strategy = {
         documentLimitMib: documentMib,
         exceededRatioAtDocumentLimit: exceeded,
         observedHours: context.memory.observedMs / 3_600_000,
+        ...(expectedMib !== undefined && { memoryMibForecast: expectedMib }),
       };
+      if (leak !== undefined) {
+        return {
+          kind: 'shadow_rejected',
+          setting: { [spec.id]: upwards(knob, documentMib / mibPerUnit) },
+          reason: `memory leaks, by ${(leak.evidence.growthPerHour ?? 0).toPrecision(3)} MiB an hour: any limit would be reached, and a lower one sooner`,
+          signals: { ...signals, leakMibPerHour: leak.evidence.growthPerHour ?? 0, confidence: leak.confidence },
+        };
+      }
       if (safeMib >= limitMib * WORTHWHILE_BELOW) {
         return {
           kind: 'shadow_rejected',
