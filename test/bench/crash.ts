@@ -5,9 +5,8 @@ import { killAtRandom } from './crash/run.ts';
 const { values } = parseArgs({
   options: { kills: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } },
 });
-const report = await killAtRandom(Number(values.kills ?? 100), Number(values.seed ?? 1), (line) =>
-  process.stderr.write(`${line}\n`),
-);
+const plan = { kills: Number(values.kills ?? 100), seed: Number(values.seed ?? 1), longestPauseMs: 1_500 };
+const report = await killAtRandom(plan, (line) => process.stderr.write(`${line}\n`));
 if (values.json) console.log(JSON.stringify(report, null, 2));
 else {
   const { kills, acknowledged, acknowledgedLost, unsafeBeyondLease, commands, duplicateOrStaleObeyed, takeOverMs } =

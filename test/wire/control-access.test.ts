@@ -1,7 +1,13 @@
 /** Who gets in, and what they may do there: each refusal with a clear error, each act of an operator on record. */
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescMethodUnary,
+  type MessageInitShape,
+} from '@bufbuild/protobuf';
 import {
   Client,
   getChannelzServiceDefinition,
@@ -90,6 +96,7 @@ async function session(address: string, access: ChannelAccess, component: string
 }
 
 const { method } = TuningService;
+const isUnary = (each: DescMethod): each is DescMethodUnary => each.methodKind === 'unary';
 const freeze = { reason: 'incident', by: 'somebody else' };
 
 describe('a token', () => {
@@ -188,6 +195,24 @@ describe('without a credential', () => {
       details: expect.stringContaining('use the Unix socket, or the token of an operator'),
     });
     for (const address of [socket, loopback]) expect(await session(address, {}, 'embedder')).toBe('welcomed');
+  });
+
+  test('whoever may only look reaches every method that reads, and none that changes anything', async () => {
+    const { address, records } = await agent({ ...CLOSED, loopback: 'observer' });
+    const client = clientOf(address);
+    const denied: string[] = [];
+    for (const method of TuningService.methods.filter(isUnary)) {
+      const answer = await callUnary(client, method, create(method.input), 5_000).catch((error: ServiceError) => error);
+      if (answer instanceof Error && 'code' in answer && answer.code === status.PERMISSION_DENIED)
+        denied.push(method.name);
+    }
+    const changing = [
+      ...['Optimize', 'Propose', 'Approve', 'Reject', 'SetMode', 'Pin', 'Unpin', 'Rollback', 'Freeze', 'Unfreeze'],
+      ...['SilenceAnomalies', 'AcknowledgeAnomaly'],
+    ];
+    expect(denied.toSorted()).toEqual(changing.toSorted());
+    // Refusals are put on record, at a pace that nobody can fill a disk with.
+    expect(records.length).toBe(10);
   });
 
   test('channelz is for those who may look', async () => {

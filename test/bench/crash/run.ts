@@ -62,7 +62,15 @@ interface Member {
   welcomes: number;
 }
 
-export async function killAtRandom(kills: number, seed: number, say: (line: string) => void): Promise<CrashReport> {
+export interface CrashPlan {
+  readonly kills: number;
+  readonly seed: number;
+  /** Between one take-over and the next kill, at most. */
+  readonly longestPauseMs: number;
+}
+
+export async function killAtRandom(plan: CrashPlan, say: (line: string) => void): Promise<CrashReport> {
+  const { kills, seed, longestPauseMs } = plan;
   const random = Random.seeded(seed);
   const agent = new AgentProcess();
   const breaches: string[] = [];
@@ -139,7 +147,7 @@ export async function killAtRandom(kills: number, seed: number, say: (line: stri
     operator.start(() => 2 + Math.floor(random.next() * 60));
 
     for (let n = 1; n <= kills; n++) {
-      await wait(20 + random.next() * 1_500);
+      await wait(20 + random.next() * longestPauseMs);
       if (n % CLIENT_EVERY === 0) {
         const victim = TUNED[Math.floor(random.next() * TUNED.length)]!;
         const member = members.get(victim)!;
