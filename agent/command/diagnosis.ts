@@ -38,6 +38,7 @@ export function diagnose(status: Status): readonly Finding[] {
     ...ofEngine(status),
     ...ofJournal(status),
     ...ofHistory(status),
+    ...ofAlerts(status),
     ...ofComponents(status),
     ...ofUpstream(status),
     ...ofSampler(status),
@@ -153,6 +154,29 @@ function ofHistory({ history }: Status): Finding[] {
       'Raise state.maxHistoryBytes, or shorten monitoring.dataRetention.',
     ),
   ];
+}
+
+/** Alerts shown; the rest is in `/status`. */
+const MOST_ALERTS = 10;
+
+function ofAlerts({ alerts, cgroups }: Status): Finding[] {
+  const findings = alerts.open
+    .slice(0, MOST_ALERTS)
+    .map(({ summary, component }) => problem(`${summary}.`, `See \`perfopt recommendations ${component}\`.`));
+  const lost = (alerts.webhook?.dropped.failed ?? 0) + (alerts.webhook?.dropped.refused ?? 0);
+  if (lost > 0) {
+    findings.push(
+      problem(
+        `${lost} notices could not be delivered to the alert webhook.`,
+        'Check alerts.webhook.url and its headers; the log says what it answered.',
+      ),
+    );
+  }
+  if (cgroups.refused > 0) {
+    const times = cgroups.refused === 1 ? 'once' : `${cgroups.refused} times`;
+    findings.push(note(`Cgroup limits were refused ${times}.`, 'The log says which and why.'));
+  }
+  return findings;
 }
 
 function ofComponents(status: Status): Finding[] {

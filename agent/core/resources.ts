@@ -1,4 +1,5 @@
 import { DEFAULT_HEALTH_THRESHOLDS, type HealthThresholds } from './health.ts';
+import { HOST_COMPONENT } from './insight/finding.ts';
 import type { Tier } from './model.ts';
 import type { PerformanceProfile } from './profile/performance_profile.ts';
 import { type Allocation, allocate, type Bounds } from './resources/allocation.ts';
@@ -80,11 +81,11 @@ export class ResourceManager {
     };
   }
 
-  /** What holds the machine (`*`) and the components up, worst first. */
+  /** What holds the machine (`@host`) and the components up, worst first. */
   bottlenecks(usage: CurrentResourceUsage = this.getCurrentResourceUsage()): readonly Bottleneck[] {
     const machine = this.#source?.machine();
     return [
-      ...(machine === undefined ? [] : bottlenecksOf('*', machine, this.#rules)),
+      ...(machine === undefined ? [] : bottlenecksOf(HOST_COMPONENT, machine, this.#rules)),
       ...usage.components.flatMap(({ component, profile }) => bottlenecksOf(component, profile, this.#rules)),
     ].sort((a, b) => b.score - a.score);
   }

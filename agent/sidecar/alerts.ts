@@ -11,6 +11,7 @@ import { summaryOf } from '../core/alerts/summary.ts';
 import type { Engine } from '../core/engine.ts';
 import type { CapacityCache } from '../core/forecast/capacity-cache.ts';
 import { healthOf } from '../core/health.ts';
+import { HOST_COMPONENT } from '../core/insight/finding.ts';
 import type { Decision } from '../core/model.ts';
 
 export interface AlertParts {
@@ -73,7 +74,9 @@ export class Alerts {
   look(): void {
     const { engine, capacity, nowMs } = this.#parts;
     const atMs = nowMs();
-    const conditions = engine.components().flatMap((component) => {
+    // The machine is watched like a component; its health is in what it does to them.
+    const watched = [...engine.components(), HOST_COMPONENT];
+    const conditions = watched.flatMap((component) => {
       const profile = engine.view(component)?.profile;
       const burning = engine.burning(component);
       const report = this.#rules.forecastWithinMs === undefined ? undefined : capacity.of(component, atMs);

@@ -64,13 +64,15 @@ alerts:
   const sidecar = await startSidecar(loaded.config, { log, version: '0.0.0', seed: 1 });
   let seconds = 5;
   let fromMs = Date.now() - 50;
+  const posts: Promise<unknown>[] = [];
   const posting = setInterval(() => {
     const toMs = Date.now();
-    void fetch(`http://${sidecar.addresses.otlpHttp}/v1/metrics`, {
+    const post = fetch(`http://${sidecar.addresses.otlpHttp}/v1/metrics`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: requests(seconds, fromMs, toMs),
     });
+    posts.push(post);
     fromMs = toMs;
   }, 50);
   try {
@@ -95,6 +97,7 @@ alerts:
     expect(lines.some((line) => line.includes('hunter2'))).toBe(false);
   } finally {
     clearInterval(posting);
+    await Promise.all(posts);
     await sidecar.stop(AbortSignal.timeout(10_000));
     hook.closeAllConnections();
     hook.close();

@@ -99,9 +99,11 @@ state: { path: "${join(folder, 'state.db')}" }
       fromMs = toMs;
     };
     await post();
-    const posting = setInterval(() => void post(), 200);
+    const posts: Promise<void>[] = [];
+    const posting = setInterval(() => posts.push(post()), 200);
     await announced;
     clearInterval(posting);
+    await Promise.all(posts);
     events.on('error', () => undefined);
     events.cancel();
     client.close();

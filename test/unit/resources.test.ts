@@ -178,7 +178,9 @@ describe('bottlenecks', () => {
   test("the machine's GPU is the machine's", () => {
     const resources = { gpu: { ...cpu(99, 1), scope: 'host' as const } };
     expect(found({ resources })).toEqual([]);
-    expect(bottlenecksOf('*', profile({ resources }), rules)[0]?.reason).toContain('the machine uses 99 % of its gpu');
+    expect(bottlenecksOf('@host', profile({ resources }), rules)[0]?.reason).toContain(
+      'the machine uses 99 % of its gpu',
+    );
   });
 
   test('little traffic without anybody waiting is no bottleneck', () => {
@@ -364,7 +366,7 @@ describe('the resource manager', () => {
   test('finds bottlenecks of the machine and of components, worst first', () => {
     const busy = { ...chat, profile: profile({ resources: { cpu: cpu(84, 4) } }) };
     const found = managing([busy], machine).bottlenecks();
-    expect(found.map(({ component }) => component)).toEqual(['*', 'chat']);
+    expect(found.map(({ component }) => component)).toEqual(['@host', 'chat']);
   });
 
   test('computes the demand by tier and priority', () => {

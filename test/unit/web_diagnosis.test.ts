@@ -157,4 +157,28 @@ describe('diagnosis', () => {
       '3 days',
     ]);
   });
+
+  it('says what alerts are open, what the webhook did not get, and that cgroups were refused', () => {
+    const alert = {
+      id: 'a',
+      kind: 'health',
+      component: 'chat',
+      severity: 'high',
+      summary: 'chat is unhealthy',
+      sinceMs: 0,
+    };
+    const change: Partial<Status> = {
+      ...well,
+      alerts: {
+        ...{ open: new Array(12).fill(alert), opened: 12, resolved: 0, delayed: 0, dropped: 0 },
+        webhook: { queued: 0, delivered: 1, retries: 9, dropped: { full: 0, failed: 2, refused: 1, stopped: 0 } },
+      },
+      cgroups: { applied: 0, writes: 0, refused: 3, overruled: 0 },
+    };
+    expect(found(change, 'problem')).toEqual([
+      ...new Array(10).fill('chat is unhealthy. → See `perfopt recommendations chat`.'),
+      '3 notices could not be delivered to the alert webhook. → Check alerts.webhook.url and its headers; the log says what it answered.',
+    ]);
+    expect(found(change, 'note')).toContain('Cgroup limits were refused 3 times. → The log says which and why.');
+  });
 });

@@ -74,7 +74,7 @@ describe('OptimizeResourceAllocation', () => {
       { component: 'chat', granted: expect.closeTo(2.4, 9), weight: 8, boundBy: 'demand' },
       { component: 'batch', granted: expect.closeTo(0.8, 9), demand: expect.closeTo(2.4, 9), boundBy: 'capacity' },
     ]);
-    expect(answer.bottlenecks).toMatchObject([{ component: '*', kind: 'utilization', resource: 'cpu', score: 1 }]);
+    expect(answer.bottlenecks).toMatchObject([{ component: '@host', kind: 'utilization', resource: 'cpu', score: 1 }]);
     expect(answer.applied).toEqual([]);
   });
 

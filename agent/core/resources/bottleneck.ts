@@ -1,4 +1,5 @@
 import type { HealthThresholds } from '../health.ts';
+import { HOST_COMPONENT } from '../insight/finding.ts';
 import type { PerformanceProfile } from '../profile/performance_profile.ts';
 import type { StallSignal } from '../signals.ts';
 import { SHARED_RESOURCES, type SharedResource } from './usage.ts';
@@ -15,7 +16,7 @@ export type BottleneckKind = (typeof BOTTLENECK_KINDS)[number];
 
 /** Something that holds a component, or the machine, up now. */
 export interface Bottleneck {
-  /** `*`: the machine. */
+  /** `@host`: the machine. */
   readonly component: string;
   readonly kind: BottleneckKind;
   readonly resource?: SharedResource | 'io';
@@ -71,12 +72,12 @@ export function bottlenecksOf(
   profile: PerformanceProfile,
   { thresholds, pressureRatio }: BottleneckRules,
 ): readonly Bottleneck[] {
-  const who = component === '*' ? 'the machine' : component;
+  const who = component === HOST_COMPONENT ? 'the machine' : component;
   const found: Bottleneck[] = [];
   for (const resource of SHARED_RESOURCES) {
     const usage = profile.resources[resource];
     // The machine's GPU is the machine's bottleneck, not that of each component on it.
-    if (usage?.utilizationRatio === undefined || (component !== '*' && usage.scope === 'host')) continue;
+    if (usage?.utilizationRatio === undefined || (component !== HOST_COMPONENT && usage.scope === 'host')) continue;
     const threshold = thresholds.resourcePercent[resource] / 100;
     const used = usage.utilizationRatio;
     if (used < threshold) continue;

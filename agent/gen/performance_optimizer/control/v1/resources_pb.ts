@@ -231,7 +231,7 @@ export const ResourceGrantSchema: GenMessage<ResourceGrant> = /*@__PURE__*/
  */
 export type Bottleneck = Message<"performance_optimizer.control.v1.Bottleneck"> & {
   /**
-   * The component; * for the machine.
+   * The component; @host for the machine.
    *
    * @generated from field: string component = 1;
    */
