@@ -152,11 +152,6 @@ export class Actuator {
     });
   }
 
-  /** How long the metrics need after these changes. */
-  settleMs(changes: readonly KnobChange[]): number {
-    return changes.reduce((most, { knob }) => Math.max(most, this.#knobs.get(knob)?.spec.settleMs ?? 0), 0);
-  }
-
   /**
    * Makes `target` the desired setting. Nothing is sent when nothing differs. `force` leaves out compare-and-set and lets every knob
    * stand alone: a restoration takes back what it can.

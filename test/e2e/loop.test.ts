@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { replay } from '../../agent/core/tune/replay.ts';
 import { AgentProcess } from './agent_process.ts';
 import { AiProcess, type AiProcessOptions } from './ai_process.ts';
 
@@ -52,6 +53,10 @@ describe('the loop over real sockets', () => {
       .find(({ kind, trialId }) => kind === 'trial_started' && trialId === promoted.trialId);
     expect(started?.evidence?.recorded).toEqual({ batch_size: 1 });
     await process.holds((value) => value >= kept / 4);
+    // Whoever has the journal can compute it again.
+    const { replayed, mismatches } = replay(agent.decisions());
+    expect(replayed).toBeGreaterThan(0);
+    expect(mismatches).toEqual([]);
   });
 
   test('two components at once: one is helped by its knob, the other is not', { timeout: LONG }, async () => {

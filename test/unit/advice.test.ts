@@ -30,7 +30,7 @@ function tuning(fields: Partial<NumericKnobSpec> = {}, mode: KnobMode = 'recomme
   const declared = spec(fields);
   const knob: KnobView = {
     ...{ spec: declared, desired: effective, effective, attemptedRevision: 0, effectiveRevision: 0 },
-    ...{ mode, pinned: false, incumbent: effective },
+    ...{ mode, pinned: false, incumbent: effective, settleMs: 0 },
   };
   return {
     ...{ tier: 'stable', phase: 'waiting', connected: true, actuator: 'settled', settled: true },

@@ -13,6 +13,7 @@ import { MAX_RESTORE_ATTEMPTS } from './restoring.ts';
 import { withRevision } from './revisions.ts';
 import { withFailedRule, withLesson } from './rules.ts';
 import { isBanned, withScar } from './scars.ts';
+import { settleMsOf, withTransient } from './settling.ts';
 import {
   type Proposal,
   type Standing,
@@ -118,6 +119,19 @@ export class Dossier {
         alternatives: [],
       },
     });
+  }
+
+  /** How long the metrics need after these knobs have changed. */
+  settleMs(knobs: readonly string[]): number {
+    const { maxMs } = this.#settings.window;
+    return this.#terms.specs.reduce((most, { id, settleMs }) => {
+      return knobs.includes(id) ? Math.max(most, settleMsOf(this.standing.transients[id], settleMs, maxMs)) : most;
+    }, 0);
+  }
+
+  /** A change took so long to show. */
+  noteTransient(knobs: readonly string[], lengthMs: number): void {
+    this.standing = { ...this.standing, transients: withTransient(this.standing.transients, knobs, lengthMs) };
   }
 
   get longPauseMs(): number {

@@ -7,6 +7,7 @@ import { BurnRate } from './burn_rate.ts';
 import { Meter } from './meter.ts';
 import { objectiveOf } from './objective.ts';
 import { Reference } from './reference.ts';
+import { TransientRecorder } from './settling.ts';
 import type { Terms } from './terms.ts';
 import type { Trial } from './trial.ts';
 import { BadWindows, errorTrigger } from './triggers.ts';
@@ -30,6 +31,7 @@ export class Measuring {
   readonly #terms: Terms;
   readonly #meter: Meter;
   readonly #burn: BurnRate | undefined;
+  readonly #transient = new TransientRecorder();
   #badWindows = new BadWindows();
   #wallet: Wallet | undefined;
 
@@ -59,6 +61,11 @@ export class Measuring {
   observe(role: SignalRole, increment: Increment): void {
     this.#meter.observe(role, increment);
     this.#burn?.observe(role, increment);
+    if (role.signal !== 'responseTime' || role.outcome === 'error' || increment.kind !== 'histogram') return;
+    const { count, sum, endMs } = increment;
+    if (count > 0 && sum !== undefined) {
+      this.#transient.observe({ atMs: endMs, latencyMs: (sum / count) * role.msPerUnit });
+    }
   }
 
   /** A better source of the response time has replaced the one that the window was collecting. */
@@ -66,13 +73,15 @@ export class Measuring {
     this.#meter.restart(nowMs);
   }
 
-  /** The next window is at `target`; `changed`: values are being sent to get there. */
-  begin(target: Setting, changed: boolean, settleMs: number): void {
-    this.#meter.begin(target, changed, settleMs);
+  /** The next window is at `target`; `changed`: knobs whose values are being sent to get there. What the change before showed. */
+  begin(target: Setting, changed: readonly string[], settleMs: number): ReturnType<TransientRecorder['changed']> {
+    this.#meter.begin(target, changed.length > 0, settleMs);
+    return changed.length > 0 ? this.#transient.changed(changed) : undefined;
   }
 
   cancel(): void {
     this.#meter.cancel();
+    this.#transient.drop();
   }
 
   trialBegins(): void {
@@ -81,6 +90,7 @@ export class Measuring {
 
   /** The window under way, once it is over. */
   read(nowMs: number, actuator: ActuatorState): WindowReading | undefined {
+    if (actuator.state === 'settled') this.#transient.applied(actuator.sinceMs);
     const reading = this.#meter.collect(nowMs, actuator);
     if (reading === undefined) return undefined;
     if (reading.state === 'silent') return { state: 'silent' };

@@ -7,6 +7,7 @@ import type { ParetoPoint } from './pareto.ts';
 import type { Revision } from './revisions.ts';
 import type { Rules } from './rules.ts';
 import type { Scar } from './scars.ts';
+import type { Transients } from './settling.ts';
 import { isAllowed } from './space.ts';
 import type { UsageHistogramState } from './usage_histogram.ts';
 
@@ -57,6 +58,8 @@ export interface Standing {
   readonly rules: Rules;
   /** Proven settings that trade one objective for another. */
   readonly pareto: readonly ParetoPoint[];
+  /** How long the last changes of each knob took to show, in ms. */
+  readonly transients: Transients;
   readonly lastKept?: { readonly strategy: string; readonly atMs: number };
   /** Memory in use over the last days. */
   readonly memory?: UsageHistogramState;
@@ -90,6 +93,7 @@ export const EMPTY_STANDING: Standing = {
   arms: {},
   rules: {},
   pareto: [],
+  transients: {},
   proposals: [],
   revisions: [],
   audit: NO_AUDIT,

@@ -255,6 +255,7 @@ export class Tuner {
       alpha: this.#dossier.alpha,
       q: this.#settings.proof.alpha,
       nowMs,
+      maxWindowMs: this.#settings.window.maxMs,
     });
   }
 
@@ -345,7 +346,9 @@ export class Tuner {
       return this.#giveUpTrial('rolled_back', `the process has refused ${knob} = ${value} before: ${refused}`, nowMs);
     }
     this.#records.add(this.#actuator.apply(target, this.#rationale, nowMs));
-    this.#measuring.begin(target, changes.length > 0, this.#actuator.settleMs(changes));
+    const knobs = changes.map(({ knob }) => knob);
+    const shown = this.#measuring.begin(target, knobs, this.#dossier.settleMs(knobs));
+    if (shown !== undefined) this.#dossier.noteTransient(shown.knobs, shown.lengthMs);
   }
 
   #measure(trial: Trial | undefined, nowMs: number): void {

@@ -4,6 +4,7 @@ import { type AuditView, auditView } from './audit.ts';
 import type { ParetoPoint } from './pareto.ts';
 import type { Revision } from './revisions.ts';
 import { confidenceOf, type LearnedRule } from './rules.ts';
+import { settleMsOf } from './settling.ts';
 import type { Proposal, Standing } from './standing.ts';
 import type { Terms } from './terms.ts';
 import type { Trial } from './trial.ts';
@@ -63,6 +64,8 @@ export interface KnobView extends KnobStanding {
   readonly mode: KnobMode;
   readonly pinned: boolean;
   readonly incumbent: KnobValue;
+  /** What is waited for after a change: the declared time, or what was measured where that is longer. */
+  readonly settleMs: number;
   /** The trial that proved the incumbent's value, `human`, or absent for the baseline. */
   readonly heldBy?: string;
 }
@@ -79,11 +82,13 @@ export interface TunerParts {
   /** What is promised of everything kept. */
   readonly q: number;
   readonly nowMs: number;
+  readonly maxWindowMs: number;
 }
 
 export function viewOf({
   q,
   nowMs,
+  maxWindowMs,
   phase,
   waitsFor,
   terms,
@@ -111,6 +116,7 @@ export function viewOf({
         mode: terms.modeOf(knob.spec, standing),
         pinned: pins[knob.spec.id] !== undefined,
         incumbent: incumbent[knob.spec.id],
+        settleMs: settleMsOf(standing.transients[knob.spec.id], knob.spec.settleMs, maxWindowMs),
         ...(heldBy !== undefined && { heldBy }),
       };
     }),
