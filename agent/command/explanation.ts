@@ -1,4 +1,4 @@
-import type { Decision, Effectiveness, Evidence } from '../core/model.ts';
+import type { Decision, Effectiveness, Evidence, ProofRecord } from '../core/model.ts';
 import { KIND_MEANINGS } from './decision-kinds.ts';
 import { figure, instant, knobValue, type Paint, percent, printable, table } from './text.ts';
 
@@ -41,19 +41,30 @@ export function effectOf({ estimate, low, high }: Effectiveness): string {
 }
 
 function evidenceFacts(evidence: Evidence, paint: Paint): (readonly [string, string])[] {
-  const { effect, harmSpent } = evidence;
+  const { effect, harmSpent, proof } = evidence;
   const facts: (readonly [string, string])[] = [];
   if (effect !== undefined) {
     const colour = effect.high < 0 ? paint.good : effect.low > 0 ? paint.bad : paint.dim;
     const confidence = `${figure(effect.confidence * 100)} % interval, ${effect.blocks} blocks; lower is better`;
     facts.push(['effect', `${colour(effectOf(effect))} ${paint.dim(`(${confidence})`)}`]);
   }
-  if (harmSpent !== undefined) facts.push(['harm spent', `${figure(harmSpent)} log units × windows`]);
+  if (proof !== undefined) facts.push(['proof', proofOf(proof)]);
+  if (harmSpent !== undefined) {
+    const windows = evidence.charges === undefined ? '' : ` in ${evidence.charges.length} windows off the incumbent`;
+    facts.push(['harm spent', `${figure(harmSpent)} log units × windows${windows}`]);
+  }
   const objective = named(evidence.objective, ([, weight]) => weight !== 0);
   if (objective !== '') facts.push(['objective', objective]);
   const signals = named(evidence.signals, () => true);
   if (signals !== '') facts.push(['signals', signals]);
   return facts;
+}
+
+/** What the verdict follows from; `perfopt replay` computes it again. */
+function proofOf({ rule, budget, logBetter, verdict }: ProofRecord): string {
+  const stakes = `${figure(Math.exp(logBetter))} to 1 bet on it, ${figure(1 / rule.alpha)} needed`;
+  const kept = budget.discoveries.length;
+  return `${verdict} (${stakes}: level ${figure(rule.alpha)}, after ${budget.trials} proofs of which ${kept} found something)`;
 }
 
 function named(values: Readonly<Record<string, number>>, keep: (entry: [string, number]) => boolean): string {
