@@ -72,6 +72,17 @@ describe('anomalies', () => {
     expect(saved?.points).toBeLessThan(400);
   });
 
+  test('an anomaly of a metric that nobody sends any more is given up after an hour', () => {
+    const plant = new InsightPlant({ analytics: generous });
+    plant.run(HOUR_MS, () => steady(plant));
+    plant.run(MINUTE_MS, () => steady(plant, 4_000));
+    expect(plant.store.disturbance('c')).toBeDefined();
+    const found = plant.run(70 * MINUTE_MS, () => ({ memoryMiB: 1_000 * plant.noise() }));
+    const ended = found.flatMap((insight) => (insight.kind === 'anomaly_resolved' ? [insight.anomaly] : []));
+    expect(ended.find(({ metric }) => metric === 'responseTimeMs')?.endReason).toContain('for an hour');
+    expect(plant.store.disturbance('c')).toBeUndefined();
+  });
+
   test('what happens in a restart is explained, and told after all when it goes on', () => {
     const plant = new InsightPlant({ analytics: generous });
     plant.run(HOUR_MS, () => steady(plant));
@@ -205,6 +216,17 @@ describe('the tuner and anomalies', () => {
     expect(loop.run(1_800, ({ kind }) => kind === 'resumed')).toBeDefined();
     expect(loop.run(600, ({ kind }) => kind === 'trial_started')).toBeDefined();
     expect(loop.events.map(({ type }) => type)).toContain('anomaly_resolved');
+  });
+
+  test('a process that connects while an anomaly is open is told by a decision as well', () => {
+    const { loop, spoil } = watched();
+    loop.open();
+    loop.perform(loop.engine.step(loop.nowMs, { kind: 'session', event: 'closed', component: 'c', reason: 'gone' }));
+    spoil(40);
+    loop.run(120);
+    expect(loop.kinds()).not.toContain('paused');
+    loop.open();
+    expect(loop.run(5, ({ kind }) => kind === 'paused')).toBeDefined();
   });
 
   test('silence lets tuning go on, is remembered over a restart, and can be lifted', () => {

@@ -38,6 +38,8 @@ export interface ComponentInsightState {
   readonly forecasts: ForecastBookState;
 }
 
+/** An open anomaly of a metric that is silent for this long is given up. */
+const SILENT_MS = 3_600_000;
 /** Deliveries are on their way for up to this long. */
 const DELIVERY_MS = 1_000;
 /** A slower report counts as that many whole intervals, unless it is late by less than this share of one. */
@@ -84,6 +86,7 @@ export class ComponentInsight {
       if (reportMs !== undefined) this.#takeSignal(signal, reportMs, profile, host, nowMs, insights);
     }
     this.#isBack = false;
+    this.#giveUpSilent(nowMs, insights);
     return insights;
   }
 
@@ -222,6 +225,16 @@ export class ComponentInsight {
       if (series !== undefined) series.nextInterval = first + steps;
     }
     for (const finding of series?.tick(completeMs) ?? []) this.#file(finding, insights);
+  }
+
+  /** A metric that nobody sends any more cannot come back to ordinary, and must not hold up tuning for ever. */
+  #giveUpSilent(nowMs: number, insights: Insight[]): void {
+    for (const { kind, metric } of this.#book.openOnes) {
+      const signal = isWatchedSignal(metric) ? this.#signals.get(metric) : undefined;
+      if (kind !== 'value' || nowMs - (signal?.heardMs ?? 0) < SILENT_MS) continue;
+      const anomaly = this.#book.resolve(metric, nowMs, 'nothing was heard of it for an hour');
+      if (anomaly !== undefined) insights.push({ kind: 'anomaly_resolved', anomaly });
+    }
   }
 
   #watch(signal: WatchedSignal, first: number): SignalInsight | undefined {

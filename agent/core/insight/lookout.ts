@@ -44,8 +44,8 @@ type Answer = Effect & { readonly kind: 'reply' };
 export class Lookout {
   readonly store: InsightStore;
   readonly #decisionId: () => string;
-  /** Of each component, the anomaly because of which nothing is tried. */
-  readonly #paused = new Map<string, ObservedAnomaly>();
+  /** Of each component, the anomaly because of which nothing is tried, and whether a decision has said so. */
+  readonly #paused = new Map<string, { readonly anomaly: ObservedAnomaly; readonly isTold: boolean }>();
   readonly #versions = new Map<string, string>();
   readonly #incarnations = new Map<string, number>();
   readonly #instances = new Map<string, Set<string>>();
@@ -88,23 +88,21 @@ export class Lookout {
     if (found === undefined) {
       if (before === undefined) return { began: false, effects: [] };
       this.#paused.delete(component);
-      const reason = `the anomaly of ${before.metric} is over: changes may be tried again`;
-      return { began: false, effects: isConnected ? this.#decided(component, 'resumed', reason, nowMs) : [] };
+      const reason = `the anomaly of ${before.anomaly.metric} is over: changes may be tried again`;
+      return { began: false, effects: before.isTold ? this.#decided(component, 'resumed', reason, nowMs) : [] };
     }
     const where = found.component === component ? '' : 'the machine: ';
     const reason = `nothing is tried while an anomaly is open (${found.severity}): ${where}${found.explanation}`;
-    if (before !== undefined) return { reason, began: false, effects: [] };
-    this.#paused.set(component, found);
+    const isTold = before?.isTold === true || isConnected;
+    this.#paused.set(component, { anomaly: before?.anomaly ?? found, isTold });
+    const began = before === undefined;
+    if (!isConnected || before?.isTold === true) return { reason, began, effects: [] };
     const signals = { valueAtAnomaly: found.value, surpriseDecades: found.surprise, barDecades: found.bar };
-    return {
-      reason,
-      began: true,
-      effects: isConnected ? this.#decided(component, 'paused', reason, nowMs, signals) : [],
-    };
+    return { reason, began, effects: this.#decided(component, 'paused', reason, nowMs, signals) };
   }
 
   pausedBy(component: string): ObservedAnomaly | undefined {
-    return this.#paused.get(component);
+    return this.#paused.get(component)?.anomaly;
   }
 
   /** What the tuner does itself moves metrics, of the component and of the machine: that is noted, and not alerted. */

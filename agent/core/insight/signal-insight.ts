@@ -16,6 +16,8 @@ const LOOK_EVERY_STEPS = 30;
 export interface SignalInsightState {
   readonly nextInterval: number;
   readonly latest: SignalReading | null;
+  /** When that was. */
+  readonly heardMs: number;
   readonly monitor: MonitorState | null;
   readonly watch: WatchState | null;
 }
@@ -28,6 +30,7 @@ export class SignalInsight {
   /** Number of the first interval that was not taken in yet. */
   nextInterval: number;
   #latest: SignalReading | undefined;
+  #heardMs: number;
 
   /** `place`: of this signal among all, to spread their looks over time. */
   constructor(
@@ -41,6 +44,7 @@ export class SignalInsight {
     this.signal = signal;
     this.nextInterval = saved?.nextInterval ?? nextInterval;
     this.#latest = saved?.latest ?? undefined;
+    this.#heardMs = saved?.heardMs ?? 0;
     if (settings.anomalyDetection) {
       this.#monitor = new SeriesMonitor(signal, {
         policy: { kind: 'budget', alertsPerDay: settings.falseAlertsPerDay },
@@ -66,11 +70,17 @@ export class SignalInsight {
     return this.#latest;
   }
 
+  /** When the newest value was measured. */
+  get heardMs(): number {
+    return this.#heardMs;
+  }
+
   observe(
     reading: SignalReading,
     atMs: number,
   ): { readonly findings: readonly Finding[]; readonly news: readonly Pattern[] } {
     this.#latest = reading;
+    this.#heardMs = atMs;
     const findings = this.#monitor?.observe(reading.value, atMs) ?? [];
     if (this.#watch === undefined) return { findings, news: [] };
     this.#watch.limit = reading.limit;
@@ -120,6 +130,7 @@ export class SignalInsight {
     return {
       nextInterval: this.nextInterval,
       latest: this.#latest ?? null,
+      heardMs: this.#heardMs,
       monitor: this.#monitor?.save() ?? null,
       watch: this.#watch?.save() ?? null,
     };
