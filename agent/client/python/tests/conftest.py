@@ -33,6 +33,7 @@ def eventually(holds: Callable[[], object], within_s: float = 10.0) -> None:
 class Agent:
     def __init__(self, **access: object) -> None:
         self._access = access
+        self.extra: dict[str, object] = {}
         self.folder = Path(tempfile.mkdtemp(prefix="perfopt-py-"))
         self.address = f"unix:{self.folder}/control.sock"
         self._log = (self.folder / "agent.log").open("w")
@@ -50,6 +51,7 @@ class Agent:
                 "leaseTtl": int(LEASE_S * 1_000),
                 "applyDeadline": 500,
                 "access": self._access,
+                **self.extra,
             },
         }
         (self.folder / "agent.yaml").write_text(json.dumps(config))

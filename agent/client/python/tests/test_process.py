@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -301,7 +302,6 @@ def test_gunicorn_prefork(shared_agent: Agent, tmp_path: Path, preload: bool) ->
 
 def _get(path: Path) -> list[str]:
     import http.client
-    import socket
 
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
@@ -344,6 +344,51 @@ def test_an_agent_that_asks_for_a_token_is_told_one(tmp_path: Path, monkeypatch:
             eventually(lambda: known.status.connected)
         access = ChannelAccess(token="a-token-of-its-own")
         with connect_tuner(component="other", tier="stable", address=agent.address, access=access) as other:
+            eventually(lambda: other.status.reason not in ("", "not connected yet"))
+            assert not other.status.connected
+    finally:
+        agent.dispose()
+
+
+def _certificates(folder: Path) -> None:
+    """A CA, a server and a client named after its component, in PEM."""
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca", "-days", "1")
+    for name, extension in (("server", "subjectAltName=IP:127.0.0.1"), ("secured", "subjectAltName=DNS:secured")):
+        (folder / f"{name}.ext").write_text(extension)
+        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1", "-extfile", f"{name}.ext")
+        openssl("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.crt")
+
+
+def test_mutual_tls(tmp_path: Path) -> None:
+    _certificates(tmp_path)
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    tls = {"cert": f"{tmp_path}/server.crt", "key": f"{tmp_path}/server.key", "clientCa": f"{tmp_path}/ca.crt"}
+    agent = Agent(loopback="nobody")
+    agent.extra = {"address": f"127.0.0.1:{port}", "tls": tls}
+    try:
+        agent.start()
+        ca, own = (
+            f"{tmp_path}/ca.crt",
+            ChannelAccess(ca=f"{tmp_path}/ca.crt", cert=f"{tmp_path}/secured.crt", key=f"{tmp_path}/secured.key"),
+        )
+        address = f"127.0.0.1:{port}"
+        with connect_tuner(component="secured", tier="stable", address=address, access=own) as tuner:
+            batch = tuner.int("batch", default=8, min=1, max=64)
+            eventually(lambda: tuner.status.connected)
+            agent.perfopt("pin", "secured", "batch", "16")
+            eventually(lambda: batch.value == 16)
+        for access in (ChannelAccess(), ChannelAccess(ca=ca), ChannelAccess(ca=f"{tmp_path}/none.crt")):
+            with connect_tuner(component="secured", tier="stable", address=address, access=access) as stranger:
+                eventually(lambda stranger=stranger: stranger.status.reason not in ("", "not connected yet"))  # type: ignore[misc]
+                assert not stranger.status.connected
+        with connect_tuner(component="another", tier="stable", address=address, access=own) as other:
             eventually(lambda: other.status.reason not in ("", "not connected yet"))
             assert not other.status.connected
     finally:

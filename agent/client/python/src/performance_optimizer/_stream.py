@@ -172,7 +172,10 @@ class Stream:
             code = headers.get("grpc-status")
             if code is not None:
                 message = urllib.parse.unquote(headers.get("grpc-message", ""))
-                self._over(int(code) if code.isdigit() else INTERNAL, message or "the agent ended the session")
+                self._over(
+                    int(code) if code.isascii() and code.isdecimal() and len(code) < 4 else INTERNAL,
+                    message or "the agent ended the session",
+                )
         elif isinstance(event, h2.events.StreamEnded):
             self._over(UNAVAILABLE, "the agent ended the session without a status")
         elif isinstance(event, h2.events.StreamReset):
