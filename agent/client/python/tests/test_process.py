@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import multiprocessing
 import os
 import signal
@@ -393,3 +394,35 @@ def test_mutual_tls(tmp_path: Path) -> None:
             assert not other.status.connected
     finally:
         agent.dispose()
+
+
+def test_a_process_that_starts_again_within_its_leases_goes_on_where_it_was(
+    mortal_agent: Agent, tmp_path: Path
+) -> None:
+    path = tmp_path / "knobs.json"
+    with connect_tuner(
+        component="phoenix", tier="stable", address=mortal_agent.address, snapshot_path=str(path)
+    ) as tuner:
+        batch = tuner.int("batch", default=8, min=1, max=64)
+        eventually(lambda: tuner.status.connected)
+        mortal_agent.perfopt("pin", "phoenix", "batch", "16")
+        eventually(lambda: batch.value == 16 and path.exists())
+        mortal_agent.kill()
+        saved = path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    read = json.loads(saved)
+
+    def started(text: str, largest: int = 64) -> object:
+        path.write_text(text)
+        with connect_tuner(
+            component="phoenix", tier="stable", address=f"unix:{tmp_path}/nobody", snapshot_path=str(path)
+        ) as again:
+            return again.int("batch", default=8, min=1, max=largest).value
+
+    def left(ms: float, **fields: object) -> str:
+        knob = {**read["knobs"]["batch"], "expiresAtMs": time.time() * 1_000 + ms, **fields}
+        return json.dumps({**read, "knobs": {"batch": knob}})
+
+    assert (started(left(5_000)), started(left(-1)), started(left(5_000), largest=10)) == (16, 8, 8)
+    for broken in ("", "{", "[]", left(5_000, value=[]), left(5_000, value="16"), left(5_000, origin=1), left(1e400)):
+        assert started(broken) == 8

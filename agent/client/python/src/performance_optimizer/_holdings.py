@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 from ._answers import Answers
 from ._clock import Clock
+from ._domain import why_not_allowed
 from ._knob import KnobRecord, Lease, Origin
 from ._knob_table import KnobTable, Refusal, TakenBackState
 from ._model import (
@@ -35,6 +36,7 @@ from ._model import (
     Report,
     ResultReport,
 )
+from ._saved_values import SavedValue
 
 # A change that needs a drain or a reload may take this many deadlines, once the agent has been told.
 _DRAIN_DEADLINES = 10
@@ -146,6 +148,31 @@ class Holdings:
     def welcome(self, epoch: int) -> None:
         """A session began."""
         self._session_epoch = epoch
+
+    def revive(self, knob: KnobRecord, saved: SavedValue, left_ms: float) -> None:
+        """A process that was started again goes on where it was, for what is left of the lease."""
+        if knob.spec.applies == "restart" or why_not_allowed(knob.spec, saved.value) is not None:
+            return
+        lease = Lease(self._clock.now_ms() + left_ms, saved.on_expiry)
+        self._table.commit(knob, saved.value, saved.origin, lease)
+        # What an earlier process obeyed is behind the fence of this one, too.
+        self._fence = max(self._fence, saved.origin.fence)
+
+    def saved(self, wall_ms: float) -> dict[str, SavedValue]:
+        """What is held under a lease now."""
+        now_ms = self._clock.now_ms()
+        return {
+            knob.spec.id: SavedValue(
+                knob.value, knob.origin, knob.lease.on_expiry, wall_ms + knob.lease.expires_at_ms - now_ms
+            )
+            for knob in self._table.records
+            if knob.origin is not None and knob.lease is not None
+        }
+
+    @property
+    def leases(self) -> list[object]:
+        """Differs whenever what is held under a lease does."""
+        return [(knob.spec.id, knob.value, knob.origin, knob.lease) for knob in self._table.records if knob.lease]
 
     def amend(self, command_id: str, results: tuple[KnobResult, ...]) -> None:
         """The process has said what is really in force: a replay is answered with that."""

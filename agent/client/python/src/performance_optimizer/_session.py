@@ -42,7 +42,8 @@ from ._codec import (
 from ._domain import is_finite
 from ._holdings import Holdings
 from ._knob import KnobRecord
-from ._model import KnobMode, KnobResult, KnobValue, Report, ResultReport
+from ._model import KnobMode, KnobResult, KnobSpec, KnobValue, Report, ResultReport
+from ._saved_values import SavedValues
 from ._stream import (
     ABORTED,
     FAILED_PRECONDITION,
@@ -91,6 +92,7 @@ class Session:
         random: Callable[[], float],
         on_status: Callable[[TunerStatus], object] | None,
         access: Callable[[], ChannelAccess],
+        saved: SavedValues | None,
     ) -> None:
         self._identity = identity
         self._addresses = addresses
@@ -98,6 +100,8 @@ class Session:
         self._random = random
         self._on_status = on_status
         self._access = access
+        self._saved = saved
+        self._saved_leases: list[object] = []
         self._lock = threading.RLock()
         self.teller = Teller(self._post, self._at)
         self.holdings = Holdings(clock, self.teller, self._queue_report)
@@ -139,7 +143,16 @@ class Session:
             yield self.holdings
         self._wake()
 
-    def declared(self) -> None:
+    def declare(self, spec: KnobSpec, read_back: Callable[[], object] | None) -> KnobRecord:
+        with self.locked() as holdings:
+            record = holdings.table.declare(spec, read_back)
+            found = self._saved.take(spec.id) if self._saved is not None else None
+            if found is not None:
+                holdings.revive(record, *found)
+        self._declared()
+        return record
+
+    def _declared(self) -> None:
         """The manifest has changed: say Hello again, once no more knobs come."""
         with self._lock:
             now_ms = self._clock.now_ms()
@@ -185,6 +198,8 @@ class Session:
         self._identity = new_instance(self._identity)
         self.modes = {}
         self.status = TunerStatus(False, "not connected yet")
+        # The file is its parent's.
+        self._saved = None
         self._stream = None
         self._is_asleep = True
         for knob in self.holdings.table.records:
@@ -253,6 +268,7 @@ class Session:
             for message in messages:
                 self._handle(decode_incoming(message))
             self.holdings.expire()
+        self._save()
         self._flush_reports()
         self._keep_alive()
         if self._stream is not None and self._stream.is_over:
@@ -315,6 +331,17 @@ class Session:
             self._give_up_at_ms = now_ms + _WELCOME_WITHIN_MS
             self._ping_at_ms = now_ms + _PING_EVERY_MS
         self._say_hello()
+
+    def _save(self) -> None:
+        if self._saved is None:
+            return
+        with self._lock:
+            leases = self.holdings.leases
+            if leases == self._saved_leases:
+                return
+            self._saved_leases = leases
+            values = self.holdings.saved(self._saved.wall_ms())
+        self._saved.put(values)
 
     def _say_hello(self) -> None:
         with self._lock:

@@ -21,6 +21,7 @@ from ._fork import survive_forks
 from ._knob import Knob, KnobRecord
 from ._model import TIERS, ApplyClass, Condition, KnobMode, KnobRole, KnobSpec, KnobValue, Rationale, Scale, Tier
 from ._monitoring import Allocation, Monitored, Monitoring, MonitoringTotals, Request, Result
+from ._saved_values import SavedValues
 from ._session import Session, TunerStatus
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def connect_tuner(
     resource: Mapping[str, str] | None = None,
     on_status: Callable[[TunerStatus], object] | None = None,
     access: ChannelAccess | None = None,
+    snapshot_path: str | None = None,
     clock: Clock | None = None,
     random: Callable[[], float] = chance.random,
 ) -> Tuner:
@@ -70,7 +72,8 @@ def connect_tuner(
     says; otherwise the user's default socket and, where nobody answers there, 127.0.0.1:4319.
     `access` is a token, or PEM files for mutual TLS, where the agent asks for more than reaching its address; otherwise
     what PERFOPT_CONTROL_TOKEN (or _TOKEN_FILE), PERFOPT_CONTROL_CA, _CERT and _KEY say. Files are read at every
-    attempt.
+    attempt. `snapshot_path` is a file of this component alone, where tuned values are kept over a restart: a value
+    whose lease has not run out is in force again as soon as its knob is declared, until the lease ends or is renewed.
     """
     if component.strip() == "":
         raise ValueError("connect_tuner: component must not be empty")
@@ -91,7 +94,8 @@ def connect_tuner(
     clock = clock or SystemClock()
     where = addresses(address, os.environ)
     get_in = (lambda: access) if access is not None else (lambda: access_from(os.environ))
-    return Tuner(Session(identity, where, clock, random, on_status, get_in), clock)
+    saved = SavedValues(snapshot_path, component) if snapshot_path is not None else None
+    return Tuner(Session(identity, where, clock, random, on_status, get_in, saved), clock)
 
 
 class Tuner:
@@ -248,9 +252,7 @@ class Tuner:
         flaw = why_not_sound(spec)
         if flaw is not None:
             raise ValueError(f"knob {show(spec.id)}: {flaw[0]} {flaw[1]}")
-        with self._session.locked() as holdings:
-            record = holdings.table.declare(spec, read_back)
-        self._session.declared()
+        record = self._session.declare(spec, read_back)
         return Knob(record, self._clock, self._override, self._session.awaken)
 
     def _override(self, knob: KnobRecord, value: KnobValue) -> None:
