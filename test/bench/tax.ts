@@ -6,12 +6,14 @@
  * - `growth`: the same points a second over 1k, 10k and 100k series (1, 10 and 100 senders) in one process, one size
  *   after the other. `bytesPerSeries` is the growth of resident memory since the size before, garbage included; a
  *   process that collects late looks larger than it is, and the first size is too small to be told from that noise.
+ * - `liveBytesPerSeries`: the same without garbage, in a process of its own.
  *
  * Measured from outside, in `/proc`, children included. `--target PID --grpc HOST:PORT` measures another receiver in the
  * same way, without what only our pages tell. `--entry agent/main.ts` runs the sources in place of the build.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { BenchAgent, stepsBetween } from './tax/agent.ts';
@@ -111,18 +113,28 @@ async function growth() {
 
 const { idle, load } = await idleThenLoad();
 const rows = await growth();
+const live = execFileSync(process.execPath, ['--expose-gc', join(import.meta.dirname, 'tax/series_bytes.ts')]);
+const liveBytesPerSeries = Number(live.toString());
 const holds = {
   idleCpu: idle.cpuPercentOfCore <= LIMITS.idlePercent,
   idleMemory: idle.rssMiBMax <= LIMITS.idleMiB,
   loadCpu: load.cpuPercentOfCore <= LIMITS.loadPercent,
   loadMemory: load.rssMiBMax <= LIMITS.loadMiB,
+  seriesMemory: liveBytesPerSeries <= LIMITS.bytesPerSeries,
 };
 const report = {
   ...{ node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, seconds },
   subject: values.target === undefined ? values.entry : `process ${values.target} at ${values.grpc}`,
   // A Node that has loaded nothing, for scale: what no program on it can go below.
   emptyNodeRssMiB: await emptyNode(),
-  ...{ limits: LIMITS, idle, load, growth: rows, holds },
+  ...{
+    limits: LIMITS,
+    idle,
+    load,
+    growth: rows,
+    liveBytesPerSeries,
+    holds,
+  },
 };
 if (values.json) console.log(JSON.stringify(report));
 else {
