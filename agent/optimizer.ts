@@ -1,9 +1,8 @@
-import { createLog } from './adapters/telemetry/log.ts';
 import { optimizerConfig } from './config/optimizer.ts';
 import type { Grant } from './core/resources/allocation.ts';
 import type { CurrentResourceUsage } from './core/resources/usage.ts';
 import { ResourceManager } from './core/resources.ts';
-import { chooseAgent, type PerformanceOptimizerConfig } from './optimizer/agent-choice.ts';
+import { agentMaker, guestLog, type PerformanceOptimizerConfig } from './optimizer/agent-choice.ts';
 import type { AIComponent, AIRequest, ResourceAllocation } from './optimizer/component.ts';
 import { ComponentRegistry } from './optimizer/component-registry.ts';
 import { Conductor, type OptimizeOptions } from './optimizer/conductor.ts';
@@ -42,11 +41,11 @@ export class PerformanceOptimizer {
   ) {
     const { agent, ...own } = config;
     const complete = optimizerConfig(own);
-    const log = createLog({ level: complete.debug ? 'debug' : 'warn', version: 'embedded' });
+    const log = guestLog(complete);
     this.#resources = resourceManager;
     this.#conductor = new Conductor({
       ...{ config: complete, registry, resourceManager, healthMonitor, log },
-      agent: (tell) => chooseAgent({ config: complete, state: own.state, agent, log, tell }),
+      agent: agentMaker({ config: complete, state: own.state, agent, log }),
     });
   }
 
@@ -63,7 +62,7 @@ export class PerformanceOptimizer {
   /**
    * Asks for the component to be optimised: its strategies, and yours, are asked at once whether there is something to try.
    * Proof takes minutes, so the answer is how things stand now: `applied` where a proven change is in force, with what it has
-   * gained. `waitMs` waits for the end of the trial. The request is not executed; its `id` goes into the records.
+   * gained. `waitMs` waits for the end of the trial. The request is the one that is about to be served; it is not executed here.
    */
   optimizePerformance(
     component: AIComponent | undefined,

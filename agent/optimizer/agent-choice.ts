@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
 import { openJournal } from '../adapters/journal/sqlite-journal.ts';
+import { createLog } from '../adapters/telemetry/log.ts';
 import type { OptimizerConfig } from '../config/optimizer.ts';
 import type { Config } from '../config/schema.ts';
 import type { OptimizerEvent } from '../core/model.ts';
+import { parseAddress } from '../rpc/address.ts';
 import type { ChannelAccess } from '../rpc/channel_access.ts';
 import type { Agent } from './agent.ts';
 import { LocalAgent } from './local-agent.ts';
@@ -30,21 +32,35 @@ export interface PerformanceOptimizerConfig extends OptimizerConfig {
   agent?: RemoteAgentConfig | undefined;
 }
 
+/** On standard error, and quiet unless asked for more: the process is not ours. */
+export function guestLog({ debug, monitoring }: Config): Logger {
+  const level = debug ? 'debug' : monitoring.debugMetrics ? 'info' : 'warn';
+  return createLog({ level, version: 'embedded' });
+}
+
 export interface AgentChoice {
   readonly config: Config;
   readonly state: OptimizerConfig['state'];
   readonly agent: RemoteAgentConfig | undefined;
   readonly log: Logger;
-  readonly tell: (event: OptimizerEvent) => void;
 }
 
-/** The engine in this process, or an agent elsewhere where the configuration names one. */
-export function chooseAgent({ config, state, agent, log, tell }: AgentChoice): Agent {
+/** Makes the engine in this process, or finds an agent elsewhere where the configuration names one. */
+export function agentMaker({
+  config,
+  state,
+  agent,
+  log,
+}: AgentChoice): (tell: (event: OptimizerEvent) => void) => Agent {
   if (agent === undefined) {
-    const journal = state?.path === undefined ? undefined : openJournal({ ...config.state, log, nowMs: Date.now() });
-    return new LocalAgent({ config, log, tell, journal });
+    return (tell) => {
+      const journal = state?.path === undefined ? undefined : openJournal({ ...config.state, log, nowMs: Date.now() });
+      return new LocalAgent({ config, log, tell, journal });
+    };
   }
-  const intervalMs = config.tuning.tick;
-  const { horizon: horizonMs } = config.resources;
-  return new RemoteAgent({ ...agent, exportIntervalMs: intervalMs, watchIntervalMs: intervalMs, horizonMs, log, tell });
+  // Refused here already where it cannot be meant.
+  parseAddress(agent.address);
+  const { tuning, resources } = config;
+  const times = { exportIntervalMs: tuning.tick, watchIntervalMs: tuning.tick, horizonMs: resources.horizon };
+  return (tell) => new RemoteAgent({ ...agent, ...times, log, tell });
 }

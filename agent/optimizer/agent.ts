@@ -43,6 +43,8 @@ export interface Agent {
   readonly source: ResourceSource;
   /** Brings what `source` says up to date. */
   refresh(): Promise<void>;
+  /** How it is doing itself, for `monitoring.debugMetrics`. */
+  readings(): Readonly<Record<string, unknown>>;
   /** Names of all components that the engine knows. */
   components(): Promise<readonly string[]>;
   profile(component: string): Promise<PerformanceProfile | undefined>;

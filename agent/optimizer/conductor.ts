@@ -4,7 +4,7 @@ import { healthThresholds } from '../config/engine.ts';
 import { resourceSettings } from '../config/resource-settings.ts';
 import type { Config } from '../config/schema.ts';
 import type { OptimizerEvent as CoreEvent, EventType } from '../core/model.ts';
-import type { ResourceManager } from '../core/resources.ts';
+import type { ResourceManager, ResourceSource } from '../core/resources.ts';
 import type { Agent } from './agent.ts';
 import type { AIComponent, AIRequest, ResourceAllocation } from './component.ts';
 import type { ComponentRegistry } from './component-registry.ts';
@@ -28,7 +28,7 @@ export class UnknownComponentError extends Error {
 }
 
 export interface OptimizeOptions {
-  /** Waits for the end of the trial that is open then, or this long; without it the answer is how things stand now. */
+  /** Waits for the end of a trial, the one that is open or the next one, at most this long; without it nothing is waited for. */
   readonly waitMs?: number;
 }
 
@@ -40,6 +40,7 @@ export interface ConductorOptions {
   readonly log: Logger;
   /** Of the user's own `apply`, `action` and `rollback`. */
   readonly deadlineMs?: number;
+  /** Makes it, when it is to start. */
   readonly agent: (tell: (event: CoreEvent) => void) => Agent;
 }
 
@@ -47,12 +48,13 @@ const USER_DEADLINE_MS = 10_000;
 
 /** Brings the parts together: what one of them does that concerns another passes through here. */
 export class Conductor {
-  readonly agent: Agent;
   readonly strategies: UserStrategies;
   readonly #options: ConductorOptions;
   readonly #consent: Consent;
   readonly #listeners: Listeners<OptimizerEvents>;
+  #agent: Agent | undefined;
   #state: 'new' | 'running' | 'stopped' = 'new';
+  #starting: Promise<void> | undefined;
   #rounds: NodeJS.Timeout | undefined;
   #inRound = false;
   #hasComplained = false;
@@ -63,21 +65,10 @@ export class Conductor {
     const windowMs = config.tuning.window.min;
     this.#options = options;
     this.#listeners = new Listeners((error, type) => log.warn({ err: error, event: type }, 'a listener threw'));
-    this.agent = options.agent((event) => this.#tell(event));
-    options.resourceManager.connect(
-      {
-        ...this.agent.source,
-        components: () =>
-          this.agent.source.components().map((seen) => {
-            const priority = options.registry.getComponent(seen.component)?.priority;
-            return { ...seen, ...(priority !== undefined && { priority }) };
-          }),
-      },
-      resourceSettings(config, healthThresholds(config)),
-    );
-    this.#consent = new Consent(this.agent);
+    this.#consent = new Consent(() => this.agent);
     this.strategies = new UserStrategies({
-      agent: this.agent,
+      // Also while it stops: what is taken back then is undone by its author.
+      knobs: (component) => this.#agent?.knobs(component) ?? [],
       consent: this.#consent,
       isEnabled: enabled && config.monitoring.enabled,
       adaptationThreshold,
@@ -91,27 +82,35 @@ export class Conductor {
     });
   }
 
-  async initialize(): Promise<void> {
-    if (this.#state === 'running') return;
-    if (this.#state === 'stopped') throw new Error('PerformanceOptimizer has shut down; make a new one');
-    const { registry, config } = this.#options;
-    await this.agent.start();
-    this.#state = 'running';
-    registry.on('component_registered', this.#onRegistered);
-    registry.on('component_unregistered', this.#onUnregistered);
-    for (const component of registry.getComponents()) await this.open(component);
-    this.#rounds = setInterval(() => void this.round(), config.monitoring.interval);
-    this.#rounds.unref();
+  /** Where the engine runs; refused while nothing runs. */
+  get agent(): Agent {
+    if (this.#agent !== undefined && this.#state === 'running') return this.#agent;
+    throw new Error(
+      this.#state === 'stopped'
+        ? 'PerformanceOptimizer has shut down'
+        : 'PerformanceOptimizer: call initialize() first',
+    );
+  }
+
+  /** Who comes while it is under way waits for the same start; after one that has failed it may be tried again. */
+  initialize(): Promise<void> {
+    if (this.#state === 'stopped') {
+      return Promise.reject(new Error('PerformanceOptimizer has shut down; make a new one'));
+    }
+    this.#starting ??= this.#start().catch((error: unknown) => {
+      this.#starting = undefined;
+      throw error;
+    });
+    return this.#starting;
   }
 
   async shutdown(): Promise<void> {
-    const before = this.#state;
     this.#state = 'stopped';
-    if (before !== 'running') return;
     clearInterval(this.#rounds);
     this.#options.registry.off('component_registered', this.#onRegistered);
     this.#options.registry.off('component_unregistered', this.#onUnregistered);
-    await this.agent.stop();
+    await this.#agent?.stop();
+    this.#agent = undefined;
   }
 
   on<T extends keyof OptimizerEvents>(type: T, listener: Listener<OptimizerEvents[T]>): void {
@@ -148,7 +147,6 @@ export class Conductor {
   }
 
   async approve(proposalId: string): Promise<string> {
-    this.#mustRun();
     const { ok, message } = await this.agent.ask({ action: 'approve', proposalId }, 'the process');
     if (!ok) throw new Error(message);
     return message;
@@ -161,8 +159,9 @@ export class Conductor {
   ): Promise<MonitoredResponse<Answer<C>>> {
     const known = await this.#mustBeKnown(component);
     checkAllocation(allocation);
-    if (this.agent.knobs(known.name) === undefined) await this.open(known);
-    const optimized = this.agent.isTuned(known.name);
+    const { agent } = this;
+    if (agent.knobs(known.name) === undefined) await this.open(known);
+    const optimized = agent.isTuned(known.name);
     const startMs = performance.now();
     let outcome: 'ok' | 'error' = 'error';
     try {
@@ -171,12 +170,12 @@ export class Conductor {
       // `execute` calls the very function whose answer this type names.
       return { result: result as Answer<C>, executionTime: performance.now() - startMs, optimized, allocation };
     } finally {
-      this.agent.record(known.name, performance.now() - startMs, outcome, allocation);
+      // The one that was there at the beginning: it may have stopped since, and then it takes no notice.
+      agent.record(known.name, performance.now() - startMs, outcome, allocation);
     }
   }
 
   async profile(component: string): Promise<PerformanceProfile> {
-    this.#mustRun();
     await this.agent.settle();
     const profile = await this.agent.profile(component);
     if (profile === undefined) throw await this.#unknown(component);
@@ -192,7 +191,6 @@ export class Conductor {
 
   /** Answers of the engine, with all that was measured up to now. */
   async ask<T>(question: (agent: Agent) => Promise<T>): Promise<T> {
-    this.#mustRun();
     await this.agent.settle();
     return question(this.agent);
   }
@@ -201,7 +199,8 @@ export class Conductor {
   async round(): Promise<void> {
     if (this.#inRound || this.#state !== 'running') return;
     this.#inRound = true;
-    const { registry, healthMonitor, log } = this.#options;
+    const { config, registry, healthMonitor, log } = this.#options;
+    if (config.monitoring.debugMetrics) log.info(this.agent.readings(), 'readings');
     try {
       await this.agent.settle();
       await this.agent.refresh();
@@ -254,10 +253,10 @@ export class Conductor {
     const { proposalId } = told.data;
     const component = this.#options.registry.getComponent(told.component);
     if (component === undefined || typeof proposalId !== 'string') return;
-    if (told.type === 'optimization_applied') void this.strategies.decided(component, proposalId, true);
+    if (told.type === 'optimization_applied') this.strategies.decided(component, proposalId, true);
     // Taken back after a trial, or never tried.
     const isOver = told.type === 'optimization_rolled_back' || told.type === 'optimization_failed';
-    if (isOver) void this.strategies.decided(component, proposalId, false);
+    if (isOver) this.strategies.decided(component, proposalId, false);
   }
 
   /** `publicEvent` has read the data of each type as that type's. */
@@ -287,23 +286,55 @@ export class Conductor {
     return this.#state === 'running';
   }
 
-  #mustRun(): void {
-    if (this.#isRunning) return;
-    throw new Error(
-      this.#state === 'new' ? 'PerformanceOptimizer: call initialize() first' : 'PerformanceOptimizer has shut down',
-    );
+  get #isStopped(): boolean {
+    return this.#state === 'stopped';
   }
 
   async #mustBeKnown<C extends AIComponent>(component: C | undefined): Promise<C> {
-    this.#mustRun();
     if (typeof component === 'object' && typeof component?.name === 'string') return component;
     throw await this.#unknown(String(component));
   }
 
   async #unknown(component: string): Promise<UnknownComponentError> {
     const registered = this.#options.registry.getComponents().map(({ name }) => name);
-    return new UnknownComponentError(component, [...new Set([...registered, ...(await this.agent.components())])]);
+    // What an agent knows that does not answer cannot be listed.
+    const known = await this.agent.components().catch(() => []);
+    return new UnknownComponentError(component, [...new Set([...registered, ...known])]);
   }
+
+  async #start(): Promise<void> {
+    const { registry, config, resourceManager, agent: make } = this.#options;
+    const agent = make((event) => this.#tell(event));
+    this.#agent = agent;
+    try {
+      await agent.start();
+      if (this.#isStopped) throw new Error('PerformanceOptimizer was shut down while it started');
+      this.#state = 'running';
+      resourceManager.connect(prioritised(agent.source, registry), resourceSettings(config, healthThresholds(config)));
+      registry.on('component_registered', this.#onRegistered);
+      registry.on('component_unregistered', this.#onUnregistered);
+      for (const component of registry.getComponents()) await this.open(component);
+    } catch (error) {
+      const isStopped = this.#isStopped;
+      await this.shutdown();
+      if (!isStopped) this.#state = 'new';
+      throw error;
+    }
+    this.#rounds = setInterval(() => void this.round(), config.monitoring.interval);
+    this.#rounds.unref();
+  }
+}
+
+/** With the priority that a component has at the moment. */
+function prioritised(source: ResourceSource, registry: ComponentRegistry): ResourceSource {
+  return {
+    ...source,
+    components: () =>
+      source.components().map((seen) => {
+        const priority = registry.getComponent(seen.component)?.priority;
+        return { ...seen, ...(priority !== undefined && { priority }) };
+      }),
+  };
 }
 
 /** Whoever asked is named in the records by the request; one that cannot be read has no name. */

@@ -208,6 +208,15 @@ export class LocalAgent implements Agent {
     for (const event of this.#adviser.look(this.#clock.nowMs())) this.#options.tell(event);
   }
 
+  readings() {
+    return {
+      ...this.#runtime.stats(),
+      ...this.#engine.stats(),
+      host: this.#sampler.counts,
+      gpu: this.#gpuSampler.counts,
+    };
+  }
+
   async components(): Promise<readonly string[]> {
     return this.#answers.components;
   }

@@ -164,6 +164,10 @@ export class RemoteAgent implements Agent {
     };
   }
 
+  readings() {
+    return { address: this.#options.address, sessions: this.#sessions.size, exports: this.#exports.size };
+  }
+
   async components(): Promise<readonly string[]> {
     return (await this.analytics()).components.map(({ component }) => component);
   }

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { TIERS } from '../core/model.ts';
 import { PROPOSAL_LIFE_MS } from '../core/tune/proposals.ts';
-import type { Agent } from './agent.ts';
 import type { AIComponent, ComponentTier } from './component.ts';
+import type { ComponentKnob } from './component-knobs.ts';
 import type { Consent } from './consent.ts';
 import type { PerformanceProfile } from './metrics.ts';
 import { StandIn } from './stand-in.ts';
@@ -36,7 +36,8 @@ export type Asked =
   | { readonly author: string; readonly outcome: 'failed'; readonly error: string };
 
 export interface UserStrategiesOptions {
-  readonly agent: Agent;
+  /** Of a component that is here; none otherwise. */
+  readonly knobs: (component: string) => readonly ComponentKnob[];
   readonly consent: Consent;
   /** `optimization.enabled`. */
   readonly isEnabled: boolean;
@@ -128,7 +129,7 @@ export class UserStrategies {
   }
 
   /** Something that was proposed is decided. */
-  async decided(component: AIComponent, proposalId: string, kept: boolean): Promise<void> {
+  decided(component: AIComponent, proposalId: string, kept: boolean): void {
     for (const author of this.#authors) {
       const record = this.#recordOf(component.name, author.name);
       if (record.proposed?.id !== proposalId) continue;
@@ -139,7 +140,8 @@ export class UserStrategies {
         return;
       }
       this.#pause(record);
-      await this.#undo(author, component, result);
+      // Nobody waits for it, and it never rejects.
+      void this.#undo(author, component, result);
       return;
     }
   }
@@ -173,8 +175,8 @@ export class UserStrategies {
     profile: PerformanceProfile,
     record: Record,
   ): Promise<Asked | undefined> {
-    const { agent, consent, deadlineMs } = this.#options;
-    const standIn = new StandIn(component, agent.knobs(component.name) ?? []);
+    const { knobs, consent, deadlineMs } = this.#options;
+    const standIn = new StandIn(component, knobs(component.name));
     let result: unknown;
     try {
       result = await within(deadlineMs, () => author.act(standIn.component, profile));
@@ -209,7 +211,7 @@ export class UserStrategies {
   /** The values themselves have been restored by the engine: what a rollback sets on its stand-in goes nowhere. */
   async #undo({ name, undo }: Author, component: AIComponent, result: unknown): Promise<void> {
     if (undo === undefined) return;
-    const standIn = new StandIn(component, this.#options.agent.knobs(component.name) ?? []);
+    const standIn = new StandIn(component, this.#options.knobs(component.name));
     try {
       await within(this.#options.deadlineMs, () => undo(standIn.component, result));
     } catch (error) {

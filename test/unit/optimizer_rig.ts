@@ -86,20 +86,25 @@ export async function underLoad<T>(
   });
   const work = async (): Promise<void> => {
     for (let n = 0; !isOver; n++) {
-      await optimizer.executeWithMonitoring(component, { id: `r${n}` }, ALLOCATION).catch(() => undefined);
+      await optimizer.executeWithMonitoring(component, { id: `r${n}` }, ALLOCATION).catch(unlessOver);
     }
   };
   await Promise.all([over, ...Array.from({ length: workers }, work)]);
   return until;
 }
 
-/** A number of requests, one after the other in each of a few lanes. */
+/** A number of requests at once. */
 export async function requests(optimizer: PerformanceOptimizer, component: AIComponent, count: number) {
   await Promise.all(
     Array.from({ length: count }, (_, n) =>
-      optimizer.executeWithMonitoring(component, { id: `r${n}` }, ALLOCATION).catch(() => undefined),
+      optimizer.executeWithMonitoring(component, { id: `r${n}` }, ALLOCATION).catch(unlessOver),
     ),
   );
+}
+
+/** A request may fail; but where nothing runs any more, whoever loops must end. */
+function unlessOver(error: unknown): void {
+  if (error instanceof Error && error.message === 'PerformanceOptimizer has shut down') throw error;
 }
 
 export function next<T extends keyof OptimizerEvents>(
