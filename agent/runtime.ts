@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import type { Engine, View } from './core/engine.ts';
-import type { Acceptance, Decision, Effect, Input, SampleBatch, SampleSink } from './core/model.ts';
+import type { Acceptance, Decision, DecisionKind, Effect, Input, SampleBatch, SampleSink } from './core/model.ts';
 import type { TunerView } from './core/tune/view.ts';
 
 /** What keeps decisions; see adapters/journal. */
@@ -42,6 +42,8 @@ const TURN_MS = 5;
 const MAX_UNSAVED = 1_000;
 /** Between two attempts to write the journal. */
 const LONGEST_RETRY_MS = 30_000;
+/** Decisions that only ever restore what was recorded. */
+const RETREATS: ReadonlySet<DecisionKind> = new Set<DecisionKind>(['rolled_back', 'futile', 'restored']);
 const JOURNAL_ACTOR = 'agent';
 const JOURNAL_FREEZE = 'decisions cannot be written to the journal';
 
@@ -50,7 +52,8 @@ const JOURNAL_FREEZE = 'decisions cannot be written to the journal';
  *
  * Receivers enqueue and return. Control inputs overtake points: a rollback must not wait behind a burst of telemetry.
  * Of each step the decisions are made durable first, in one transaction with the engine's state; only then is anything
- * sent. When they cannot be written, tuning freezes: what is open is restored, nothing new is tried, and telemetry goes on.
+ * sent, but for what takes a trial back: a process that suffers must not wait for a disk, and an agent that dies in between
+ * takes the same trial back when it starts again. When they cannot be written, tuning freezes: what is open is restored, nothing new is tried, and telemetry goes on.
  * An assertion in the engine revokes every tuned value and stops it for good; leases do the rest.
  */
 export class Runtime implements SampleSink {
@@ -210,8 +213,12 @@ export class Runtime implements SampleSink {
   #carryOut(effects: readonly Effect[]): void {
     const decisions = effects.flatMap((effect) => (effect.kind === 'decision' ? [effect.decision] : []));
     for (const { kind } of decisions) this.#decisions[kind] = (this.#decisions[kind] ?? 0) + 1;
+    const isRetreat = decisions.length > 0 && decisions.every(({ kind }) => RETREATS.has(kind));
+    const first = isRetreat ? effects.filter(({ kind }) => kind === 'command' || kind === 'revoke') : [];
+    for (const effect of first) this.#options.perform(effect);
     const isDurable = decisions.length === 0 || this.#save(decisions);
     for (const effect of effects) {
+      if (first.includes(effect)) continue;
       if (effect.kind === 'decision') this.#tell(effect.decision, isDurable);
       // What is not written down must not be tried; going back to what is proven is always allowed.
       else if (!isDurable && effect.kind === 'command' && effect.command.rationale.trialId !== undefined) continue;

@@ -168,6 +168,27 @@ describe('decisions', () => {
     expect(written).toEqual(['d1']);
   });
 
+  test('that only take a trial back are carried out at once, and written down right after', async () => {
+    const order: string[] = [];
+    const watched: DecisionKeeper = {
+      commit: (decisions) => void order.push(...decisions.map(({ kind }) => `${kind} after ${performed.length}`)),
+    };
+    const revoke: Effect = { kind: 'revoke', component: 'c', epoch: 1, revision: 1, knobs: ['k'], reason: 'errors' };
+    const reply: Effect = { kind: 'reply', requestId: 'r', ok: true, message: '' };
+    const steps = [{ ...decision, kind: 'rolled_back' } as const, { ...decision, id: 'd2' }];
+    const engine = scripted((input) => {
+      const next = input.kind === 'operator' ? steps.shift() : undefined;
+      return next === undefined ? [] : [{ kind: 'decision', decision: next }, revoke, reply];
+    });
+    const { runtime, performed } = start(engine, watched);
+    runtime.start();
+    for (const _ of [1, 2]) runtime.post(freeze);
+    runtime.stop();
+    // The first was sent before it was written, the answer to it and all of the second after.
+    expect(order).toEqual(['rolled_back after 1', 'trial_started after 2']);
+    expect(performed.map(({ kind }) => kind)).toEqual(['revoke', 'reply', 'revoke', 'reply']);
+  });
+
   test('that cannot be written freeze tuning and are not acted on; when they can be, nothing is lost and it goes on', async () => {
     const { keeper, kept, fill, free } = journal();
     const loop = new Loop();
