@@ -51,15 +51,24 @@ export const anomaliesCommand: Command = {
       callUnary(client, TuningService.method.listAnomalies, request, CALL_DEADLINE_MS),
     );
     if (hasFlag(given, 'json')) shell.out(JSON.stringify(toJson(ListAnomaliesResponseSchema, found), null, 2));
-    else if (found.anomalies.length === 0) shell.err('no such anomalies');
+    else if (found.anomalies.length === 0) shell.err(['no such anomalies', ...warmUpOf(found)].join('\n'));
     else shell.out(describe(found, paint(shell.hasColours)));
     return EXIT.ok;
   },
 };
 
-function describe({ anomalies, paused }: ListAnomaliesResponse, colours: Paint): string {
+function describe(found: ListAnomaliesResponse, colours: Paint): string {
+  const { anomalies, paused } = found;
   const pauses = Object.keys(paused).map((component) => `tuning of ${printable(component)} is paused\n`);
-  return [...pauses, ...anomalies.map((anomaly) => describeOne(anomaly, colours))].join('\n');
+  const ones = anomalies.map((anomaly) => describeOne(anomaly, colours));
+  return [...pauses, ...ones, ...warmUpOf(found).map((line) => colours.dim(line))].join('\n');
+}
+
+function warmUpOf({ warmingUp }: ListAnomaliesResponse): readonly string[] {
+  return Object.entries(warmingUp).map(
+    ([component, metrics]) =>
+      `${printable(component)}: ${metrics} metrics have little history yet: only what is gross is told of them`,
+  );
 }
 
 function describeOne(anomaly: Anomaly, colours: Paint): string {

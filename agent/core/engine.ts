@@ -258,6 +258,10 @@ class SteppedEngine implements Engine {
     return this.#lookout.store.components;
   }
 
+  warmingUp(component: string): readonly WatchedSignal[] {
+    return this.#lookout.store.warmingUp(component);
+  }
+
   pausedBy(component: string): ObservedAnomaly | undefined {
     return this.#lookout.pausedBy(component);
   }

@@ -88,6 +88,7 @@ function scripted(steps: (input: Input) => readonly Effect[]): Engine {
     forecastSignals: (component) => real.forecastSignals(component),
     capacity: (component) => real.capacity(component),
     insights: () => real.insights(),
+    warmingUp: (component) => real.warmingUp(component),
     pausedBy: (component) => real.pausedBy(component),
     warmForecast: (component, signal, hours) => real.warmForecast(component, signal, hours),
     saveInsight: (component) => real.saveInsight(component),

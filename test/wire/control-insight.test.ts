@@ -58,6 +58,8 @@ describe('what was found out', () => {
     const shown = await perfopt('anomalies', 'c', '--open', '--address', rig.address);
     expect(shown.out).toMatch(/c responseTimeMs {2}\d+.*, expected \d+/);
     expect(shown.out).toContain('above the expected');
+    // Half an hour at this budget, and a hundred values: all of it was long enough.
+    expect((await ask(method.listAnomalies, {})).warmingUp.c).toBeUndefined();
     const json = await perfopt('anomalies', '--json', '--metric', 'responseTimeMs', '--address', rig.address);
     expect(JSON.parse(json.out).anomalies[0]).toMatchObject({ metric: 'responseTimeMs', severity: expect.any(String) });
   });

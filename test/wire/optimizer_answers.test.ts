@@ -121,7 +121,13 @@ test('what was found and what is recommended comes over the wire whole', async (
   const engine = played().engine;
   const insights = {
     ...{ insights: () => ['c'], patterns: () => [pattern], anomalies: () => [anomaly] },
-    ...{ forecast: () => undefined, forecastSignals: () => [], capacity: () => undefined, pausedBy: () => undefined },
+    ...{
+      forecast: () => undefined,
+      forecastSignals: () => [],
+      warmingUp: () => [],
+      capacity: () => undefined,
+      pausedBy: () => undefined,
+    },
   };
   const advice = { list: () => [recommendation] };
   const told = await startRig({ listen: ['127.0.0.1:0'] }, { answers: answersOf(engine), insights, advice });

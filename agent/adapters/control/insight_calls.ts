@@ -46,11 +46,16 @@ export function insightCalls({
         const by = insights.pausedBy(each);
         return by === undefined ? [] : [[each, by.explanation] as const];
       });
+      const warmingUp = components.flatMap((each) => {
+        const { length } = insights.warmingUp(each);
+        return length === 0 ? [] : [[each, length] as const];
+      });
       return create(ListAnomaliesResponseSchema, {
         anomalies: anomalies
           .slice(0, limit === 0 ? DEFAULT_ANOMALIES : Math.min(limit, MAX_ANOMALIES))
           .map(encodeAnomaly),
         paused: Object.fromEntries(paused),
+        warmingUp: Object.fromEntries(warmingUp),
       });
     }),
     listPatterns: unary(({ component, metric, type }) => {

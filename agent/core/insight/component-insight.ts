@@ -133,6 +133,10 @@ export class ComponentInsight {
     return this.#book.list();
   }
 
+  get warmingUp(): readonly WatchedSignal[] {
+    return [...this.#signals.values()].flatMap(({ isWarmingUp, signal }) => (isWarmingUp ? [signal] : []));
+  }
+
   patterns(): readonly ObservedPattern[] {
     const single = [...this.#signals.values()].flatMap(({ signal, patterns }) =>
       patterns.map((pattern) => this.#observed(pattern, signal)),

@@ -70,6 +70,10 @@ export class InsightStore {
     return this.#components.get(component)?.anomalies() ?? [];
   }
 
+  warmingUp(component: string): readonly WatchedSignal[] {
+    return this.#components.get(component)?.warmingUp ?? [];
+  }
+
   patterns(component: string): readonly ObservedPattern[] {
     return this.#components.get(component)?.patterns() ?? [];
   }

@@ -16,6 +16,8 @@ export interface InsightReader {
   capacity(component: string, horizonMs?: number): CapacityReport | undefined;
   /** Components that something was found out about, `@host` among them. */
   insights(): readonly string[];
+  /** Signals of which only gross anomalies are told, for want of history. */
+  warmingUp(component: string): readonly WatchedSignal[];
   /** The open anomaly because of which nothing is tried with a component. */
   pausedBy(component: string): ObservedAnomaly | undefined;
 }
