@@ -10,7 +10,7 @@ export interface ComponentKnob {
   /** The owner has said that it may be turned. */
   readonly declared: boolean;
   read(): unknown;
-  write(value: KnobValue): void;
+  write(value: unknown): void;
 }
 
 /** The document's own floors: a timeout of 10 ms, 256 MiB. */
@@ -28,6 +28,19 @@ const FIELDS: readonly Field[] = ['timeout', 'memoryLimit', 'priority'];
 export function readBack(knob: ComponentKnob): KnobValue {
   const value = knob.read();
   return typeof value === 'number' || typeof value === 'boolean' ? value : String(value);
+}
+
+/**
+ * Does what would set knobs back, such as the end of a session, and leaves what a hand has set as it is: what stands in a
+ * field is a hand's where it is not what was last `told`.
+ */
+export function sparingHands(knobs: ReadonlyMap<ComponentKnob, { readonly value: KnobValue }>, act: () => void): void {
+  const byHand = [...knobs].flatMap(([knob, told]) => {
+    const value = knob.read();
+    return Object.is(value, told.value) ? [] : [{ knob, value }];
+  });
+  act();
+  for (const { knob, value } of byHand) knob.write(value);
 }
 
 /** Every knob of a component. A declaration that makes no sense is refused, with what is wrong. */

@@ -68,7 +68,8 @@ export interface AIComponent {
   config: Record<string, unknown>;
   /**
    * By `timeout`, `memoryLimit`, `priority` or the name of a `config` entry. Entries that are not declared here can be
-   * changed by your own strategies, from a quarter of their value to four times it, and are never searched unasked.
+   * changed by your own strategies, from a quarter of their value to four times it, and are never searched unasked; where the
+   * engine runs in an agent elsewhere they are left alone.
    */
   readonly knobs?: Readonly<Record<string, KnobRange>>;
   /** Answers a request. A component has this or `execute`. */

@@ -4,7 +4,7 @@ import type { KnobRecord } from '../client/typescript/knob.ts';
 import type { Effect, Input, Manifest } from '../core/model.ts';
 import { whyNotAllowed } from '../rpc/knob_domain.ts';
 import type { AIComponent } from './component.ts';
-import { type ComponentKnob, knobsOf, readBack } from './component-knobs.ts';
+import { type ComponentKnob, knobsOf, readBack, sparingHands } from './component-knobs.ts';
 
 type Order = Extract<Effect, { readonly kind: 'command' | 'renewal' | 'revoke' }>;
 
@@ -91,7 +91,7 @@ export class LocalSession {
 
   /** Everything that was tuned is put back; values set by hand stay. */
   close(reason: string): void {
-    this.#holdings.release();
+    sparingHands(this.#records, () => this.#holdings.release());
     this.#options.post({ kind: 'session', event: 'closed', component: this.component.name, reason });
   }
 

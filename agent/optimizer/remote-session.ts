@@ -4,7 +4,7 @@ import type { KnobSpec, KnobValue } from '../core/model.ts';
 import type { ChannelAccess } from '../rpc/channel_access.ts';
 import { whyNotAllowed } from '../rpc/knob_domain.ts';
 import type { AIComponent } from './component.ts';
-import { type ComponentKnob, knobsOf, readBack } from './component-knobs.ts';
+import { type ComponentKnob, knobsOf, readBack, sparingHands } from './component-knobs.ts';
 
 /** What has set a value that is not the agent's: a hand, or what a knob falls back to. */
 const NOT_THE_AGENT = ['manual', 'lease', 'client'];
@@ -14,14 +14,16 @@ export class RemoteSession {
   readonly component: AIComponent;
   readonly knobs: readonly ComponentKnob[];
   readonly #tuner: Tuner;
-  readonly #declared: readonly { readonly own: ComponentKnob; readonly knob: Knob<KnobValue> }[];
+  readonly #declared: ReadonlyMap<ComponentKnob, Knob<KnobValue>>;
   readonly #tuned = new Set<string>();
 
   private constructor(component: AIComponent, tuner: Tuner) {
     this.component = component;
     this.knobs = knobsOf(component);
     this.#tuner = tuner;
-    this.#declared = this.knobs.map((own) => ({ own, knob: this.#declare(own) }));
+    // What its owner has not declared is not shown to an agent elsewhere, which would take it for something to search.
+    const declared = this.knobs.filter((own) => own.declared);
+    this.#declared = new Map(declared.map((own) => [own, this.#declare(own)]));
   }
 
   static async open(component: AIComponent, address: string, access: ChannelAccess): Promise<RemoteSession> {
@@ -36,7 +38,7 @@ export class RemoteSession {
 
   /** As the local session's: false where a hand has set what a knob cannot have. */
   watch(): boolean {
-    for (const { own, knob } of this.#declared) {
+    for (const [own, knob] of this.#declared) {
       const value = readBack(own);
       if (Object.is(value, knob.value)) continue;
       if (whyNotAllowed(own.spec, value) !== undefined) return false;
@@ -47,7 +49,7 @@ export class RemoteSession {
 
   /** Everything that was tuned is put back; values set by hand stay. */
   close(): void {
-    this.#tuner.close();
+    sparingHands(this.#declared, () => this.#tuner.close());
   }
 
   #declare(own: ComponentKnob): Knob<KnobValue> {
