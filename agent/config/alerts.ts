@@ -1,7 +1,7 @@
 import { validate as isCron } from 'node-cron';
 import { z } from 'zod';
 import { SEVERITIES } from '../core/detect/anomaly.ts';
-import { choice, duration, flag, integer, pemFile, text } from './kinds.ts';
+import { choice, duration, flag, integer, pemFile, secretHeaders, text } from './kinds.ts';
 import type { Config } from './schema.ts';
 
 const SECOND = 1_000;
@@ -59,16 +59,7 @@ export const alerts = z
         )
           .nullable()
           .default(null),
-        headers: z
-          .record(z.string().regex(/^[A-Za-z0-9_.-]{1,100}$/), z.string().regex(/^[\x20-\x7e]{0,4096}$/))
-          .default({})
-          .meta({
-            // biome-ignore lint/suspicious/noTemplateCurlyInString: the text is about this very syntax.
-            description: 'Sent with every request. Keep secrets out of the file: ${env:NAME}.',
-            allowed: 'a mapping of header names to printable ASCII text',
-            // biome-ignore lint/suspicious/noTemplateCurlyInString: and so is this one.
-            example: { authorization: 'Bearer ${env:ALERT_TOKEN}' },
-          }),
+        headers: secretHeaders('ALERT_TOKEN'),
         timeout: duration('One attempt may take this long.', { min: 100, max: 5 * MINUTE }).prefault('5s'),
         retry: z
           .strictObject({

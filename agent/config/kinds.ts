@@ -87,6 +87,19 @@ export function secret(description: string, allowed: string, pattern: RegExp) {
     .meta({ description, allowed, secret: true } satisfies KeyNotes);
 }
 
+/** Headers that may hold a secret, which comes from the environment: `variable` is the example's. */
+export function secretHeaders(variable: string) {
+  return z
+    .record(z.string().regex(/^[A-Za-z0-9_.-]{1,100}$/), z.string().regex(/^[\x20-\x7e]{0,4096}$/))
+    .default({})
+    .meta({
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the text is about this very syntax.
+      description: 'Sent with every request. Keep secrets out of the file: ${env:NAME}.',
+      allowed: 'a mapping of header names to printable ASCII text',
+      example: { authorization: `Bearer \${env:${variable}}` },
+    });
+}
+
 export function address(description: string) {
   return z
     .string()

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { address, bytes, choice, duration, secret, text } from './kinds.ts';
+import { address, bytes, choice, duration, secret, secretHeaders, text } from './kinds.ts';
 
 /** Sections about what is behind the agent and what it shows of itself. */
 
@@ -26,16 +26,7 @@ export const upstream = z
       'grpc',
       'http',
     ]).default('grpc'),
-    headers: z
-      .record(z.string().regex(/^[A-Za-z0-9_.-]{1,100}$/), z.string().regex(/^[\x20-\x7e]{0,4096}$/))
-      .default({})
-      .meta({
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: the text is about this very syntax.
-        description: 'Sent with every request. Keep secrets out of the file: ${env:NAME}.',
-        allowed: 'a mapping of header names to printable ASCII text',
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: and so is this one.
-        example: { authorization: 'Bearer ${env:BACKEND_TOKEN}' },
-      }),
+    headers: secretHeaders('BACKEND_TOKEN'),
     compression: choice('Of what is sent.', ['gzip', 'none']).default('gzip'),
     timeout: duration('One attempt may take this long.', { min: 100, max: 5 * MINUTE }).prefault('10s'),
     retry: z

@@ -1,3 +1,4 @@
+import { figure } from '../figures.ts';
 import type { CapacityAnswer, CapacityReport } from '../forecast/capacity.ts';
 import type { Health, HealthThresholds } from '../health.ts';
 import type { Decision } from '../model.ts';
@@ -162,8 +163,4 @@ function fromHealth(facts: Facts): readonly Draft[] | undefined {
   const signals = { healthScore: health.score };
   const draft = moreRoomToTune(facts, { key: `${component} queue`, source: 'health', reason, signals });
   return draft && [draft];
-}
-
-function figure(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }

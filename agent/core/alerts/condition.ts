@@ -1,4 +1,5 @@
 import { SEVERITIES, type Severity } from '../detect/anomaly.ts';
+import { figure } from '../figures.ts';
 import type { CapacityReport } from '../forecast/capacity.ts';
 import type { Health } from '../health.ts';
 import type { ObservedAnomaly } from '../insight/finding.ts';
@@ -74,8 +75,4 @@ export function rank(severity: Severity): number {
 
 function number(name: string, value: number): Readonly<Record<string, number>> {
   return Number.isFinite(value) ? { [name]: value } : {};
-}
-
-function figure(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }

@@ -1,3 +1,4 @@
+import { figure } from '../figures.ts';
 import type { Health } from '../health.ts';
 import type { Decision } from '../model.ts';
 import type { PerformanceProfile } from '../profile/performance_profile.ts';
@@ -86,8 +87,4 @@ function lineOf(summary: ComponentSummary): string {
 
 function count(n: number, what: string): string {
   return `${n} ${what}${n === 1 ? '' : 's'}`;
-}
-
-function figure(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }

@@ -1,4 +1,5 @@
-import { type Demand, demandOf, figure } from './demand.ts';
+import { figure } from '../figures.ts';
+import { type Demand, demandOf } from './demand.ts';
 import { type CurrentResourceUsage, ownUse, RESOURCE_UNITS, SHARED_RESOURCES, type SharedResource } from './usage.ts';
 import { waterFill } from './water_filling.ts';
 

@@ -1,3 +1,4 @@
+import { figure, percent } from '../figures.ts';
 import type { HealthThresholds } from '../health.ts';
 import { HOST_COMPONENT } from '../insight/finding.ts';
 import type { PerformanceProfile } from '../profile/performance_profile.ts';
@@ -142,12 +143,4 @@ function loadBottlenecks(
     });
   }
   return found;
-}
-
-function percent(ratio: number): string {
-  return `${(ratio * 100).toFixed(0)} %`;
-}
-
-function figure(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }

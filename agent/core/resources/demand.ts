@@ -1,3 +1,4 @@
+import { figure, percent } from '../figures.ts';
 import type { Tier } from '../model.ts';
 import type { PerformanceProfile } from '../profile/performance_profile.ts';
 import { type ComponentUsage, ownUse, type SharedResource } from './usage.ts';
@@ -80,12 +81,4 @@ export function demandOf(
 function stalledRatio({ stalls }: PerformanceProfile, resource: SharedResource): number {
   if (resource === 'cpu') return Math.max(stalls?.cpuPressure?.current ?? 0, stalls?.cpuThrottled?.current ?? 0);
   return resource === 'memory' ? (stalls?.memoryPressure?.current ?? 0) : 0;
-}
-
-function percent(ratio: number): string {
-  return `${(ratio * 100).toFixed(0)} %`;
-}
-
-export function figure(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }
