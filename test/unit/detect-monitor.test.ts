@@ -86,14 +86,6 @@ describe('series monitor', () => {
     expect(anomaliesOf(monitor.observe(300, nowMs + 6 * MINUTE_MS)).length).toBe(1);
   });
 
-  test('a silenced metric is silent, and speaks again afterwards', () => {
-    const { monitor, nowMs } = seasoned();
-    monitor.silence(nowMs + 60 * MINUTE_MS);
-    expect(monitor.observe(400, nowMs)).toEqual([]);
-    for (let i = 1; i < 3000; i++) monitor.observe(100 + 3 * noise(i), nowMs + i * MINUTE_MS);
-    expect(anomaliesOf(monitor.observe(5000, nowMs + 3000 * MINUTE_MS)).length).toBe(1);
-  });
-
   test('an acknowledged anomaly may get worse in silence; the next one speaks', () => {
     const { monitor, nowMs } = seasoned();
     const reported = (one: SeriesMonitor) => {

@@ -43,7 +43,7 @@ export interface MonitorState {
   readonly ordinaryMs: number;
   readonly open: OpenAnomaly | null;
   readonly overdue: boolean;
-  readonly silencedUntilMs: number;
+  readonly acknowledged: boolean;
   readonly quiet?: QuietTime;
 }
 
@@ -61,10 +61,8 @@ interface OpenAnomaly {
 /** Below this a surprise is no part of an anomaly: one in ten. */
 const ORDINARY_DECADES = 1;
 const NEVER_MS = Number.MIN_SAFE_INTEGER;
-/** Silence that ends with the anomaly that was acknowledged. */
-const UNTIL_OVER_MS = Number.MAX_SAFE_INTEGER;
 
-/** Watches one metric of one component: detector, alert budget, effects, silence and known causes. */
+/** Watches one metric of one component: detector, alert budget, effects and known causes. */
 export class SeriesMonitor {
   readonly metric: string;
   readonly #settings: MonitorSettings;
@@ -76,7 +74,8 @@ export class SeriesMonitor {
   #ordinaryMs = NEVER_MS;
   #open: OpenAnomaly | undefined;
   #overdue = false;
-  #silencedUntilMs = NEVER_MS;
+  /** A human has seen the open anomaly. */
+  #acknowledged = false;
   #quiet: QuietTime | undefined;
 
   constructor(metric: string, settings: MonitorSettings = DEFAULT_MONITOR_SETTINGS) {
@@ -85,7 +84,7 @@ export class SeriesMonitor {
     this.#alert = new AlertStage(settings.policy);
   }
 
-  /** Bytes of state a series, beyond the objects that hold it. */
+  /** Bytes of state a series, beyond the objects that hold it and the record of an open anomaly. */
   get stateBytes(): number {
     const own = 3 * Float64Array.BYTES_PER_ELEMENT;
     return this.#detector.stateBytes + AlertStage.stateBytes + LevelShift.stateBytes + MissingData.stateBytes + own;
@@ -114,7 +113,7 @@ export class SeriesMonitor {
     const sinceMs = this.#missing.overdueSinceMs(nowMs);
     if (sinceMs === undefined || this.#overdue) return [];
     this.#overdue = true;
-    if (this.#quietAt(nowMs) !== undefined || this.#isSilenced(nowMs)) return [];
+    if (this.#quietAt(nowMs) !== undefined) return [];
     return [{ kind: 'anomaly', anomaly: this.#missingSince(sinceMs, nowMs) }];
   }
 
@@ -128,14 +127,9 @@ export class SeriesMonitor {
     this.#missing.forgive(atMs);
   }
 
-  /** A human wants quiet: nothing is reported before `untilMs`, which may also be sooner than was asked before. */
-  silence(untilMs: number): void {
-    this.#silencedUntilMs = untilMs;
-  }
-
   /** A human has seen the open anomaly: it is not reported again, however it goes on, until it is over. */
   acknowledge(): void {
-    if (this.#open !== undefined) this.#silencedUntilMs = UNTIL_OVER_MS;
+    this.#acknowledged = this.#open !== undefined;
   }
 
   save(): MonitorState {
@@ -147,7 +141,7 @@ export class SeriesMonitor {
       ordinaryMs: this.#ordinaryMs,
       open: this.#open ?? null,
       overdue: this.#overdue,
-      silencedUntilMs: this.#silencedUntilMs,
+      acknowledged: this.#acknowledged,
       ...(this.#quiet === undefined ? {} : { quiet: this.#quiet }),
     };
   }
@@ -160,7 +154,7 @@ export class SeriesMonitor {
     this.#ordinaryMs = saved.ordinaryMs;
     this.#open = saved.open ?? undefined;
     this.#overdue = saved.overdue;
-    this.#silencedUntilMs = saved.silencedUntilMs;
+    this.#acknowledged = saved.acknowledged;
     this.#quiet = saved.quiet;
   }
 
@@ -189,7 +183,7 @@ export class SeriesMonitor {
       findings.push({ kind: 'annotation', metric, atMs, text, anomaly });
       if (quiet.reason.kind === 'own_change' || this.#open !== undefined) return;
       this.#open = { anomaly, told: false, outside, left: REFRACTORY_POINTS };
-    } else if (atMs >= this.#silencedUntilMs) {
+    } else if (!this.#acknowledged) {
       findings.push({ kind: 'anomaly', anomaly });
       this.#open = { anomaly, told: true, outside, left: REFRACTORY_POINTS };
     }
@@ -210,7 +204,7 @@ export class SeriesMonitor {
     const isUsual = outside >= CONFIRM_POINTS;
     if (left <= 0 || (mayEnd && (isAccepted || isUsual))) {
       this.#open = undefined;
-      if (this.#silencedUntilMs === UNTIL_OVER_MS) this.#silencedUntilMs = NEVER_MS;
+      this.#acknowledged = false;
       const reason = left <= 0 ? 'back to ordinary' : isAccepted ? 'its new level is accepted' : 'it has become usual';
       if (open.told) findings.push({ kind: 'resolved', metric: this.metric, atMs, reason });
       return;
@@ -219,7 +213,7 @@ export class SeriesMonitor {
     const isWorse = SEVERITIES.indexOf(severity) > SEVERITIES.indexOf(open.anomaly.severity);
     const isUnexcused = !open.told && isOutside && this.#quietAt(atMs) === undefined;
     const anomaly = isWorse ? { ...open.anomaly, severity, atMs } : open.anomaly;
-    const tells = (open.told ? isWorse : isUnexcused) && atMs >= this.#silencedUntilMs;
+    const tells = (open.told ? isWorse : isUnexcused) && !this.#acknowledged;
     this.#open = { anomaly, told: open.told || tells, outside, left };
     if (tells) findings.push({ kind: open.told ? 'worse' : 'anomaly', anomaly });
   }
@@ -233,11 +227,6 @@ export class SeriesMonitor {
     const explanation = explain(metric, value, expectedRange, channel, surprise, this.#detector.points);
     const found = { sinceMs, atMs, surprise, bar, channel, explanation };
     return { metric, kind: 'value', value, expectedRange, severity, ...found };
-  }
-
-  /** Silence asked for until a time; an acknowledged anomaly does not hide that data stopped. */
-  #isSilenced(nowMs: number): boolean {
-    return nowMs < this.#silencedUntilMs && this.#silencedUntilMs !== UNTIL_OVER_MS;
   }
 
   #quietAt(atMs: number): QuietTime | undefined {

@@ -49,7 +49,7 @@ export class Lookout {
   readonly #versions = new Map<string, string>();
   readonly #incarnations = new Map<string, number>();
   readonly #instances = new Map<string, Set<string>>();
-  #resources = new WeakSet<object>();
+  readonly #resources = new WeakSet<object>();
   #latestResource: object | undefined;
   #silences: readonly Silence[];
   #acknowledged: LookoutState['acknowledged'];
