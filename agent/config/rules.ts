@@ -126,6 +126,17 @@ export function breaches(config: Config): Breach[] {
     'socket and address are both null, so no process could connect; give one of them',
   );
   const { operators, processes } = control.access;
+  const ofOperators = new Set(
+    operators.flatMap(({ token, tokenFile, certificate }) => [token, tokenFile, certificate]),
+  );
+  ofOperators.delete(undefined);
+  for (const [i, { token, tokenFile, certificate }] of processes.entries()) {
+    must(
+      ![token, tokenFile, certificate].some((way) => ofOperators.has(way)),
+      `control.access.processes.${i}`,
+      'has the credential of an operator: whoever has it could be taken for either',
+    );
+  }
   for (const [list, rows] of Object.entries({ operators, processes })) {
     for (const [i, { token, tokenFile, certificate }] of rows.entries()) {
       const given = [token, tokenFile, certificate].filter((way) => way !== undefined).length;

@@ -140,6 +140,10 @@ describe('what is refused', () => {
       'control: { access: { operators: [{ name: eve, tokenFile: a, certificate: b }] } }',
       'control.access.operators.0: must have exactly one of token, tokenFile and certificate',
     ],
+    [
+      'control: { access: { operators: [{ name: eve, tokenFile: a }], processes: [{ component: e, tokenFile: a }] } }',
+      'control.access.processes.0: has the credential of an operator',
+    ],
     ['control: { access: { operators: [{ name: eve, token: sesame }] } }', 'token: what stands there is not allowed'],
     ['control: { address: "localhost:4317" }', 'is the same as receivers.otlp.grpc.address'],
     ['control: { socket: here.sock }', 'control.socket: "here.sock" is not allowed; allowed: auto, an absolute path'],

@@ -149,6 +149,16 @@ describe('a token', () => {
     expect(records).toMatchObject([{ who: 'process of "embedder"', action: 'Pin', outcome: { ok: false } }]);
   });
 
+  test('of a process with two components: either, and no other', async () => {
+    const processes = ['embedder', 'ranker'].map((component) => ({ component, token: EMBEDDER }));
+    const { address } = await agent({ ...CLOSED, processes });
+    for (const component of ['embedder', 'ranker'])
+      expect(await session(address, { token: EMBEDDER }, component)).toBe('welcomed');
+    expect(await session(address, { token: EMBEDDER }, 'asr')).toMatchObject({
+      details: expect.stringContaining('process of "embedder" or "ranker" may not speak for component "asr"'),
+    });
+  });
+
   test('in a file, which is read again: the old one counts no more', async () => {
     using folder = temporaryFolder();
     const tokenFile = join(folder.path, 'token');

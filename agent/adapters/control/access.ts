@@ -138,12 +138,12 @@ export class Access {
   }
 }
 
-/** Several rows of one component, or of one certificate, are one process that may speak for all of them. */
+/** Rows with the same credential are one process that may speak for all their components. */
 function componentsOf(rows: AccessOptions['processes']) {
   return rows.map((row) => {
     const own = rows.filter(
-      (other) =>
-        other.component === row.component || (row.certificate !== undefined && other.certificate === row.certificate),
+      ({ token, tokenFile, certificate }) =>
+        token === row.token && tokenFile === row.tokenFile && certificate === row.certificate,
     );
     return { row, peer: processOf(new Set(own.map(({ component }) => component))) };
   });
