@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { auditView, NO_AUDIT, wilson, withRun } from '../../agent/core/tune/audit.ts';
+import { auditView, NO_AUDIT, withRun } from '../../agent/core/tune/audit.ts';
 import { replay } from '../../agent/core/tune/replay.ts';
+import { wilson } from '../../agent/core/tune/wilson.ts';
 import { Loop, type LoopOptions } from './engine_loop.ts';
 
 /** A knob that does nothing: sooner or later nothing is left to try. */
@@ -42,7 +43,7 @@ describe('the audit', () => {
     loop.restart({ ...saved, components: { c: { ...c, audit: { runs: 20, accepts: 4 } } } });
     loop.open();
     const { audit, alpha } = loop.engine.tuning('c') ?? {};
-    expect(audit?.levelFactor).toBeCloseTo(0.05 / wilson(4, 20)[0], 9);
+    expect(audit?.levelFactor).toBeCloseTo(0.05 / wilson(4, 20, 1.96)[0], 9);
     expect(alpha).toBeCloseTo(before * (audit?.levelFactor ?? Number.NaN), 12);
     // A proof under the smaller level replays as well.
     loop.operator({ action: 'propose', component: 'c', changes: { batch: 2 }, reason: 'to see' });
@@ -56,10 +57,10 @@ describe('the audit', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 400 }), fc.double({ min: 0, max: 1, noNaN: true }), (runs, ratio) => {
         const accepts = Math.floor(ratio * runs);
-        const [low, high] = wilson(accepts, runs);
+        const [low, high] = wilson(accepts, runs, 1.96);
         expect(low).toBeLessThanOrEqual(accepts / runs);
         expect(high).toBeGreaterThanOrEqual(accepts / runs);
-        const [low2, high2] = wilson(accepts * 2, runs * 2);
+        const [low2, high2] = wilson(accepts * 2, runs * 2, 1.96);
         expect(high2 - low2).toBeLessThan(high - low);
         expect(auditView({ runs, accepts }, 0.05).levelFactor).toBeGreaterThan(0);
         expect(auditView({ runs, accepts }, 0.05).levelFactor).toBeLessThanOrEqual(1);

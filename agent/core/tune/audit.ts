@@ -1,3 +1,5 @@
+import { wilson } from './wilson.ts';
+
 /**
  * How often the proof errs, measured on the live process: now and then a "candidate" that is the incumbent itself is put through the
  * same windows, draws and stakes as any other. Whatever is then found better is a false accept.
@@ -50,17 +52,6 @@ export function withRun(audit: AuditState, accepted: boolean): AuditState {
 }
 
 export function auditView({ runs, accepts }: AuditState, q: number): AuditView {
-  const [low, high] = wilson(accepts, runs);
+  const [low, high] = wilson(accepts, runs, DEVIATIONS);
   return { runs, accepts, low, high, levelFactor: low > q ? q / low : 1 };
-}
-
-/** Wilson's interval for a share of `n`: holds for small counts, where ± z·σ does not. */
-export function wilson(count: number, n: number): readonly [low: number, high: number] {
-  if (n <= 0) return [0, 1];
-  const ratio = count / n;
-  const z2 = DEVIATIONS ** 2;
-  const center = ratio + z2 / (2 * n);
-  const half = DEVIATIONS * Math.sqrt((ratio * (1 - ratio)) / n + z2 / (4 * n * n));
-  const low = count <= 0 ? 0 : (center - half) / (1 + z2 / n);
-  return [low, count >= n ? 1 : (center + half) / (1 + z2 / n)];
 }

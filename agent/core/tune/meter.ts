@@ -3,6 +3,7 @@ import type { Setting } from '../model.ts';
 import { Distribution } from '../series/distribution.ts';
 import type { Increment } from '../series/store.ts';
 import type { SignalRole } from '../signals.ts';
+import { sameSetting } from './setting.ts';
 import { type Measurement, MeasurementWindow, type WindowRule } from './window.ts';
 
 export type Reading =
@@ -86,9 +87,4 @@ export class Meter {
     this.#target = undefined;
     return { state, measurement };
   }
-}
-
-function sameSetting(a: Setting, b: Setting): boolean {
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
 }

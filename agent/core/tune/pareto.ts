@@ -1,5 +1,6 @@
 import type { Setting } from '../model.ts';
 import { OBJECTIVES, type ObjectiveName } from './objectives.ts';
+import { sameSetting } from './setting.ts';
 
 /**
  * Proven configurations that trade one objective for another: an operator may choose one that the weights would not.
@@ -58,7 +59,7 @@ export function withPoint(
     names.map((name) => [name, sum(from[name] ?? NOWHERE, effects[name] ?? NOWHERE)]),
   );
   const point: ParetoPoint = { ...proven, objectives };
-  const others = points.filter(({ setting }) => !isSame(setting, point.setting));
+  const others = points.filter(({ setting }) => !sameSetting(setting, point.setting));
   if (others.some((other) => dominates(other, point))) return points;
   return [...others.filter((other) => !dominates(point, other)), point].slice(-MAX_POINTS);
 }
@@ -76,15 +77,10 @@ export function dominates(a: Pick<ParetoPoint, 'objectives'>, b: Pick<ParetoPoin
 
 /** Where a setting stands against the baselines; undefined where nothing measured says. */
 function placeOf(points: readonly ParetoPoint[], setting: Setting, baselines: Setting): Objectives | undefined {
-  if (isSame(setting, baselines)) return {};
-  return points.find((point) => isSame(point.setting, setting))?.objectives;
+  if (sameSetting(setting, baselines)) return {};
+  return points.find((point) => sameSetting(point.setting, setting))?.objectives;
 }
 
 function sum(a: ObjectiveEffect, b: ObjectiveEffect): ObjectiveEffect {
   return { estimate: a.estimate + b.estimate, low: a.low + b.low, high: a.high + b.high };
-}
-
-function isSame(a: Setting, b: Setting): boolean {
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.is(a[key], b[key]));
 }

@@ -1,4 +1,5 @@
 import type { Setting } from '../model.ts';
+import { sameSetting } from './setting.ts';
 
 /**
  * The settings that were in force one after another while nothing was being tried: each change of the incumbent (kept, pinned,
@@ -24,7 +25,7 @@ export function withRevision(
   decisionId: string | undefined,
 ): readonly Revision[] {
   const last = revisions.at(-1);
-  if (last !== undefined && isSame(last.setting, setting)) return revisions;
+  if (last !== undefined && sameSetting(last.setting, setting)) return revisions;
   const next = { revision: (last?.revision ?? 0) + 1, atMs, setting, ...(decisionId !== undefined && { decisionId }) };
   return [...revisions, next].slice(-MAX_REVISIONS);
 }
@@ -54,9 +55,4 @@ export function findRevision(
 function knownRevisions(revisions: readonly Revision[]): string {
   const [first, last] = [revisions[0], revisions.at(-1)];
   return first === undefined || last === undefined ? 'none is known' : `known: ${first.revision} to ${last.revision}`;
-}
-
-function isSame(a: Setting, b: Setting): boolean {
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.is(a[key], b[key]));
 }

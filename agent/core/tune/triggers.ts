@@ -1,3 +1,4 @@
+import { wilson } from './wilson.ts';
 import type { Measurement } from './window.ts';
 
 /**
@@ -25,16 +26,8 @@ export function errorTrigger(
   const ratio = counts.errors / counts.requests;
   // Repair mode: where the incumbent itself is over the limit, "as bad as now, and half as much again" is the limit.
   const allowed = Math.max(limitRatio, incumbentRatio * 1.5);
-  if (wilsonLow(ratio, counts.requests) <= allowed) return undefined;
+  if (wilson(counts.errors, counts.requests, CERTAIN)[0] <= allowed) return undefined;
   return `error ratio ${percent(ratio)} over ${counts.requests} requests is above ${percent(allowed)}`;
-}
-
-/** Lower end of Wilson's interval for a share of `n` (Wilson 1927): holds for small counts, where ± z·σ does not. */
-function wilsonLow(ratio: number, n: number): number {
-  const z2 = CERTAIN ** 2;
-  const center = ratio + z2 / (2 * n);
-  const half = CERTAIN * Math.sqrt((ratio * (1 - ratio)) / n + z2 / (4 * n * n));
-  return (center - half) / (1 + z2 / n);
 }
 
 /** Counts windows beyond what is bearable; each rule fires on its second window in a row, since one may be a spike. */
