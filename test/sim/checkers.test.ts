@@ -122,6 +122,15 @@ describe('checkers catch', () => {
     expect(rulesBroken(fresh)).toContain('epoch and revision rise');
   });
 
+  test('an engine that tries what has not earned it', () => {
+    const options = caseOptions({ scenario: 'p10-lossy', seed: 5, runMs: 7 * DAY_MS, eager: true });
+    const { optimization } = options.settings!;
+    const hasty: EngineFactory = (made) => realEngine({ ...made, settings: { ...made.settings, optimization } });
+    const settings = { ...options.settings!, optimization: { ...optimization, adaptationThreshold: 1 } };
+    const run = runChecked({ ...options, settings, createEngine: hasty, compareEveryTicks: 10 });
+    expect(run.violations.map(({ rule }) => rule)).toContain('rules earn their trials');
+  });
+
   test('an engine with another idea of its wallet', () => {
     const spendthrift: EngineFactory = (options) => {
       const { experimental } = options.settings.tiers;

@@ -22,6 +22,7 @@ describe('seven days of a bad network, a dying process and a killed agent', () =
   let trials = 0;
   let promoted = 0;
   let settled = 0;
+  let ruleTrials = 0;
   let asked = 0;
   let proposed = 0;
   let rolledBack = 0;
@@ -38,6 +39,7 @@ describe('seven days of a bad network, a dying process and a killed agent', () =
         expect(run.result.processStarts, `process starts of seed ${seed}`).toBeGreaterThan(3);
         expect(run.result.messages.lost, `messages lost of seed ${seed}`).toBeGreaterThan(100);
         trials += run.trials;
+        ruleTrials += run.ruleTrials;
         asked += run.requests.answered;
         proposed += run.requests.proposed;
         rolledBack += run.requests.rolledBack;
@@ -50,6 +52,7 @@ describe('seven days of a bad network, a dying process and a killed agent', () =
   test('there was something to check: trials, promotions, and belief that could be compared', () => {
     expect(trials).toBeGreaterThan(10 * SEEDS);
     expect(promoted).toBeGreaterThan(SEEDS / 2);
+    expect(ruleTrials).toBeGreaterThan(SEEDS / 10);
     expect(asked).toBeGreaterThan(15 * SEEDS);
     expect(proposed).toBeGreaterThan(2 * SEEDS);
     expect(rolledBack).toBeGreaterThan(SEEDS);

@@ -7,6 +7,7 @@ import { patienceFor } from './checkers/patience.ts';
 import { RequestChecker } from './checkers/request.ts';
 import { RestoreChecker } from './checkers/restore.ts';
 import type { Checker, Violation } from './checkers/rule.ts';
+import { RulesChecker } from './checkers/rules.ts';
 import { TrialChecker } from './checkers/trial.ts';
 import { WalletChecker } from './checkers/wallet.ts';
 import type { ClientFactory } from './client.ts';
@@ -25,6 +26,8 @@ export interface CheckedRun {
   /** Share of ticks at which the engine said that it is settled: checks that checked nothing would show here. */
   readonly settledRatio: number;
   readonly harm: number;
+  /** Trials of what was learned in a context that has returned. */
+  readonly ruleTrials: number;
   readonly requests: { readonly answered: number; readonly proposed: number; readonly rolledBack: number };
   /** Fingerprint of all effects; empty unless asked for. */
   readonly digest: string;
@@ -62,11 +65,12 @@ function prepare(options: CheckedRunOptions): { world: World; finish: (result: W
   const trial = new TrialChecker(patience.trialMs);
   const restore = new RestoreChecker();
   const request = new RequestChecker(patience.trialMs);
+  const rules = new RulesChecker(settings);
   const wallet = new WalletChecker(scenario, settings, (setting, over, atMs) => world.excess(setting, over, atMs));
   const promotions = new PromotionCounter();
   const digest = new EffectDigest();
   const checkers: Checker[] = [
-    ...[belief, trial, restore, wallet, request],
+    ...[belief, trial, restore, wallet, request, rules],
     ...[new LeaseChecker(scenario, settings, patience.unprovenMs), new FenceChecker()],
   ];
   const watchers = [...checkers, promotions, ...(options.withDigest ? [digest] : [])];
@@ -84,6 +88,7 @@ function prepare(options: CheckedRunOptions): { world: World; finish: (result: W
     promoted: promotions.promoted,
     settledRatio: belief.settledTicks / Math.max(1, belief.checkedTicks),
     harm: wallet.harm,
+    ruleTrials: rules.tried,
     requests: { answered: request.answered, proposed: request.proposed, rolledBack: request.rolledBack },
     digest: options.withDigest ? digest.value : '',
   });
