@@ -153,7 +153,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       recommendations: () => advice.adviser.list().length,
     });
     const flags = createFlags({
-      components: flaggedComponents(config),
+      components: config.flags.enabled ? flaggedComponents(config) : [],
       leaseTtlMs: config.control.leaseTtl,
       ports: {
         inbox: (input) => runtime.post(input),
@@ -164,7 +164,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     });
     const control = createControlServer({
       served: config.flags.enabled ? flags.services : [],
-      isTaken: (component) => config.flags.enabled && flags.owns(component),
+      isTaken: flags.owns,
       listen: [
         config.control.socket === null ? [] : `unix:${config.control.socket}`,
         config.control.address ?? [],
