@@ -173,6 +173,12 @@ describe('drafts', () => {
     expect(drafts[0]?.steps[0]?.text).toBe('resources:\n  limits:\n    cpu: "3.2"');
   });
 
+  test('raise no further than the machine goes', () => {
+    const bottlenecks = [bottleneck({ resource: 'cpu' })];
+    const [draft] = draftsFor(facts({ profile: throttled, bottlenecks, machine: { cpu: 3 } }), THRESHOLDS);
+    expect(draft?.reason).toBe('chat is short; its limit is 2 cores, and 3 is as far as it should go at once');
+  });
+
   test('raise nothing where it is the machine that ends, or nobody knows what there is', () => {
     const short = [bottleneck({ resource: 'cpu' })];
     expect(draftsFor(facts({ profile: throttled, bottlenecks: short, machine: { cpu: 2 } }), THRESHOLDS)).toEqual([]);

@@ -133,10 +133,11 @@ function raising(
   const amount = Math.min(wanted, capacity * MOST_RAISE, total ?? Number.POSITIVE_INFINITY);
   if (!isContainers || !(amount > capacity)) return undefined;
   const unit = resource === 'cpu' ? 'cores' : 'MiB';
+  const effect = amount < wanted ? 'is as far as it should go at once' : 'would bring it to its threshold';
   return {
     ...{ key: `${component} limit ${resource}`, component, ...why },
     optimization: resource === 'cpu' ? 'Raise the CPU limit' : 'Raise the memory limit',
-    reason: `${why.reason}; its limit is ${figure(capacity)} ${unit}, and ${figure(amount)} would bring it to its threshold`,
+    reason: `${why.reason}; its limit is ${figure(capacity)} ${unit}, and ${figure(amount)} ${effect}`,
     steps: limitSteps(resource, amount),
   };
 }
