@@ -52,8 +52,8 @@ if (major < 24) {
    */
   function becomeAgent(json: string): void {
     const [, script = ''] = process.argv;
-    // One string of an environment may have 128 KiB; where there is no such call (on Windows) this process has to do.
-    if (process.execve === undefined || Buffer.byteLength(json) > 100_000) return;
+    // One string of an environment may have 128 KiB; there, and where there is no such call, this process has to do.
+    if (process.execve === undefined || process.platform === 'win32' || Buffer.byteLength(json) > 100_000) return;
     const args = [process.execPath, ...HOUSEKEEPING, ...process.execArgv, script, 'run'];
     process.execve(process.execPath, args, { MALLOC_ARENA_MAX: '1', ...process.env, PERFOPT_PREPARED: json });
   }
