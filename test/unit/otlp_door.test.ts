@@ -90,3 +90,25 @@ test('little work is done at once; much in turns and in order, and others get th
   await all;
   expect(done).toEqual(['first', 'a', 'b', 'other', 'c']);
 });
+
+test('while many are refused, work waits, but not for ever', async () => {
+  const turns = new Turns();
+  const done: string[] = [];
+  const busy = (): void => {
+    const untilMs = performance.now() + 6;
+    while (performance.now() < untilMs) {}
+  };
+  turns.run(busy);
+  const worked = new Promise<void>((resolve) => turns.run(resolve)).then(() => done.push('work'));
+  let rounds = 0;
+  const crowd = (): void => {
+    if (done.length > 0) return;
+    rounds += 1;
+    for (let i = 0; i < 10; i++) turns.refused();
+    setImmediate(crowd);
+  };
+  crowd();
+  await worked;
+  expect(rounds).toBeGreaterThanOrEqual(4);
+  expect(rounds).toBeLessThanOrEqual(7);
+});

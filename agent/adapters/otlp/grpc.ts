@@ -63,6 +63,7 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport 
       const admitted = signal === 'metrics' ? door.enter(formatOf(encoding), call.request.length) : WEIGHTLESS;
       if (admitted === undefined) {
         counters.refused.overloaded += 1;
+        turns.refused();
         return answer(unavailable(OVERLOADED, RETRY_MS.overloaded));
       }
       const handle = (inflated: Inflated): void => {

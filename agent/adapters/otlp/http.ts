@@ -146,6 +146,7 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
         const admitted = signal === 'metrics' ? door.enter(`${media} ${encoding}`, bytes) : WEIGHTLESS;
         if (admitted === undefined) {
           counters.refused.overloaded += 1;
+          turns.refused();
           return postpone(response, 503, media, OVERLOADED, RETRY_MS.overloaded);
         }
         const conclude = (inflated: Inflated): void => handle(response, signal, media, admitted, inflated);
@@ -211,6 +212,7 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
     }
     if (signal === 'metrics' && !door.hasRoom(`${media} ${encoding}`, declared === undefined ? 0 : bytes)) {
       counters.refused.overloaded += 1;
+      turns.refused();
       return postpone(response, 503, media, OVERLOADED, RETRY_MS.overloaded);
     }
     take(request, response, signal, media, encoding);

@@ -85,7 +85,7 @@ export class Intake {
 
   /** `format`: of a request whose points have to find room. */
   #watch(call: ServerInterceptingCallInterface, stream: ServerHttp2Stream, format: Format | undefined): void {
-    const { counters, gate, door } = this.#reception;
+    const { counters, gate, door, turns } = this.#reception;
     const inFlight = this.#inFlight;
     const refuse = (why: string, retryMs: number): void => {
       call.sendStatus(unavailable(why, retryMs));
@@ -112,6 +112,7 @@ export class Intake {
           return;
         } else if (format !== undefined && !door.hasRoom(format, bytes)) {
           counters.refused.overloaded += 1;
+          turns.refused();
           inFlight.release(request);
           refuse(OVERLOADED, RETRY_MS.overloaded);
           return;

@@ -3,6 +3,11 @@ import { performance } from 'node:perf_hooks';
 /** Long enough to be worth while, short enough that nobody notices. */
 const TURN_MS = 5;
 
+/** So many refusals since the last turn say that more senders wait for theirs; */
+const MANY_REFUSALS = 8;
+/** but work goes on after so many rounds of nothing else. */
+const MOST_ROUNDS = 4;
+
 /**
  * Does work at once while there is little of it, and in turns when there is much: after some milliseconds the event loop
  * reads what has come in meanwhile. Without that, senders who are to be refused would wait behind the decoding of those
@@ -12,6 +17,8 @@ export class Turns {
   readonly #waiting: (() => void)[] = [];
   #spentMs = 0;
   #turn: NodeJS.Immediate | undefined;
+  #refusals = 0;
+  #rounds = 0;
 
   /** Work must not throw. */
   run(work: () => void): void {
@@ -20,8 +27,21 @@ export class Turns {
     else this.#waiting.push(work);
   }
 
+  /** A sender was refused. */
+  refused(): void {
+    this.#refusals += 1;
+  }
+
   #next(): void {
     this.#turn = undefined;
+    const isCrowded = this.#refusals >= MANY_REFUSALS && this.#rounds < MOST_ROUNDS;
+    this.#refusals = 0;
+    if (isCrowded && this.#waiting.length > 0) {
+      this.#rounds += 1;
+      this.#turn = setImmediate(() => this.#next());
+      return;
+    }
+    this.#rounds = 0;
     this.#spentMs = 0;
     while (this.#spentMs < TURN_MS) {
       const work = this.#waiting.shift();
