@@ -9,7 +9,7 @@ import { changesBetween, describe } from './trial.ts';
  */
 export const PROPOSAL_LIFE_MS = 86_400_000;
 /** Those waiting for approval or for their turn. */
-export const MAX_PROPOSALS = 8;
+const MAX_PROPOSALS = 8;
 
 /** Who plans, where a human does. */
 export const HUMAN_STRATEGY = 'Operator';

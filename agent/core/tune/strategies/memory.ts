@@ -1,4 +1,4 @@
-import type { KnobSpec, Tier } from '../../model.ts';
+import type { KnobSpec } from '../../model.ts';
 import type { Strategy, StrategyContext, TunableKnob } from '../strategy.ts';
 import { upwards } from './value.ts';
 
@@ -20,8 +20,8 @@ import { upwards } from './value.ts';
  * Fails when less than an hour of use has been seen: no plan. A peak rarer than the histogram's memory is not foreseen.
  * Sources: the design document; peak and margin as in Autopilot (Rzadca et al., EuroSys 2020) and the Kubernetes VPA.
  */
-export const MEMORY_FACTOR = 1.2;
-export const MEMORY_FLOOR_MIB = 256;
+const MEMORY_FACTOR = 1.2;
+const MEMORY_FLOOR_MIB = 256;
 const APPLIES_BELOW = 0.8;
 const PEAK_MARGIN = 1.15;
 const DAY_MS = 86_400_000;
@@ -32,7 +32,7 @@ const WORTHWHILE_BELOW = 0.9;
 export const memoryStrategy: Strategy = {
   name: 'Memory Optimization',
   description: 'Optimizes memory allocation based on usage patterns',
-  applicableTiers: ['advanced', 'experimental', 'research'] satisfies readonly Tier[],
+  applicableTiers: ['advanced', 'experimental', 'research'],
   roles: ['memory'],
   priority: 7,
   canApply: (context) => memoryKnobs(context).some((knob) => isWasteful(knob, context)),

@@ -12,8 +12,8 @@ import { nearest } from './value.ts';
  * Fails where nothing is contended (the trial then shows no gain, and nothing is kept) and where everybody raises it.
  * Source: the design document. Example: priority 50, score 0.9 → 59.
  */
-export const PRIORITY_CAP = 100;
-export const PRIORITY_PER_SCORE = 10;
+const PRIORITY_CAP = 100;
+const PRIORITY_PER_SCORE = 10;
 const RELIABLE_ABOVE = 0.9;
 
 export const priorityStrategy: Strategy = {

@@ -19,8 +19,8 @@ import { upwards } from './value.ts';
  * Fails when fewer than 1,000 requests have been seen (a tail quantile needs them): no plan.
  * Sources: the design document; quantile-based limits with margin as in Autopilot (Rzadca et al., EuroSys 2020).
  */
-export const AVERAGE_FACTOR = 1.5;
-export const FLOOR_MS = 10;
+const AVERAGE_FACTOR = 1.5;
+const FLOOR_MS = 10;
 const APPLIES_BELOW = 0.8;
 const MIN_REQUESTS = 1000;
 const TAIL_MARGIN = 1.2;
