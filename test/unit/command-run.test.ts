@@ -70,14 +70,6 @@ describe('perfopt run', () => {
     expect(Number(epochs[1])).toBeGreaterThan(Number(epochs[0]));
   });
 
-  test('says what in the configuration has no effect', async () => {
-    const { child, closed, said } = start('optimization: { adaptationThreshold: 0.7 }');
-    await said('optimization.adaptationThreshold has no effect in this version');
-    await said('the agent is ready');
-    child.kill('SIGTERM');
-    await closed;
-  });
-
   test('refuses a bad configuration with exit code 1', async () => {
     const { closed, text } = start('debgu: true');
     expect(await closed).toBe(1);
