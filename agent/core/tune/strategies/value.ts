@@ -9,7 +9,7 @@ export function upwards({ axis }: TunableKnob, wanted: number): number {
   return nearest >= wanted ? nearest : Math.min(nearest + step, axis.max);
 }
 
-/** The value nearest to the wanted one, but another than the present where there is one on that side. */
+/** The value nearest to the wanted one. */
 export function nearest({ axis }: TunableKnob, wanted: number): number {
   return axis === undefined ? wanted : decode(axis, encode(axis, wanted));
 }
