@@ -313,10 +313,15 @@ describe('the resource manager', () => {
   });
 
   test('takes what others use off, unless a limit says how much there is to give', () => {
-    const manager = managing([chat], machine);
-    expect(manager.allocate().pools[0]).toMatchObject({
-      capacity: expect.closeTo(1.2, 9),
-      reason: 'of 4 {cpu} 80 % may be used, and others use 2',
+    const roomy = managing([chat], { ...machine, cpu: { ...machine.cpu, usage: 75, average: 75, peak: 75 } });
+    expect(roomy.allocate().pools[0]).toMatchObject({
+      capacity: expect.closeTo(2.2, 9),
+      reason: 'of 4 {cpu} 80 % may be used, and others use 1',
+    });
+    // 2 of 4 cores are others', and more is used than may be: half of the 3.2 that may.
+    expect(managing([chat], machine).allocate().pools[0]).toMatchObject({
+      capacity: expect.closeTo(1.6, 9),
+      reason: 'of 4 {cpu} 80 % may be used, and others use 2; shared by use, as more is used than may be',
     });
     const limited = managing([chat], machine, { limits: { cpu: 2 } });
     expect(limited.allocate().pools[0]).toMatchObject({ capacity: 2, reason: 'resources.limits.cpu is 2 {cpu}' });

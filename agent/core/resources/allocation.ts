@@ -59,8 +59,10 @@ export interface Allocation {
  * Shares CPU, memory and GPU out among the components: weighted max-min fairness (`waterFill`) of what there is to give, up
  * to what each asks for. Memory in use is not taken away: it is the least that a component gets.
  *
- *     capacity = limit, or threshold · machine − what others use      [cores, MiB, percent]
+ *     capacity = limit, or what may be used (threshold · machine) − what others use      [cores, MiB, percent]
  *
+ * On a machine that is fuller than it may be, others are not served first: of what may be used the components get the part
+ * that they have in the use, so that nobody who works is told to live on nothing.
  * A resource of which neither a limit nor the machine's size is known is not shared out.
  */
 export function allocate(usage: CurrentResourceUsage, rules: AllocationRules): Allocation {
@@ -127,10 +129,10 @@ function supplyOf(
   const others = Math.max(0, whole.used - ours);
   const usable = (whole.total * thresholdPercent[resource]) / 100;
   const taken = others === 0 ? '' : `, and others use ${figure(others)}`;
-  return {
-    capacity: Math.max(0, usable - others),
-    reason: `of ${figure(whole.total)} ${unit} ${thresholdPercent[resource]} % may be used${taken}`,
-  };
+  const reason = `of ${figure(whole.total)} ${unit} ${thresholdPercent[resource]} % may be used${taken}`;
+  const inUse = ours + others;
+  if (others === 0 || inUse <= usable) return { capacity: usable - others, reason };
+  return { capacity: (usable * ours) / inUse, reason: `${reason}; shared by use, as more is used than may be` };
 }
 
 function boundOf(granted: number, demand: Demand, bounds: Bounds, min: number): Grant['boundBy'] {
