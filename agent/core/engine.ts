@@ -331,6 +331,9 @@ class SteppedEngine implements Engine {
       const tuner = this.#tuners.get(component);
       // It counts beside whatever times the requests.
       if (role.signal === 'reward') tuner?.observe(role, increment);
+      if (role.signal === 'resource' && role.resource === 'memory') {
+        this.#tuners.get(component)?.observeMemory(role, increment);
+      }
       if (!isTuned(role)) continue;
       const source = this.#sources.get(component);
       if (tuner === undefined || source === undefined) continue;

@@ -2,17 +2,19 @@
  * How well, how safely and how cheaply each method tunes a live process: `npm run -s bench:tune -- [FILE...] [options]`.
  *
  * FILE: scenarios (`test/sim/scenario.schema.json` describes them), also from elsewhere; none: the smooth and the null plant.
+ * `--random N`: instead of files N scenarios drawn at random, from number `--first-seed` on, one run each.
  */
 import { parseArgs } from 'node:util';
-import { findOracle } from '../sim/plant/oracle.ts';
+import { findOracle, type Oracle } from '../sim/plant/oracle.ts';
 import { builtInScenario, readScenario, type Scenario } from '../sim/scenario.ts';
 import { type Expectation, expectationsOf } from './tune/expectations.ts';
+import { randomScenario } from './tune/random_scenario.ts';
 import { peersOn } from './tune/roster.ts';
 import { runOurs } from './tune/run_ours.ts';
 import { runPeer } from './tune/run_peer.ts';
 import { type Interval, type MethodReport, type RunScore, reportOf } from './tune/score.ts';
 
-const USAGE = `usage: npm run -s bench:tune -- [FILE...] [--seeds 30; 200 on the built-in null plant] [--windows 400] [--first-seed 0] [--methods ours,spsa] [--json]`;
+const USAGE = `usage: npm run -s bench:tune -- [FILE...] [--seeds 30; 200 on the built-in null plant] [--windows 400] [--first-seed 0] [--methods ours,spsa] [--random N] [--json]`;
 
 const SEEDS = 30;
 const NULL_SEEDS = 200;
@@ -39,6 +41,7 @@ function main(): void {
       seeds: { type: 'string' },
       windows: { type: 'string', default: '400' },
       'first-seed': { type: 'string', default: '0' },
+      random: { type: 'string' },
       methods: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -52,6 +55,11 @@ function main(): void {
   const windows = wholeNumber('--windows', values.windows, 10);
   const firstSeed = wholeNumber('--first-seed', values['first-seed'], 0);
   const only = values.methods?.split(',').map((name) => name.trim());
+  if (values.random !== undefined) {
+    const report = raceAtRandom(wholeNumber('--random', values.random, 1), windows, firstSeed, only);
+    console.log(values.json ? JSON.stringify({ scenarios: [report] }, null, 2) : tableOf(report));
+    return;
+  }
   const planned: readonly Race[] =
     positionals.length > 0
       ? positionals.map((path) => ({ scenario: readScenario(path), seeds: SEEDS }))
@@ -75,17 +83,7 @@ function race(
   firstSeed: number,
   only: readonly string[] | undefined,
 ): ScenarioReport {
-  const runMs = windows * scenario.windowMs;
-  const oracle = findOracle(scenario, runMs);
-  const runs = new Map<string, (seed: number) => RunScore>([
-    ['ours', (seed) => runOurs(scenario, oracle, seed, runMs)],
-  ]);
-  for (const [name, peer] of peersOn(scenario, oracle)) {
-    if (!canRun(scenario, name)) continue;
-    runs.set(name, (seed) => {
-      return runPeer(scenario, oracle, (context) => peer(context) ?? unreachable(name), seed, runMs);
-    });
-  }
+  const runs = methodsOn(scenario, findOracle(scenario, windows * scenario.windowMs), windows);
   const unknown = only?.filter((name) => !runs.has(name)) ?? [];
   if (unknown.length > 0)
     fail(`no method ${unknown.join(', ')} on ${scenario.name}; there are ${[...runs.keys()].join(', ')}`);
@@ -100,6 +98,45 @@ function race(
   const ours = methods.find(({ method }) => method === 'ours');
   const expectations = ours === undefined ? [] : expectationsOf(scenario, ours);
   return { scenario: scenario.name, seeds, windows, methods, expectations };
+}
+
+/** One seed on each of `count` scenarios that are drawn from their numbers; regrets and the rest are means over scenarios. */
+function raceAtRandom(
+  count: number,
+  windows: number,
+  first: number,
+  only: readonly string[] = ['ours', 'default', 'best constant', 'spsa', 'bluefin', 'cma-es'],
+): ScenarioReport {
+  const scores = new Map<string, RunScore[]>(only.map((name) => [name, []]));
+  for (let number = first; number < first + count; number++) {
+    const { scenario, oracle } = randomScenario(number, windows);
+    const runs = methodsOn(scenario, oracle, windows);
+    for (const [name, list] of scores) {
+      const run =
+        runs.get(name) ?? fail(`no method ${name} on random scenarios; there are ${[...runs.keys()].join(', ')}`);
+      list.push(run(number));
+    }
+  }
+  const methods = [...scores].map(([name, list]) => reportOf(name, list));
+  return { scenario: `random ${first} to ${first + count - 1}`, seeds: count, windows, methods, expectations: [] };
+}
+
+function methodsOn(
+  scenario: Scenario,
+  oracle: Oracle,
+  windows: number,
+): ReadonlyMap<string, (seed: number) => RunScore> {
+  const runMs = windows * scenario.windowMs;
+  const runs = new Map<string, (seed: number) => RunScore>([
+    ['ours', (seed) => runOurs(scenario, oracle, seed, runMs)],
+  ]);
+  for (const [name, peer] of peersOn(scenario, oracle)) {
+    if (!canRun(scenario, name)) continue;
+    runs.set(name, (seed) => {
+      return runPeer(scenario, oracle, (context) => peer(context) ?? unreachable(name), seed, runMs);
+    });
+  }
+  return runs;
 }
 
 /** Concurrency limits need a knob to limit with. */

@@ -135,8 +135,9 @@ export class SimProcess {
   }
 
   #newExporter(atMs: number): Exporter {
-    const { temporality } = this.#scenario.telemetry;
+    const { telemetry, limits } = this.#scenario;
     const startMs = this.#wallMs(atMs);
-    return new Exporter(COMPONENT, 'sim-1', this.#incarnation, temporality, startMs, () => this.#seriesIds++);
+    const identity = [COMPONENT, 'sim-1', this.#incarnation] as const;
+    return new Exporter(...identity, telemetry.temporality, startMs, limits.memoryBytes, () => this.#seriesIds++);
   }
 }

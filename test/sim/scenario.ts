@@ -278,7 +278,12 @@ export type Bounds = z.output<typeof bounds>;
 
 /** Parses a scenario; what is wrong is said with its path and the file it is in. */
 export function parseScenario(yaml: string, where: string): Scenario {
-  const result = scenario.safeParse(parse(yaml));
+  return scenarioFrom(parse(yaml), where);
+}
+
+/** The same from plain data. */
+export function scenarioFrom(data: unknown, where: string): Scenario {
+  const result = scenario.safeParse(data);
   if (!result.success) throw new Error(`${where} is not a scenario:\n${z.prettifyError(result.error)}`);
   const known = new Set(result.data.knobs.map((each) => each.id));
   for (const name of knobsNamedBy(result.data)) {

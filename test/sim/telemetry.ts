@@ -11,6 +11,8 @@ export class Exporter {
   #ok: Series;
   #failed: Series;
   #memory: Series;
+  #memoryLimit: Series;
+  readonly #limitBytes: number | undefined;
   readonly #isDelta: boolean;
   readonly #processStartMs: number;
   #lastMs: number;
@@ -22,6 +24,7 @@ export class Exporter {
     incarnation: number,
     temporality: Temporality,
     startMs: number,
+    limitBytes: number | undefined,
     nextSeriesId: () => number,
   ) {
     const resource = new Map<string, AttributeValue>([
@@ -43,6 +46,9 @@ export class Exporter {
       ...{ id: nextSeriesId(), name: 'process.memory.usage', unit: 'By', kind: 'gauge', monotonic: false },
       ...{ scope: 'sim', resource, attributes: new Map() },
     };
+    // What the agent's own sampler reads from the cgroup.
+    this.#memoryLimit = { ...this.#memory, id: nextSeriesId(), name: 'container.memory.limit' };
+    this.#limitBytes = limitBytes;
     this.#isDelta = temporality === 'delta';
     this.#processStartMs = startMs;
     this.#lastMs = startMs;
@@ -53,6 +59,7 @@ export class Exporter {
     this.#ok = { ...this.#ok, id: nextSeriesId() };
     this.#failed = { ...this.#failed, id: nextSeriesId() };
     this.#memory = { ...this.#memory, id: nextSeriesId() };
+    this.#memoryLimit = { ...this.#memoryLimit, id: nextSeriesId() };
   }
 
   /** Reads the recorder and, for delta, empties it. */
@@ -73,6 +80,10 @@ export class Exporter {
     }
     if (recorder.memoryBytes > 0) {
       rows.push({ series: this.#memory, startMs: 0, value: recorder.memoryBytes, point: undefined });
+      const limitBytes = this.#limitBytes;
+      if (limitBytes !== undefined) {
+        rows.push({ series: this.#memoryLimit, startMs: 0, value: limitBytes, point: undefined });
+      }
     }
     if (this.#isDelta) resetRecorder(recorder);
     this.#lastMs = nowMs;

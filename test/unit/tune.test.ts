@@ -105,7 +105,7 @@ describe('probing', () => {
     expect(probe.predictedGain).toBeLessThan(-0.3);
   });
 
-  test('compares two different settings, each within reach, and moves no further than a step', () => {
+  test('compares two different settings, each allowed, and moves no further than a step', () => {
     fc.assert(
       fc.property(
         fc.integer(),
@@ -117,8 +117,8 @@ describe('probing', () => {
           for (const y of ys) {
             const before = probe.candidate();
             const { plus, minus } = probe.next(random);
+            expect(plus).not.toEqual(minus);
             for (const on of axes) {
-              expect(plus[on.id]).not.toBe(minus[on.id]);
               expect(isAllowed(on.spec, plus[on.id])).toBe(true);
               expect(isAllowed(on.spec, minus[on.id])).toBe(true);
             }

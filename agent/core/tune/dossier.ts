@@ -30,6 +30,9 @@ import type { Terms } from './terms.ts';
 import { changesBetween, describe, describeChanges, describeEffect, type Trial } from './trial.ts';
 import { percent } from './triggers.ts';
 
+/** Pause of a search after a setback, in windows. */
+const SETBACK_WINDOWS = 3;
+
 export interface DossierParts {
   readonly settings: EngineSettings;
   readonly terms: Terms;
@@ -226,7 +229,10 @@ export class Dossier {
     const { effect, strategy, id: trialId, proposalId } = trial;
     if (trial.isProving) this.#errorBudget.spend(false);
     this.standing = withoutTrial(this.standing);
-    this.fail(strategy, nowMs);
+    // A step too far is no failure of the search: it goes on from the incumbent, and not there again.
+    if (as === 'rolled_back' && trial.isSearch && !trial.isProving) {
+      this.standing = withTry(this.standing, strategy, nowMs, nowMs + SETBACK_WINDOWS * this.#settings.window.minMs);
+    } else this.fail(strategy, nowMs);
     // What was cut short from outside says nothing of the idea.
     if (isVerdict) this.standing = this.#learnt(trial, 0, nowMs);
     if (isVerdict) this.#archive(trial, nowMs);
@@ -269,6 +275,24 @@ export class Dossier {
     const windows = (nowMs - trial.startedMs) / window.minMs;
     const reward = rewardOf({ gain, harm: trial.harmSpent, windows, minimumEffect: proof.minimumEffect });
     return { ...standing, arms: withReward(standing.arms, trial.strategy, trial.context, reward) };
+  }
+
+  /** Part of what was held is given up for safety. False: there is nothing to give up. */
+  retreat(setting: Setting, why: string, nowMs: number): boolean {
+    const before = this.incumbent;
+    const given = changesBetween(before, setting).filter(({ knob }) => this.standing.held[knob] !== undefined);
+    if (given.length === 0) return false;
+    for (const { knob, to } of given) {
+      const isBaseline = this.#terms.specs.some((spec) => spec.id === knob && spec.baseline === to);
+      const { held } = this.standing;
+      if (isBaseline) this.standing = withoutHeld(this.standing, knob);
+      else this.standing = { ...this.standing, held: { ...held, [knob]: { value: to, by: 'guard' } } };
+    }
+    const changes = changesBetween(before, this.incumbent);
+    const reason = `${why}; gave back ${describeChanges(changes)}`;
+    this.#records.decide('rolled_back', nowMs, reason, { changes });
+    this.#records.emit('optimization_rolled_back', nowMs, { strategy: 'guard', error: why, changes });
+    return true;
   }
 
   pinByHand(knob: string, value: KnobValue, nowMs: number): void {

@@ -2,8 +2,9 @@ import type { ActuatorState } from '../actuator.ts';
 import type { Setting } from '../model.ts';
 import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
-import type { SignalRole } from '../signals.ts';
+import type { ResourceRole, ResourceScope, SignalRole } from '../signals.ts';
 import { BurnRate } from './burn_rate.ts';
+import { Guard } from './guard.ts';
 import { Meter } from './meter.ts';
 import { objectiveOf } from './objective.ts';
 import { Reference } from './reference.ts';
@@ -27,6 +28,9 @@ export type WindowReading =
  */
 export class Measuring {
   readonly reference = new Reference();
+  readonly guard = new Guard();
+  /** Whose memory is watched: the container's, whose limit kills, once it is known. */
+  #memoryScope: ResourceScope | undefined;
   readonly #settings: EngineSettings;
   readonly #terms: Terms;
   readonly #meter: Meter;
@@ -47,6 +51,7 @@ export class Measuring {
     const balance = this.#wallet?.balance ?? savedBalance;
     this.#wallet = new Wallet(this.#terms.harmRatio, this.#settings.window.minMs, nowMs, balance);
     this.reference.clear();
+    this.guard.open(this.#terms.axes);
   }
 
   get wallet(): Wallet | undefined {
@@ -68,6 +73,17 @@ export class Measuring {
     }
   }
 
+  /** Memory in use, or its limit. Readings count at a setting that is in force, as a whole. */
+  observeMemory(role: ResourceRole, increment: Increment, actuator: ActuatorState, setting: Setting): void {
+    if (increment.kind !== 'gauge' || role.scope === 'host') return;
+    const bytes = increment.value * role.scale;
+    if (role.measure === 'limit' && bytes > 0) this.guard.limitBytes = bytes;
+    if (role.measure !== 'usage') return;
+    if (this.#memoryScope === 'container' && role.scope !== 'container') return;
+    this.#memoryScope = role.scope;
+    if (actuator.state === 'settled' && increment.endMs >= actuator.sinceMs) this.guard.observe(bytes, setting);
+  }
+
   /** A better source of the response time has replaced the one that the window was collecting. */
   restart(nowMs: number): void {
     this.#meter.restart(nowMs);
@@ -75,8 +91,17 @@ export class Measuring {
 
   /** The next window is at `target`; `changed`: knobs whose values are being sent to get there. What the change before showed. */
   begin(target: Setting, changed: readonly string[], settleMs: number): ReturnType<TransientRecorder['changed']> {
+    if (changed.length > 0) this.guard.moved();
     this.#meter.begin(target, changed.length > 0, settleMs);
     return changed.length > 0 ? this.#transient.changed(changed) : undefined;
+  }
+
+  /** Between experiments the incumbent is measured all the same: that is how its level, its noise and its load are known. */
+  watch(incumbent: Setting, nowMs: number, actuator: ActuatorState): void {
+    if (actuator.state !== 'settled') return this.#meter.cancel();
+    if (!this.#meter.isMeasuring) return this.#meter.watch(incumbent, nowMs);
+    const reading = this.read(nowMs, actuator);
+    if (reading?.state === 'measured') this.reference.push(reading.y, reading.signals, reading.measurement, incumbent);
   }
 
   cancel(): void {
@@ -96,6 +121,7 @@ export class Measuring {
     if (reading.state === 'silent') return { state: 'silent' };
     if (reading.state === 'thin') return { state: 'unusable' };
     const { measurement } = reading;
+    this.guard.load(measurement.requestsPerSecond ?? 0);
     const objective = objectiveOf(measurement, this.#terms.weights);
     if (objective === undefined) return { state: 'unusable' };
     return { state: 'measured', ...objective, measurement };
@@ -106,18 +132,22 @@ export class Measuring {
     const counts = this.#meter.counts();
     const why =
       (counts && errorTrigger(counts, this.#terms.limits.errorRatio, this.reference.errorRatio)) ??
-      (trial.alarmAtStart === undefined ? this.alarm(nowMs) : undefined);
+      (trial.alarmAtStart === undefined ? this.alarm(nowMs) : undefined) ??
+      this.guard.alarm();
     if (why !== undefined) this.#chargePartial(trial, this.#meter.partial());
     return why;
   }
 
   /** A whole window at the setting under trial: charged, and judged. Says why it is unbearable, if it is. */
   judge(trial: Trial, y: number, measurement: Measurement): string | undefined {
-    this.#charge(trial, y - this.reference.y);
+    const expected = this.reference.expected(measurement);
+    // What may as well be an error of the yardstick is not charged: over a long trial it would add up to more than the wallet holds.
+    this.#charge(trial, y - expected - this.reference.standardError);
     const { limits } = this.#terms;
     const { latencyMsP95, errorRatio } = this.reference;
+    const noise = Math.max(this.reference.noise, trial.noise ?? 0);
     return (
-      this.#badWindows.observe(y, this.reference, measurement, limits.responseTimeMsP95, latencyMsP95) ??
+      this.#badWindows.observe(y, { y: expected, noise }, measurement, limits.responseTimeMsP95, latencyMsP95) ??
       errorTrigger(measurement, limits.errorRatio, errorRatio)
     );
   }
@@ -127,7 +157,7 @@ export class Measuring {
     const y = partial === undefined ? undefined : objectiveOf(partial, this.#terms.weights)?.y;
     if (partial === undefined || y === undefined) return;
     const share = Math.min(1, (partial.endMs - partial.startMs) / this.#settings.window.minMs);
-    this.#charge(trial, (y - this.reference.y) * share);
+    this.#charge(trial, (y - this.reference.expected(partial)) * share);
   }
 
   #charge(trial: Trial, worseBy: number): void {

@@ -45,6 +45,16 @@ export class Meter {
     this.#window = undefined;
   }
 
+  /** A window at what is in force anyway, from now on; nothing is being sent. */
+  watch(target: Setting, nowMs: number): void {
+    this.#target = target;
+    this.#window = new MeasurementWindow(this.#rule, nowMs, this.#latencies);
+  }
+
+  get isMeasuring(): boolean {
+    return this.#target !== undefined;
+  }
+
   /** Forgets the window under way; the next one starts afresh. */
   cancel(): void {
     this.#target = undefined;

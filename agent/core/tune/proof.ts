@@ -59,6 +59,10 @@ const CLOSEST_PAIR = 3.9;
 const HARM_ALPHA = 0.05;
 // From here on, what the blocks left cannot be expected to prove is futile.
 const FUTILITY_FROM_BLOCK = 5;
+/** The effect is given the benefit of so many standard errors before it is called futile. */
+const HOPE = 1.3;
+/** Of a block's difference, in windows: one against the mean of two. */
+const VARIANCE_OF_DIFFERENCE = 1.5;
 
 export function blockOf(order: BlockOrder, y: readonly number[], startMs: number, endMs: number): Block {
   const { a, b } = armsOf(order, y);
@@ -97,15 +101,21 @@ export function judge(proof: Proof, blocks: number, rule: ProofRule): Verdict {
     : 'undecided';
 }
 
-/**
- * How many more blocks a proof takes if the effect is one standard error better than it looks: near zero a bet gains about
- * `e² / 2` of its stake a block, with the effect `e` in units of the noise of a block's difference, √1.5 windows.
- */
+/** How many more blocks the proof takes if the effect is somewhat better than it looks. */
 function blocksToGo(proof: Proof, blocks: number, worthwhile: number, threshold: number): number {
-  const ofBlock = proof.noise * Math.sqrt(1.5);
-  const hoped = worthwhile - (proof.estimate - ofBlock / Math.sqrt(blocks));
-  if (hoped <= 0) return Number.POSITIVE_INFINITY;
-  return (threshold - Math.min(proof.logBetter, threshold)) / (hoped ** 2 / (2 * ofBlock ** 2));
+  const hoped =
+    proof.estimate - (HOPE * proof.noise * Math.sqrt(VARIANCE_OF_DIFFERENCE)) / Math.sqrt(blocks) - worthwhile;
+  const missing = Math.max(0, threshold - proof.logBetter);
+  return hoped >= 0 ? Number.POSITIVE_INFINITY : expectedBlocks(hoped, proof.noise, Math.exp(-missing));
+}
+
+/**
+ * Blocks that a proof at level `alpha` takes: near zero a bet gains about `e² / 2` of its stake a block, with the effect `e`
+ * in units of the noise of a block's difference; it cannot gain more than the threefold stake.
+ */
+export function expectedBlocks(effect: number, noise: number, alpha: number): number {
+  const gain = effect ** 2 / (2 * VARIANCE_OF_DIFFERENCE * Math.max(noise, NOISE_FLOOR) ** 2);
+  return Math.log(1 / alpha) / Math.min(gain, Math.log(WINDOWS));
 }
 
 interface Arms {

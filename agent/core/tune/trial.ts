@@ -4,7 +4,8 @@ import type { ContextKey } from './context.ts';
 import type { ObjectiveWeights } from './objective.ts';
 import type { ObjectiveValues } from './objectives.ts';
 import type { Objectives } from './pareto.ts';
-import { Probe, type ProbePair, type ProbeRule } from './probe.ts';
+import { Probe, type ProbeMemory, type ProbePair, type ProbeRule } from './probe.ts';
+import { expectedBlocks } from './proof.ts';
 import { type ProofTerms, Proving } from './proving.ts';
 import type { Random } from './random.ts';
 import { between, distance } from './reach.ts';
@@ -44,7 +45,11 @@ export interface TrialOptions {
   /** The alarm of the SLO that was firing already, which is then no reason to stop. */
   readonly alarmAtStart: string | undefined;
   readonly axes: readonly Axis[];
-  readonly probe: ProbeRule & { readonly noise: number; readonly pairs: number };
+  readonly probe: ProbeRule & {
+    readonly noise: number;
+    readonly pairs: number;
+    readonly memory: ProbeMemory | undefined;
+  };
   readonly proof: Omit<ProofRule, 'alpha'>;
   /** The level that a proof is held to, asked when the proof begins. */
   readonly alpha: () => number;
@@ -68,7 +73,9 @@ type Stage =
     };
 
 /** A search that keeps gaining ends after this many times `pairs` at the latest, so that what it has found gets proven. */
-const MAX_PAIRS_FACTOR = 3;
+const MAX_PAIRS_FACTOR = 4;
+/** A proof that would take more than this share of its blocks is not begun while probing may go on. */
+const PROVABLE_SHARE = 0.5;
 const MEASURE: Progress = { state: 'measure' };
 
 export class Trial {
@@ -108,8 +115,8 @@ export class Trial {
     this.alarmAtStart = options.alarmAtStart;
     this.#candidate = options.candidate;
     if (options.plan.kind === 'explore') {
-      const { noise } = options.probe;
-      this.#probe = new Probe(options.plan.axes, options.recorded, noise, options.probe);
+      const { noise, memory } = options.probe;
+      this.#probe = new Probe(options.plan.axes, options.recorded, noise, options.probe, memory);
       this.#stage = { state: 'probing', pair: this.#probe.next(options.random) };
       return;
     }
@@ -145,6 +152,11 @@ export class Trial {
     return stage.proving.isCandidatesTurn ? this.candidate : this.recorded;
   }
 
+  /** The setting to blame when it hurts: what is being measured, or the candidate while the incumbent has its turn. */
+  get hurts(): Setting {
+    return this.isTrying ? this.target : this.candidate;
+  }
+
   /** Whether the next window is at another setting than the incumbent's. */
   get isTrying(): boolean {
     return changesBetween(this.recorded, this.target).length > 0;
@@ -153,6 +165,24 @@ export class Trial {
   /** A proof has begun: its level is spent, however it ends. */
   get isProving(): boolean {
     return this.#proving !== undefined;
+  }
+
+  /** Standard deviation of a window, as the probes show it. */
+  get noise(): number | undefined {
+    return this.#probe?.noise;
+  }
+
+  /** What probing has taught; absent where nothing was probed. */
+  get probeMemory(): ProbeMemory | undefined {
+    return this.#probe?.memory();
+  }
+
+  /** The window at `target` was unbearable: no more of it, but what it shows of the slope is kept. */
+  noteUnbearable(y: number): void {
+    const stage = this.#stage;
+    if (stage.state !== 'probing' || stage.first === undefined || this.#probe === undefined) return;
+    const [plus, minus] = stage.pair.plusFirst ? [stage.first, y] : [y, stage.first];
+    this.#probe.observe(plus, minus);
   }
 
   get blocks(): number {
@@ -184,7 +214,7 @@ export class Trial {
     this.#probe.observe(plus, minus);
     this.#pairs++;
     this.#gains.push(this.#probe.predictedGain);
-    if (this.#pairs < rule.pairs || this.#isGaining) {
+    if (this.#pairs < rule.pairs || this.#isGaining || !this.#isProvable) {
       this.#stage = { state: 'probing', pair: this.#probe.next(random) };
       return MEASURE;
     }
@@ -199,15 +229,27 @@ export class Trial {
   }
 
   /**
-   * A proof halves the pace: half of its windows are at the incumbent. While the last few steps promise more than the smallest gain
+   * A proof halves the pace: a third of its windows are at the incumbent. While the last few steps promise more than the smallest gain
    * worth having, going on costs less than proving what has been found so far.
    */
   get #isGaining(): boolean {
     const { probe, proof } = this.#options;
-    const lookBack = Math.ceil(probe.pairs / 2);
+    const lookBack = probe.pairs;
     if (this.#pairs >= MAX_PAIRS_FACTOR * probe.pairs) return false;
     const gained = (this.#gains.at(-1) ?? 0) - (this.#gains.at(-1 - lookBack) ?? 0);
     return gained <= Math.log(1 - proof.minimumEffect);
+  }
+
+  /**
+   * What is promised can be proven in reasonable time. Where windows are noisy a small gain cannot, and probing on is the better use
+   * of them: the gain grows, and a proof of twice the gain takes a quarter of the blocks.
+   */
+  get #isProvable(): boolean {
+    const { probe, proof, alpha } = this.#options;
+    if (this.#probe === undefined || this.#pairs >= MAX_PAIRS_FACTOR * probe.pairs) return true;
+    const promised = this.#probe.predictedGain - Math.log(1 - proof.minimumEffect);
+    if (promised >= 0) return true;
+    return expectedBlocks(promised, this.#probe.noise, alpha()) <= PROVABLE_SHARE * proof.maxBlocks;
   }
 
   #toProving(nowMs: number): Stage {
@@ -266,7 +308,11 @@ export class Trial {
       harmSpent: this.harmSpent,
       charges: [...this.#charges],
       ...(this.#proving !== undefined && { proof: this.#proving.record() }),
-      signals: { ...this.#options.plan.signals, ...reference.signals(), probePairs: this.#pairs },
+      signals: {
+        ...this.#options.plan.signals,
+        ...reference.signals(),
+        ...(this.#probe && { probePairs: this.#pairs, predictedGain: this.#probe.predictedGain }),
+      },
       alternatives: [
         ...(this.#probe === undefined ? [] : [`where probing led: ${describe(this.#probe.candidate())}`]),
         ...this.#options.alternatives,

@@ -4,7 +4,7 @@ import type { PerformanceProfile } from '../profile/performance_profile.ts';
 import { Distribution } from '../series/distribution.ts';
 import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
-import type { SignalRole } from '../signals.ts';
+import type { ResourceRole, SignalRole } from '../signals.ts';
 import { AUDIT_EVERY_WINDOWS, AUDIT_WINDOWS } from './audit.ts';
 import { contextOf } from './context.ts';
 import { Dossier } from './dossier.ts';
@@ -12,6 +12,7 @@ import { Measuring } from './measuring.ts';
 import { objectivesOf } from './objectives.ts';
 import { type OperatorContext, obey } from './operator.ts';
 import { type Next, Planner } from './planner.ts';
+import type { ProbeMemory } from './probe.ts';
 import { Proving } from './proving.ts';
 import { type Random, seedFrom } from './random.ts';
 import { within } from './reach.ts';
@@ -85,6 +86,8 @@ export class Tuner {
   readonly #dossier: Dossier;
   readonly #memory: UsageHistogram;
   #waitsFor: string | undefined;
+  /** What the last search has taught about slopes; lost with the agent, which costs a few windows. */
+  #probeMemory: ProbeMemory | undefined;
   #phase: Phase = { state: 'absent' };
 
   constructor(options: TunerOptions) {
@@ -120,7 +123,10 @@ export class Tuner {
     if (!this.#isOpen) return [];
     const trial = this.#trial;
     // It may have died of the setting, or not; staying away from it for a while costs little.
-    if (trial?.isTrying === true) this.#dossier.scar(trial.recorded, trial.target, nowMs);
+    if (trial?.isTrying === true) {
+      this.#dossier.scar(trial.recorded, trial.target, nowMs);
+      this.#measuring.guard.gone();
+    }
     this.#endTrial('rolled_back', `the session ended: ${reason}`, nowMs);
     this.#actuator.close();
     this.#terms.manifest = undefined;
@@ -181,6 +187,10 @@ export class Tuner {
 
   observe(role: SignalRole, increment: Increment): void {
     this.#measuring.observe(role, increment);
+  }
+
+  observeMemory(role: ResourceRole, increment: Increment): void {
+    this.#measuring.observeMemory(role, increment, this.#actuator.state, this.#actuator.effective);
   }
 
   /** A better source of the response time has replaced the one that the window was collecting. */
@@ -279,6 +289,7 @@ export class Tuner {
       case 'restoring':
         return this.#restore(this.#phase.restoring, nowMs);
       case 'waiting':
+        this.#measuring.watch(this.#dossier.incumbent, nowMs, this.#actuator.state);
         return frozen === undefined ? this.#consider(nowMs, this.#phase.untilMs) : undefined;
       case 'reference':
         return frozen === undefined ? this.#measure(undefined, nowMs) : this.#toWaiting(nowMs);
@@ -292,8 +303,10 @@ export class Tuner {
   }
 
   #consider(nowMs: number, untilMs: number): void {
+    const tight = this.#measuring.guard.alarm();
+    if (tight !== undefined) return this.#retreat(tight, nowMs);
     if (nowMs < untilMs) return;
-    this.#toWaiting(nowMs + this.#settings.window.minMs);
+    this.#phase = { state: 'waiting', untilMs: nowMs + this.#settings.window.minMs };
     if (this.#dossier.standing.frozen !== undefined) return;
     const mayTry = this.#terms.maxStepRatio > 0 && this.#measuring.wallet?.mayStart === true;
     this.#waitsFor = undefined;
@@ -302,9 +315,11 @@ export class Tuner {
     if (next === undefined) return mayTry ? this.#considerAudit(nowMs) : undefined;
     this.#waitsFor = this.#options.mayBegin(nowMs);
     if (this.#waitsFor !== undefined) return;
-    this.#measuring.reference.clear();
     this.#phase = { state: 'reference', next };
-    this.#take(this.#dossier.incumbent, nowMs);
+    const { incumbent } = this.#dossier;
+    const signals = this.#measuring.reference.signalsIfFresh(incumbent, REFERENCE_WINDOWS, nowMs);
+    if (signals !== undefined) return this.#start(signals, nowMs);
+    this.#take(incumbent, nowMs);
   }
 
   /** While nothing else is due: the incumbent against itself. */
@@ -331,7 +346,7 @@ export class Tuner {
     const isComparable = reading.state === 'measured' && reading.signals === (phase.signals ?? reading.signals);
     if (reading.state !== 'measured' || !isComparable) return this.#toWaiting(nowMs + this.#settings.window.minMs);
     phase.signals = reading.signals;
-    this.#measuring.reference.push(reading.y, reading.measurement);
+    this.#measuring.reference.push(reading.y, reading.signals, reading.measurement, this.#dossier.incumbent);
     if (phase.proving.onWindow(reading.y, nowMs) === 'undecided') return this.#take(this.#dossier.incumbent, nowMs);
     this.#dossier.audited(phase.proving, this.#measuring.reference, nowMs);
     this.#toWaiting(nowMs);
@@ -363,9 +378,11 @@ export class Tuner {
     if (reading.state !== 'measured' || !isComparable) return this.#unusable(trial, reading.state === 'silent', nowMs);
     const { y, signals, measurement } = reading;
     if (trial !== undefined) return this.#onWindow(trial, y, measurement, nowMs);
-    this.#measuring.reference.push(y, measurement);
-    if (this.#measuring.reference.size < REFERENCE_WINDOWS) return this.#take(this.#dossier.incumbent, nowMs);
-    this.#start(signals, nowMs);
+    const { incumbent } = this.#dossier;
+    this.#measuring.reference.push(y, signals, measurement, incumbent);
+    const { reference } = this.#measuring;
+    const isReady = reference.signalsIfFresh(incumbent, REFERENCE_WINDOWS, nowMs) !== undefined;
+    return isReady ? this.#start(signals, nowMs) : this.#take(incumbent, nowMs);
   }
 
   /** A window that says nothing: silence ends an experiment at once, thin traffic after a few tries. */
@@ -380,14 +397,19 @@ export class Tuner {
   #onWindow(trial: Trial, y: number, measurement: Measurement, nowMs: number): void {
     if (trial.isTrying) {
       const trouble = this.#measuring.judge(trial, y, measurement);
-      if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs);
+      if (trouble !== undefined) {
+        trial.noteUnbearable(y);
+        return this.#abandon(trial, trouble, nowMs);
+      }
     } else {
-      this.#measuring.reference.push(y, measurement);
+      this.#measuring.reference.push(y, trial.objectiveSignals, measurement, trial.recorded);
     }
     this.#proceed(trial, trial.onWindow(y, nowMs, objectivesOf(measurement)), nowMs);
   }
 
   #proceed(trial: Trial, progress: Progress, nowMs: number): void {
+    // Proven worse is as good a reason to stay away as an alarm.
+    if (progress.state === 'ended' && progress.as === 'rolled_back') return this.#abandon(trial, progress.why, nowMs);
     if (progress.state === 'ended') return this.#giveUpTrial(progress.as, progress.why, nowMs);
     if (progress.state === 'proven') {
       this.#phase = { state: 'promoting', trial };
@@ -409,7 +431,8 @@ export class Tuner {
     const axes = this.#terms.axes;
     const limit = MAX_WALK_STEPS * this.#terms.maxStepRatio;
     const candidate = plan.kind === 'candidate' ? within(axes, recorded, plan.setting, limit) : undefined;
-    const isBanned = (setting: Setting): boolean => this.#dossier.isBanned(setting, nowMs);
+    const isBanned = (setting: Setting): boolean =>
+      this.#dossier.isBanned(setting, nowMs) || this.#measuring.guard.isUnsafe({ ...recorded, ...setting }, recorded);
     const whyNot = candidate && this.#whyNotTry(recorded, candidate, isBanned);
     if (whyNot !== undefined) {
       this.#dossier.fail(strategy, nowMs);
@@ -434,6 +457,7 @@ export class Tuner {
         isBanned,
         noise: this.#measuring.reference.noise,
         pairs: probe.pairsPerProof,
+        memory: this.#probeMemory,
       },
       proof,
       alpha: () => this.#dossier.alpha,
@@ -453,13 +477,21 @@ export class Tuner {
   }
 
   #promote(trial: Trial, nowMs: number): void {
+    this.#probeMemory = trial.probeMemory ?? this.#probeMemory;
     this.#dossier.promoted(trial, this.#measuring.reference, nowMs);
     this.#toWaiting(nowMs);
   }
 
+  /** The incumbent itself comes too close to a hard limit: as far back towards the baselines as is safe, without asking for proof. */
+  #retreat(why: string, nowMs: number): void {
+    const baseline = Object.fromEntries(this.#terms.specs.map((spec) => [spec.id, spec.baseline]));
+    const back = this.#measuring.guard.wayBack(this.#dossier.incumbent, baseline);
+    if (this.#dossier.retreat(back, why, nowMs)) this.#toRestoring(nowMs);
+  }
+
   /** The setting under trial hurts: back at once, and not there again for a while. */
   #abandon(trial: Trial, why: string, nowMs: number): void {
-    this.#dossier.scar(trial.recorded, trial.target, nowMs);
+    this.#dossier.scar(trial.recorded, trial.hurts, nowMs);
     this.#giveUpTrial('rolled_back', why, nowMs);
   }
 
@@ -474,6 +506,8 @@ export class Tuner {
     const trial = this.#trial;
     if (trial === undefined) return false;
     this.#phase = { state: 'waiting', untilMs: nowMs };
+    this.#probeMemory = trial.probeMemory ?? this.#probeMemory;
+    this.#measuring.reference.experimentEnded();
     this.#dossier.ended(trial, this.#measuring.reference, { as, why, isVerdict }, nowMs);
     return true;
   }
