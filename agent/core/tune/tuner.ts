@@ -379,8 +379,8 @@ export class Tuner {
     const { y, signals, measurement } = reading;
     if (trial !== undefined) return this.#onWindow(trial, y, measurement, nowMs);
     const { incumbent } = this.#dossier;
-    this.#measuring.reference.push(y, signals, measurement, incumbent);
     const { reference } = this.#measuring;
+    reference.push(y, signals, measurement, incumbent);
     const isReady = reference.signalsIfFresh(incumbent, REFERENCE_WINDOWS, nowMs) !== undefined;
     return isReady ? this.#start(signals, nowMs) : this.#take(incumbent, nowMs);
   }
@@ -397,10 +397,7 @@ export class Tuner {
   #onWindow(trial: Trial, y: number, measurement: Measurement, nowMs: number): void {
     if (trial.isTrying) {
       const trouble = this.#measuring.judge(trial, y, measurement);
-      if (trouble !== undefined) {
-        trial.noteUnbearable(y);
-        return this.#abandon(trial, trouble, nowMs);
-      }
+      if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs, y);
     } else {
       this.#measuring.reference.push(y, trial.objectiveSignals, measurement, trial.recorded);
     }
@@ -490,7 +487,8 @@ export class Tuner {
   }
 
   /** The setting under trial hurts: back at once, and not there again for a while. */
-  #abandon(trial: Trial, why: string, nowMs: number): void {
+  #abandon(trial: Trial, why: string, nowMs: number, y?: number): void {
+    if (y !== undefined) trial.noteUnbearable(y);
     this.#dossier.scar(trial.recorded, trial.hurts, nowMs);
     this.#giveUpTrial('rolled_back', why, nowMs);
   }
