@@ -57,6 +57,8 @@ export type Plan =
   | {
       readonly kind: 'candidate';
       readonly setting: Setting;
+      /** One of several that were as good: when it fails, the next one need not wait as if it were the same again. */
+      readonly isDrawn?: boolean;
       readonly reason: string;
       readonly signals: Readonly<Record<string, number>>;
     }

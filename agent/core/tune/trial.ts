@@ -132,7 +132,8 @@ export class Trial {
 
   /** The candidate is looked for, not given. */
   get isSearch(): boolean {
-    return this.#probe !== undefined;
+    const { plan } = this.#options;
+    return this.#probe !== undefined || (plan.kind === 'candidate' && plan.isDrawn === true);
   }
 
   get hasCandidate(): boolean {

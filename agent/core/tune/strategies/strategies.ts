@@ -1,5 +1,6 @@
 import type { Strategy } from '../strategy.ts';
 import { batchStrategy } from './batch.ts';
+import { choiceStrategy } from './choice.ts';
 import { concurrencyStrategy } from './concurrency.ts';
 import { configurationStrategy } from './configuration.ts';
 import { memoryStrategy } from './memory.ts';
@@ -11,6 +12,7 @@ export const STRATEGIES: readonly Strategy[] = [
   timeoutStrategy,
   memoryStrategy,
   configurationStrategy,
+  choiceStrategy,
   concurrencyStrategy,
   batchStrategy,
   priorityStrategy,

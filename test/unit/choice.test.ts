@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import type { KnobSpec } from '../../agent/core/model.ts';
+import { choiceStrategy } from '../../agent/core/tune/strategies/choice.ts';
+import { Loop } from './engine_loop.ts';
+
+/** A switch that is off at first. */
+function switchKnob(id: string): KnobSpec {
+  const base = { description: '', unit: '', role: 'other', applyClass: 'hot', settleMs: 1_000 } as const;
+  return { ...base, id, type: 'bool', ceilingAtBoot: false, baseline: false };
+}
+
+test('of several switches the one that helps is kept, and the one that harms is not', () => {
+  const loop = new Loop({
+    tier: 'experimental',
+    knobs: [switchKnob('cache'), switchKnob('verbose')],
+    latencyS: ({ cache, verbose }) => 0.05 * (cache === 1 ? 0.7 : 1) * (verbose === 1 ? 1.1 : 1),
+  }).open();
+  const kept = loop.run(8_000, ({ kind }) => kind === 'promoted');
+  expect(kept).toMatchObject({ strategy: choiceStrategy.name, changes: [{ knob: 'cache', from: false, to: true }] });
+  loop.run(2_000);
+  expect(loop.engine.tuning('c')?.incumbent).toEqual({ cache: true, verbose: false });
+});
+
+test('has no plan without switches, nor for a mode that is not asked for', () => {
+  const loop = new Loop({ knobs: [switchKnob('cache')] }).open();
+  loop.operator({ action: 'set_mode', component: 'c', mode: 'observe' });
+  expect(loop.run(600, ({ kind }) => kind === 'trial_started')).toBeUndefined();
+});
