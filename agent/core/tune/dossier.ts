@@ -4,6 +4,7 @@ import type { EngineSettings } from '../settings.ts';
 import { rewardOf, withReward } from './arms.ts';
 import { auditView, withRun } from './audit.ts';
 import { ErrorBudget } from './error_budget.ts';
+import type { Guard } from './guard.ts';
 import { weighed } from './objectives.ts';
 import { withPoint } from './pareto.ts';
 import type { ProofTerms, Proving } from './proving.ts';
@@ -258,9 +259,8 @@ export class Dossier {
       Object.entries(measured).filter(([name]) => counted.some((one) => one === name)),
     );
     const { id: trialId, strategy, recorded, candidate: setting } = trial;
-    const baselines = Object.fromEntries(this.#terms.specs.map(({ id, baseline }) => [id, baseline]));
     const proven = { id: `o-${trialId}`, atMs, trialId, strategy, setting, recorded, effects };
-    this.standing = { ...this.standing, pareto: withPoint(this.standing.pareto, proven, baselines) };
+    this.standing = { ...this.standing, pareto: withPoint(this.standing.pareto, proven, this.#terms.baselines) };
   }
 
   /** What the trial's end says of the strategy, or of the rule, that led to it. */
@@ -277,9 +277,15 @@ export class Dossier {
     return { ...standing, arms: withReward(standing.arms, trial.strategy, trial.context, reward) };
   }
 
-  /** Part of what was held is given up for safety. False: there is nothing to give up. */
-  retreat(setting: Setting, why: string, nowMs: number): boolean {
+  /**
+   * Where the incumbent itself comes too close to a hard limit: as far back towards the baselines as is safe, without asking for
+   * proof. False: all is well, or there is nothing to give up.
+   */
+  retreat(guard: Guard, nowMs: number): boolean {
+    const why = guard.alarm();
+    if (why === undefined) return false;
     const before = this.incumbent;
+    const setting = guard.wayBack(before, this.#terms.baselines);
     const given = changesBetween(before, setting).filter(({ knob }) => this.standing.held[knob] !== undefined);
     if (given.length === 0) return false;
     for (const { knob, to } of given) {

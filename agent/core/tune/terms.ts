@@ -48,6 +48,10 @@ export class Terms {
     return this.#policy.knobs?.[knob] ?? {};
   }
 
+  get baselines(): Setting {
+    return Object.fromEntries(this.specs.map(({ id, baseline }) => [id, baseline]));
+  }
+
   incumbent(standing: Standing): Setting {
     return incumbentOf(this.specs, standing, this.#policy);
   }

@@ -303,8 +303,7 @@ export class Tuner {
   }
 
   #consider(nowMs: number, untilMs: number): void {
-    const tight = this.#measuring.guard.alarm();
-    if (tight !== undefined) return this.#retreat(tight, nowMs);
+    if (this.#dossier.retreat(this.#measuring.guard, nowMs)) return this.#toRestoring(nowMs);
     if (nowMs < untilMs) return;
     this.#phase = { state: 'waiting', untilMs: nowMs + this.#settings.window.minMs };
     if (this.#dossier.standing.frozen !== undefined) return;
@@ -477,13 +476,6 @@ export class Tuner {
     this.#probeMemory = trial.probeMemory ?? this.#probeMemory;
     this.#dossier.promoted(trial, this.#measuring.reference, nowMs);
     this.#toWaiting(nowMs);
-  }
-
-  /** The incumbent itself comes too close to a hard limit: as far back towards the baselines as is safe, without asking for proof. */
-  #retreat(why: string, nowMs: number): void {
-    const baseline = Object.fromEntries(this.#terms.specs.map((spec) => [spec.id, spec.baseline]));
-    const back = this.#measuring.guard.wayBack(this.#dossier.incumbent, baseline);
-    if (this.#dossier.retreat(back, why, nowMs)) this.#toRestoring(nowMs);
   }
 
   /** The setting under trial hurts: back at once, and not there again for a while. */
