@@ -16,7 +16,7 @@ import type { Method, MethodContext } from './tune/method.ts';
 import { runPeer } from './tune/run_peer.ts';
 import { reportOf } from './tune/score.ts';
 
-const METHODS = ['optuna-tpe', 'cma', 'nevergrad-ngopt', 'nevergrad-tbpsa'];
+const METHODS = ['optuna-tpe', 'cma', 'nevergrad-1+1', 'nevergrad-tbpsa'];
 const WINDOWS = 400;
 const SCRIPT = new URL('python/tune_peers.py', import.meta.url).pathname;
 const answerSchema = z.object({ ask: z.array(z.number()), best: z.array(z.number()) });

@@ -80,7 +80,7 @@ class NevergradPeer:
 METHODS = {
     "optuna-tpe": lambda start, seed: OptunaPeer("tpe", start, seed),
     "cma": CmaPeer,
-    "nevergrad-ngopt": lambda start, seed: NevergradPeer("NGOpt", start, seed),
+    "nevergrad-1+1": lambda start, seed: NevergradPeer("OptimisticNoisyOnePlusOne", start, seed),
     "nevergrad-tbpsa": lambda start, seed: NevergradPeer("TBPSA", start, seed),
 }
 
