@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
+import { Probe } from '../../agent/core/tune/probe.ts';
+import { Random } from '../../agent/core/tune/random.ts';
 import { confidenceOf, type Lesson, RULE_STRATEGY, withFailedRule, withLesson } from '../../agent/core/tune/rules.ts';
+import { axisOf } from '../../agent/core/tune/space.ts';
 import { intKnob, Loop } from './engine_loop.ts';
 
 const NOW_MS = 1_790_000_000_000;
@@ -95,12 +98,15 @@ describe('when a context returns', () => {
 });
 
 test('learningRate: a larger gain takes a larger step on the same evidence', () => {
-  const kept = [0.02, 0.2].map((learningRate) => {
-    const loop = new Loop({
-      latencyS: ({ batch = 1 }) => 0.05 * batch ** -0.6,
-      settings: { optimization: { ...DEFAULT_ENGINE_SETTINGS.optimization, learningRate } },
-    }).open();
-    return Number(loop.run(4_000, ({ kind }) => kind === 'promoted')?.changes[0]?.to);
+  const axis = axisOf(intKnob('k', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0 }));
+  if (axis === undefined) throw new Error('no axis');
+  const [slow, fast] = [0.01, 0.05].map((learningRate) => {
+    const probe = new Probe([axis], { k: 0.2 }, 0.01, { perturbation: 0.06, gain: learningRate, maxStepRatio: 0.2 });
+    const { plus, minus } = probe.next(Random.seeded(1));
+    const slopeAt = (setting: typeof plus) => -0.5 * Number(setting.k);
+    probe.observe(slopeAt(plus), slopeAt(minus));
+    return Number(probe.candidate().k);
   });
-  expect(kept[1]).toBeGreaterThan(kept[0] ?? Number.NaN);
+  expect(slow).toBeGreaterThan(0.2);
+  expect(fast).toBeGreaterThan(slow ?? Number.NaN);
 });
