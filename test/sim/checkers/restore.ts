@@ -14,7 +14,7 @@ export class RestoreChecker extends Rule {
   #incumbent: Setting = {};
   restoredTotal = 0;
 
-  decided(atMs: number, { kind, trialId, changes }: Decision): void {
+  decided(atMs: number, { kind, trialId, changes, evidence }: Decision): void {
     // What the process refuses for good, what two crashes made suspect, or what a human chose: another value is in order.
     if (
       kind === 'value_rejected' ||
@@ -26,7 +26,15 @@ export class RestoreChecker extends Rule {
     }
     if (trialId === undefined) return;
     if (kind === 'trial_started') {
-      const values = new Map(Object.entries(this.#incumbent));
+      // The next trial begins before a tick was compared: it must begin where the one before was to end.
+      for (const [knob, due] of this.#due?.values ?? []) {
+        const begins = evidence?.recorded?.[knob];
+        if (Object.is(begins, due)) continue;
+        this.report(atMs, `after ${this.#due?.trialId} ${trialId} begins at ${knob} = ${begins}, recorded was ${due}`);
+      }
+      if (this.#due !== undefined) this.#settle();
+      // The incumbent of the last compared tick may be older than what an operator or a proof has made of it since.
+      const values = new Map(Object.entries({ ...this.#incumbent, ...evidence?.recorded }));
       for (const { knob, from } of changes) values.set(knob, from);
       this.#recorded.set(trialId, values);
       return;
