@@ -36,7 +36,6 @@ function loop(config: Config, seconds: number): Loop {
 
 const mode: Look = (config) => loop(config, 1).engine.view('c')?.tuning?.knobs[0]?.mode;
 const isEverTried: Look = (config) => loop(config, 900).decisions.some(({ kind }) => kind === 'trial_started');
-const pathTaken: Look = (config) => loop(config, 900).commands.map(({ changes }) => changes);
 const span: Look = (config) => loop(config, 30).engine.view('c')?.profile?.windowMs;
 
 /** Two hours of a component whose memory grows, and which is suddenly slow. */
@@ -115,7 +114,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   'monitoring.debugMetrics': { elsewhere: 'test/wire/telemetry.test.ts' },
   'optimization.enabled': [true, false, mode],
   'optimization.aggressiveness': [0.5, 0, isEverTried],
-  'optimization.learningRate': [0.1, 1, pathTaken],
+  'optimization.learningRate': { elsewhere: 'test/unit/rules.test.ts' },
   'optimization.adaptationThreshold': { elsewhere: 'test/unit/optimizer_strategies.test.ts' },
   'optimization.rollbackEnabled': [true, false, mode],
   'analytics.enabled': [true, false, everything],

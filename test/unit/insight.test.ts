@@ -214,7 +214,7 @@ describe('the tuner and anomalies', () => {
     expect(loop.engine.view('c')?.paused).toContain('responseTimeMs');
     spoil(1);
     expect(loop.run(1_800, ({ kind }) => kind === 'resumed')).toBeDefined();
-    expect(loop.run(600, ({ kind }) => kind === 'trial_started')).toBeDefined();
+    expect(loop.run(7_200, ({ kind }) => kind === 'trial_started')).toBeDefined();
     expect(loop.events.map(({ type }) => type)).toContain('anomaly_resolved');
   });
 
