@@ -24,7 +24,7 @@ export interface OptimizationResults {
     readonly low: number;
     readonly high: number;
     readonly confidence: number;
-    /** Interleaved blocks of four windows behind it. */
+    /** Blocks of three windows, in drawn order, behind it. */
     readonly blocks: number;
   };
 }

@@ -214,7 +214,9 @@ describe('the tuner and anomalies', () => {
     expect(loop.engine.view('c')?.paused).toContain('responseTimeMs');
     spoil(1);
     expect(loop.run(1_800, ({ kind }) => kind === 'resumed')).toBeDefined();
-    expect(loop.run(7_200, ({ kind }) => kind === 'trial_started')).toBeDefined();
+    // The incumbent was measured while it waited: a trial may begin in the very step that ends the pause.
+    loop.run(600);
+    expect(loop.kinds().slice(loop.kinds().indexOf('resumed'))).toContain('trial_started');
     expect(loop.events.map(({ type }) => type)).toContain('anomaly_resolved');
   });
 

@@ -199,7 +199,7 @@ export const EvidenceSchema: GenMessage<Evidence> = /*@__PURE__*/
   messageDesc(file_performance_optimizer_control_v1_decision, 2);
 
 /**
- * One interleaved block of four windows: the incumbent is A, the candidate is B.
+ * One block of three windows in a drawn order: the incumbent is A, the candidate is B.
  *
  * @generated from message performance_optimizer.control.v1.Block
  */
