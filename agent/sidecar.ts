@@ -37,7 +37,6 @@ import { parseAddress } from './rpc/address.ts';
 import { Runtime } from './runtime.ts';
 import { Advice } from './sidecar/advice.ts';
 import { Alerts } from './sidecar/alerts.ts';
-
 import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resources.ts';
 import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
 import { insightReadings, pageReadingsOf, type StatusParts, statusOf } from './status.ts';

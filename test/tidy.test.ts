@@ -80,8 +80,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   config: ['core', 'rpc'],
   client: ['gen', 'rpc', 'core'],
   rpc: ['gen', 'core'],
-  // `sampling` is no adapter of anything: the life that samplers share.
-  'adapters/*': ['core', 'gen', 'rpc', 'adapters/sampling'],
+  // `sampling` and `sqlite` are no adapters of anything: the life that samplers share, and what keepers of files do.
+  'adapters/*': ['core', 'gen', 'rpc', 'adapters/sampling', 'adapters/sqlite'],
   core: [],
 };
 

@@ -332,7 +332,7 @@ class SteppedEngine implements Engine {
       // It counts beside whatever times the requests.
       if (role.signal === 'reward') tuner?.observe(role, increment);
       if (role.signal === 'resource' && role.resource === 'memory') {
-        this.#tuners.get(component)?.observeMemory(role, increment);
+        tuner?.observeMemory(role, increment);
       }
       if (!isTuned(role)) continue;
       const source = this.#sources.get(component);

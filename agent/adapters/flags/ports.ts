@@ -1,4 +1,4 @@
-import type { Command, Effect, Input, KnobSpec, KnobValue, Tier } from '../../core/model.ts';
+import type { Effect, Input, KnobSpec, KnobValue, Tier } from '../../core/model.ts';
 
 /** A component that has no client of ours: its knobs are declared in the configuration, and it reads them as flags. */
 export interface FlaggedComponent {
@@ -30,7 +30,6 @@ export interface FlagsPorts {
 }
 
 export type FlagsEffect = Extract<Effect, { readonly kind: 'command' | 'renewal' | 'revoke' }>;
-export type FlagsCommand = Command;
 
 /** A knob as a flag: its baseline, and what is in force instead, until when. */
 export interface Flag {

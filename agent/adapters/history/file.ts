@@ -1,17 +1,14 @@
-import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { renameSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { asidePath, createPrivate, limitBytes, migrate, pragma, resultCode, SQLITE } from '../sqlite.ts';
 import { HistoryError } from './history.ts';
 
 /** Marks a file as ours (`PerH`), so that a wrong path never adds tables to somebody else's database. */
 const APPLICATION_ID = 0x50657248;
-/** Primary result codes of SQLite (https://sqlite.org/rescode.html). */
-const CORRUPT = 11;
-const NOTADB = 26;
 /** The log beside the file is folded into it at this size. */
 const LOG_PAGES = 256;
 
-/** Step `n` brings `user_version` from `n` to `n + 1`. Landed steps never change; new ones are added at the end. */
+/** For `migrate`. Landed steps never change; new ones are added at the end. */
 const STEPS: readonly string[] = [
   `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -47,25 +44,18 @@ export interface OpenFile {
  */
 export function openFile(path: string, maxBytes: number, nowMs: number): OpenFile {
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    // Made by us and not by SQLite, so that nobody else may read it; the log beside it inherits the mode.
-    closeSync(openSync(path, 'a', 0o600));
+    createPrivate(path);
     return { database: openChecked(path, maxBytes), setAside: undefined };
   } catch (error) {
-    const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : undefined;
-    if (code !== CORRUPT && code !== NOTADB) throw error;
-    const setAside = `${path}.corrupt-${new Date(nowMs).toISOString().replaceAll(':', '')}`;
+    const code = resultCode(error);
+    if (code !== SQLITE.CORRUPT && code !== SQLITE.NOTADB) throw error;
+    const setAside = asidePath(path, nowMs);
     renameSync(path, setAside);
     rmSync(`${path}-wal`, { force: true });
     rmSync(`${path}-shm`, { force: true });
-    closeSync(openSync(path, 'a', 0o600));
+    createPrivate(path);
     return { database: openChecked(path, maxBytes), setAside };
   }
-}
-
-/** A single number that SQLite tells of a database. */
-export function pragma(database: DatabaseSync, name: string): number {
-  return Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0] ?? 0);
 }
 
 function openChecked(path: string, maxBytes: number): DatabaseSync {
@@ -83,10 +73,8 @@ function openChecked(path: string, maxBytes: number): DatabaseSync {
     if (isNew) database.exec(`PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = ${APPLICATION_ID}`);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF');
     database.exec(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA cache_size = -512`);
-    database.exec(`PRAGMA max_page_count = ${Math.max(16, Math.floor(maxBytes / pragma(database, 'page_size')))}`);
-    for (let step = version; step < STEPS.length; step++) {
-      database.exec(`BEGIN IMMEDIATE; ${STEPS[step]} PRAGMA user_version = ${step + 1}; COMMIT`);
-    }
+    limitBytes(database, maxBytes);
+    migrate(database, STEPS);
     return database;
   } catch (error) {
     database.close();

@@ -5,7 +5,8 @@ import { type HistoryQuery, MAX_ROWS } from '../../core/history/reader.ts';
 import { HOUR_MS, MINUTE_MS, merged, type Rollup, rollupOf } from '../../core/history/rollup.ts';
 import { type HistorySignal, isHistorySignal } from '../../core/history/signal.ts';
 import { LogSketch } from '../../core/history/sketch.ts';
-import { openFile, pragma } from './file.ts';
+import { pragma } from '../sqlite.ts';
+import { openFile } from './file.ts';
 import type { History, HistoryCounts } from './history.ts';
 
 export interface HistoryOptions {

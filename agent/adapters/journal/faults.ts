@@ -1,14 +1,5 @@
+import { resultCode, SQLITE } from '../sqlite.ts';
 import { JournalError, type JournalFault } from './journal.ts';
-
-// Primary result codes of SQLite (https://sqlite.org/rescode.html).
-const BUSY = 5;
-const LOCKED = 6;
-const READONLY = 8;
-const IOERR = 10;
-const CORRUPT = 11;
-const FULL = 13;
-const CANTOPEN = 14;
-const NOTADB = 26;
 
 const REMEDIES: Readonly<Record<JournalFault, string>> = {
   locked: 'stop the other agent, or give this one a file of its own with state.path',
@@ -40,26 +31,26 @@ export function faultError(
 export function faultOf(error: unknown): JournalFault | undefined {
   if (error instanceof JournalError) return error.fault;
   if (!(error instanceof Error) || !('code' in error)) return undefined;
-  if (error.code === 'ERR_SQLITE_ERROR' && 'errcode' in error) return faultOfResult(Number(error.errcode) & 0xff);
+  if (error.code === 'ERR_SQLITE_ERROR' && 'errcode' in error) return faultOfResult(resultCode(error));
   if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return 'full';
   if (error.code === 'EIO') return 'io';
   return typeof error.code === 'string' && /^E[A-Z]+$/.test(error.code) ? 'unusable' : undefined;
 }
 
-function faultOfResult(code: number): JournalFault | undefined {
+function faultOfResult(code: number | undefined): JournalFault | undefined {
   switch (code) {
-    case BUSY:
-    case LOCKED:
+    case SQLITE.BUSY:
+    case SQLITE.LOCKED:
       return 'locked';
-    case READONLY:
-    case CANTOPEN:
+    case SQLITE.READONLY:
+    case SQLITE.CANTOPEN:
       return 'unusable';
-    case FULL:
+    case SQLITE.FULL:
       return 'full';
-    case IOERR:
+    case SQLITE.IOERR:
       return 'io';
-    case CORRUPT:
-    case NOTADB:
+    case SQLITE.CORRUPT:
+    case SQLITE.NOTADB:
       return 'corrupt';
     default:
       return undefined;

@@ -1,10 +1,8 @@
-import type { DatabaseSync } from 'node:sqlite';
-
 /** Marks a file as ours (`Perf`), so that a wrong path never adds tables to somebody else's database. */
 export const APPLICATION_ID = 0x50657266;
 
-/** Step `n` brings `user_version` from `n` to `n + 1`. Landed steps never change; new ones are added at the end. */
-const STEPS: readonly string[] = [
+/** For `migrate`. Landed steps never change; new ones are added at the end. */
+export const STEPS: readonly string[] = [
   `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE state (key TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -38,15 +36,3 @@ const STEPS: readonly string[] = [
 ];
 
 export const SCHEMA_VERSION = STEPS.length;
-
-/** Brings an open database up to `SCHEMA_VERSION`, each step whole or not at all. */
-export function migrate(database: DatabaseSync): void {
-  for (let version = pragma(database, 'user_version'); version < SCHEMA_VERSION; version++) {
-    database.exec(`BEGIN IMMEDIATE; ${STEPS[version]} PRAGMA user_version = ${version + 1}; COMMIT`);
-  }
-}
-
-export function pragma(database: DatabaseSync, name: string): number {
-  const row = database.prepare(`PRAGMA ${name}`).get();
-  return Number(Object.values(row ?? {})[0] ?? 0);
-}

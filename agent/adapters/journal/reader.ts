@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { pragma } from '../sqlite.ts';
 import { faultError, journalError } from './faults.ts';
 import type { AuditQuery, DecisionQuery, JournalReader } from './journal.ts';
-import { APPLICATION_ID, pragma, SCHEMA_VERSION } from './migrations.ts';
+import { APPLICATION_ID, SCHEMA_VERSION } from './migrations.ts';
 import { readAudit, readDecisions, readEpoch, readState } from './queries.ts';
 
 const ELSEWHERE = 'no agent has run with it yet, or its state.path is another';

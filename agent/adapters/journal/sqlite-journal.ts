@@ -1,8 +1,8 @@
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import type { Decision } from '../../core/model.ts';
+import { asidePath, createPrivate, limitBytes, migrate, pragma } from '../sqlite.ts';
 import { encodeDecision } from './codec.ts';
 import { faultError, faultOf, journalError } from './faults.ts';
 import {
@@ -14,7 +14,7 @@ import {
   MAX_AUDIT,
 } from './journal.ts';
 import { lockPath, takeLock } from './lock.ts';
-import { APPLICATION_ID, migrate, pragma, SCHEMA_VERSION } from './migrations.ts';
+import { APPLICATION_ID, SCHEMA_VERSION, STEPS } from './migrations.ts';
 import { readAudit, readDecisions, readEpoch, readState } from './queries.ts';
 
 export interface JournalOptions {
@@ -32,9 +32,7 @@ export function openJournal(options: JournalOptions): Journal {
   const isKnown = existsSync(lockPath(path));
   let lock: ReturnType<typeof takeLock>;
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    // Made by us and not by SQLite, so that nobody else may read it; the log beside it inherits the mode.
-    closeSync(openSync(path, 'a', 0o600));
+    createPrivate(path);
     lock = takeLock(path);
   } catch (error) {
     if (faultOf(error) === 'locked') throw faultError(path, 'locked', 'another agent is using it', error);
@@ -56,7 +54,7 @@ function openSound({ path, log, maxBytes, nowMs }: JournalOptions, isKnown: bool
     if (faultOf(error) !== 'corrupt') throw error;
     // Without a lock file no agent has had this path before: somebody's own file, which is not ours to move.
     if (!isKnown) throw faultError(path, 'unusable', 'it is not a database', error);
-    const aside = `${path}.corrupt-${new Date(nowMs).toISOString().replaceAll(':', '')}`;
+    const aside = asidePath(path, nowMs);
     renameSync(path, aside);
     // The log belongs to the damaged file and goes with it; the index beside it is rebuilt from the log.
     moveIfThere(`${path}-wal`, `${aside}-wal`);
@@ -66,7 +64,7 @@ function openSound({ path, log, maxBytes, nowMs }: JournalOptions, isKnown: bool
       { path, aside, reason },
       'the state file is corrupt: it was set aside and the agent starts clean, without its decisions and what it had learned',
     );
-    closeSync(openSync(path, 'a', 0o600));
+    createPrivate(path);
     return openChecked(path, maxBytes);
   }
 }
@@ -89,8 +87,8 @@ function openChecked(path: string, maxBytes: number): DatabaseSync {
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF');
     const check = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {})[0];
     if (check !== 'ok') throw faultError(path, 'corrupt', String(check));
-    database.exec(`PRAGMA max_page_count = ${Math.max(16, Math.floor(maxBytes / pragma(database, 'page_size')))}`);
-    migrate(database);
+    limitBytes(database, maxBytes);
+    migrate(database, STEPS);
     return database;
   } catch (error) {
     database.close();

@@ -1,16 +1,12 @@
-import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { renameSync, rmSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { asidePath, createPrivate, pragma, resultCode, SQLITE } from '../sqlite.ts';
 import type { DiskOptions, FoundRow, InsertRow, Levels, Turn, TurnResult } from './disk_protocol.ts';
 import { TELEMETRY_SIGNALS, type TelemetrySignal } from './raw_sink.ts';
 
 /** Marks a file as ours (`PerU`), so that a wrong path never adds tables to somebody else's database. */
 const APPLICATION_ID = 0x50657255;
 const VERSION = 1;
-/** Primary result codes of SQLite (https://sqlite.org/rescode.html). */
-const BUSY = 5;
-const CORRUPT = 11;
-const NOTADB = 26;
 /** Rows handed out at once: enough to keep a sender busy, little enough to hold in memory. */
 const HAND_OUT_BYTES = 512 * 1024;
 const HAND_OUT_ROWS = 64;
@@ -72,21 +68,21 @@ export class DiskStore {
   /** Opens or creates the file as its only user. Throws with what to do about it. */
   static open(options: DiskOptions): DiskStore {
     const { path, nowMs } = options;
-    mkdirSync(dirname(path), { recursive: true });
-    // Made by us and not by SQLite, so that nobody else may read it; the log beside it inherits the mode.
-    closeSync(openSync(path, 'a', 0o600));
+    createPrivate(path);
     try {
       return new DiskStore(options, undefined);
     } catch (error) {
       const code = resultCode(error);
-      if (code === BUSY) throw new Error(`upstream queue ${path}: another agent is using it; set upstream.queue.path`);
-      if (code !== CORRUPT && code !== NOTADB) throw error;
+      if (code === SQLITE.BUSY)
+        throw new Error(`upstream queue ${path}: another agent is using it; set upstream.queue.path`);
+      if (code !== SQLITE.CORRUPT && code !== SQLITE.NOTADB) throw error;
       // A file that was never a database of ours is not ours to move.
-      if (code === NOTADB) throw new Error(`upstream queue ${path}: it is not a database; set upstream.queue.path`);
-      const aside = `${path}.corrupt-${new Date(nowMs).toISOString().replaceAll(':', '')}`;
+      if (code === SQLITE.NOTADB)
+        throw new Error(`upstream queue ${path}: it is not a database; set upstream.queue.path`);
+      const aside = asidePath(path, nowMs);
       renameSync(path, aside);
       rmSync(`${path}-wal`, { force: true });
-      closeSync(openSync(path, 'a', 0o600));
+      createPrivate(path);
       return new DiskStore(options, aside);
     }
   }
@@ -254,7 +250,7 @@ function prepare(database: DatabaseSync, path: string, maxBytes: number): void {
     'PRAGMA journal_mode = WAL; PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 16777216',
   );
   const check = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {})[0];
-  if (check !== 'ok') throw Object.assign(new Error(String(check)), { errcode: CORRUPT });
+  if (check !== 'ok') throw Object.assign(new Error(String(check)), { errcode: SQLITE.CORRUPT });
   // Bodies are counted, and pages hold them: rounding at most doubles them.
   const maxPages = Math.ceil((2 * maxBytes + SPARE_BYTES) / pragma(database, 'page_size'));
   database.exec(`PRAGMA max_page_count = ${maxPages}`);
@@ -267,14 +263,6 @@ function lane(database: DatabaseSync, signal: TelemetrySignal, number: number): 
   const requests = Number(row?.requests);
   const repeats = Number(database.prepare('SELECT seq FROM handed WHERE signal = ?').get(number)?.seq ?? 0);
   return { signal, number, requests, bytes: Number(row?.bytes) + requests * ROW_BYTES, handed: 0, repeats };
-}
-
-function pragma(database: DatabaseSync, name: string): number {
-  return Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0] ?? 0);
-}
-
-function resultCode(error: unknown): number | undefined {
-  return error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : undefined;
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
