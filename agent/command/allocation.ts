@@ -1,15 +1,9 @@
-import { create, toJson } from '@bufbuild/protobuf';
-import {
-  OptimizeResourceAllocationRequestSchema,
-  type OptimizeResourceAllocationResponse,
-  OptimizeResourceAllocationResponseSchema,
-} from '../gen/performance_optimizer/control/v1/resources_pb.ts';
+import type { OptimizeResourceAllocationResponse } from '../gen/performance_optimizer/control/v1/resources_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, hasFlag } from './shell.ts';
 import { figure, type Paint, paint, printable, table } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, askAgent, jsonOf } from './tuning-client.ts';
 
 const UNIT_WORDS: Readonly<Record<string, string>> = { '{cpu}': 'cores', MiBy: 'MiB', '%': '%' };
 
@@ -26,17 +20,10 @@ export const allocationCommand: Command = {
   arguments: [0, 1],
   async run(given, shell) {
     const [component = ''] = given.positionals;
-    const answer = await withAgent(given, shell, (client) =>
-      callUnary(
-        client,
-        TuningService.method.optimizeResourceAllocation,
-        create(OptimizeResourceAllocationRequestSchema, { component }),
-        CALL_DEADLINE_MS,
-      ),
-    );
+    const answer = await askAgent(given, shell, TuningService.method.optimizeResourceAllocation, { component });
     shell.out(
       hasFlag(given, 'json')
-        ? JSON.stringify(toJson(OptimizeResourceAllocationResponseSchema, answer), null, 2)
+        ? jsonOf(TuningService.method.optimizeResourceAllocation.output, answer)
         : describe(answer, paint(shell.hasColours)),
     );
     return EXIT.ok;

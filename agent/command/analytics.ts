@@ -1,17 +1,11 @@
-import { create, toJson } from '@bufbuild/protobuf';
 import type { Analytics, ComponentAnalytics } from '../core/answers.ts';
 import type { Health } from '../core/health.ts';
-import {
-  GetAnalyticsRequestSchema,
-  GetAnalyticsResponseSchema,
-} from '../gen/performance_optimizer/control/v1/analytics_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { decodeAnalytics } from '../rpc/answers_codec.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, hasFlag } from './shell.ts';
 import { figure, type Paint, paint, printable, table } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, askAgent, jsonOf } from './tuning-client.ts';
 
 export const analyticsCommand: Command = {
   name: 'analytics',
@@ -25,12 +19,10 @@ export const analyticsCommand: Command = {
   options: { ...CONFIG_OPTION, ...ADDRESS_OPTION, json: { type: 'boolean' } },
   arguments: [0, 0],
   async run(given, shell) {
-    const analytics = await withAgent(given, shell, (client) =>
-      callUnary(client, TuningService.method.getAnalytics, create(GetAnalyticsRequestSchema), CALL_DEADLINE_MS),
-    );
+    const analytics = await askAgent(given, shell, TuningService.method.getAnalytics, {});
     shell.out(
       hasFlag(given, 'json')
-        ? JSON.stringify(toJson(GetAnalyticsResponseSchema, analytics), null, 2)
+        ? jsonOf(TuningService.method.getAnalytics.output, analytics)
         : describe(decodeAnalytics(analytics), paint(shell.hasColours)),
     );
     return EXIT.ok;

@@ -1,18 +1,11 @@
-import { create, toJson } from '@bufbuild/protobuf';
 import { SEVERITIES } from '../core/detect/anomaly.ts';
-import {
-  type Anomaly,
-  ListAnomaliesRequestSchema,
-  type ListAnomaliesResponse,
-  ListAnomaliesResponseSchema,
-} from '../gen/performance_optimizer/control/v1/insight_pb.ts';
+import type { Anomaly, ListAnomaliesResponse } from '../gen/performance_optimizer/control/v1/insight_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { decodeDurationMs, decodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, CommandError, EXIT, hasFlag, optionOf } from './shell.ts';
 import { figure, instant, type Paint, paint, printable, spanOf } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, askAgent, jsonOf } from './tuning-client.ts';
 
 export const anomaliesCommand: Command = {
   name: 'anomalies',
@@ -40,17 +33,14 @@ export const anomaliesCommand: Command = {
   choices: { severity: SEVERITIES },
   async run(given, shell) {
     const [component = ''] = given.positionals;
-    const request = create(ListAnomaliesRequestSchema, {
+    const found = await askAgent(given, shell, TuningService.method.listAnomalies, {
       component,
       metric: optionOf(given, 'metric') ?? '',
       severity: optionOf(given, 'severity') ?? '',
       openOnly: hasFlag(given, 'open'),
       limit: limitOf(optionOf(given, 'limit')),
     });
-    const found = await withAgent(given, shell, (client) =>
-      callUnary(client, TuningService.method.listAnomalies, request, CALL_DEADLINE_MS),
-    );
-    if (hasFlag(given, 'json')) shell.out(JSON.stringify(toJson(ListAnomaliesResponseSchema, found), null, 2));
+    if (hasFlag(given, 'json')) shell.out(jsonOf(TuningService.method.listAnomalies.output, found));
     else if (found.anomalies.length === 0) shell.err(['no such anomalies', ...warmUpOf(found)].join('\n'));
     else shell.out(describe(found, paint(shell.hasColours)));
     return EXIT.ok;

@@ -1,25 +1,19 @@
-import { create, toJson } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { parseDuration } from '../config/kinds.ts';
 import { WATCHED_SIGNALS } from '../core/profile/watched_signal.ts';
-import {
-  type ComponentCapacity,
-  type ForecastStep,
-  GetCapacityReportRequestSchema,
-  GetCapacityReportResponseSchema,
-  GetForecastRequestSchema,
-  type GetForecastResponse,
-  GetForecastResponseSchema,
-  type LimitForecast,
-  type MetricCapacity,
+import type {
+  ComponentCapacity,
+  ForecastStep,
+  GetForecastResponse,
+  LimitForecast,
+  MetricCapacity,
 } from '../gen/performance_optimizer/control/v1/insight_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { decodeDurationMs, decodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, CommandError, EXIT, type Given, hasFlag, optionOf } from './shell.ts';
 import { figure, instant, type Paint, paint, percent, printable, spanOf, table } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, askAgent, jsonOf } from './tuning-client.ts';
 
 const MOST_ROWS = 48;
 
@@ -38,13 +32,14 @@ export const forecastCommand: Command = {
   words: WATCHED_SIGNALS,
   async run(given, shell) {
     const [component = '', metric = ''] = given.positionals;
-    const request = create(GetForecastRequestSchema, { component, metric, ...horizonOf(given) });
-    const found = await withAgent(given, shell, (client) =>
-      callUnary(client, TuningService.method.getForecast, request, CALL_DEADLINE_MS),
-    );
+    const found = await askAgent(given, shell, TuningService.method.getForecast, {
+      component,
+      metric,
+      ...horizonOf(given),
+    });
     shell.out(
       hasFlag(given, 'json')
-        ? JSON.stringify(toJson(GetForecastResponseSchema, found), null, 2)
+        ? jsonOf(TuningService.method.getForecast.output, found)
         : describeForecast(metric, found, paint(shell.hasColours)),
     );
     return EXIT.ok;
@@ -65,12 +60,12 @@ export const capacityCommand: Command = {
   arguments: [0, 1],
   async run(given, shell) {
     const [component = ''] = given.positionals;
-    const request = create(GetCapacityReportRequestSchema, { component, ...horizonOf(given) });
-    const found = await withAgent(given, shell, (client) =>
-      callUnary(client, TuningService.method.getCapacityReport, request, CALL_DEADLINE_MS),
-    );
+    const found = await askAgent(given, shell, TuningService.method.getCapacityReport, {
+      component,
+      ...horizonOf(given),
+    });
     const shown = found.components.filter(({ metrics }) => metrics.length > 0);
-    if (hasFlag(given, 'json')) shell.out(JSON.stringify(toJson(GetCapacityReportResponseSchema, found), null, 2));
+    if (hasFlag(given, 'json')) shell.out(jsonOf(TuningService.method.getCapacityReport.output, found));
     else if (shown.length === 0) shell.err('nothing was measured yet');
     else shell.out(shown.map((one) => describeCapacity(one, paint(shell.hasColours))).join('\n\n'));
     return EXIT.ok;

@@ -1,17 +1,11 @@
-import { create, toJson } from '@bufbuild/protobuf';
 import type { HealthReport } from '../core/answers.ts';
-import {
-  CheckHealthRequestSchema,
-  CheckHealthResponseSchema,
-} from '../gen/performance_optimizer/control/v1/analytics_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { decodeHealthReport } from '../rpc/answers_codec.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { describeHealth, measured } from './analytics.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, hasFlag } from './shell.ts';
 import { type Paint, paint, printable } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, askAgent, jsonOf } from './tuning-client.ts';
 
 export const healthCommand: Command = {
   name: 'health',
@@ -25,13 +19,11 @@ export const healthCommand: Command = {
   options: { ...CONFIG_OPTION, ...ADDRESS_OPTION, json: { type: 'boolean' } },
   arguments: [0, 0],
   async run(given, shell) {
-    const response = await withAgent(given, shell, (client) =>
-      callUnary(client, TuningService.method.checkHealth, create(CheckHealthRequestSchema), CALL_DEADLINE_MS),
-    );
+    const response = await askAgent(given, shell, TuningService.method.checkHealth, {});
     const report = decodeHealthReport(response);
     shell.out(
       hasFlag(given, 'json')
-        ? JSON.stringify(toJson(CheckHealthResponseSchema, response), null, 2)
+        ? jsonOf(TuningService.method.checkHealth.output, response)
         : describe(report, paint(shell.hasColours)),
     );
     return report.health.status === 'unhealthy' ? EXIT.failed : EXIT.ok;

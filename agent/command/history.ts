@@ -5,17 +5,15 @@ import { HOUR_MS, MINUTE_MS } from '../core/history/rollup.ts';
 import { HISTORY_SIGNALS } from '../core/history/signal.ts';
 import {
   type HistoryStep,
-  QueryHistoryRequestSchema,
   type QueryHistoryResponse,
   QueryHistoryResponseSchema,
 } from '../gen/performance_optimizer/control/v1/history_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { decodeTimeMs, encodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, CommandError, EXIT, hasFlag, optionOf } from './shell.ts';
 import { figure, instant, paint, printable, table } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, callAgent, withAgent } from './tuning-client.ts';
 
 const INTERVAL = 'interval';
 const STEPS: Readonly<Record<string, number>> = { [INTERVAL]: 1, '1m': MINUTE_MS, '1h': HOUR_MS };
@@ -50,13 +48,8 @@ export const historyCommand: Command = {
       const found: QueryHistoryResponse[] = [];
       for (let from: QueryHistoryResponse['next'] = encodeTimeMs(sinceMs - (sinceMs % stepMs)); from !== undefined; ) {
         const range = isFull ? { fullResolution: true } : { step: durationFromMs(stepMs) };
-        const request = create(QueryHistoryRequestSchema, { component, signal, from, ...range });
-        const page: QueryHistoryResponse = await callUnary(
-          client,
-          TuningService.method.queryHistory,
-          request,
-          CALL_DEADLINE_MS,
-        );
+        const request = { component, signal, from, ...range };
+        const page: QueryHistoryResponse = await callAgent(client, TuningService.method.queryHistory, request);
         found.push(page);
         from = page.next;
       }

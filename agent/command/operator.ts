@@ -1,10 +1,8 @@
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@grpc/grpc-js';
 import { parseDuration } from '../config/kinds.ts';
 import { KNOB_MODES, type KnobMode, type KnobValue } from '../core/model.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { decodeSpec, encodeValue } from '../rpc/knob_codec.ts';
 import { whyNotAllowed } from '../rpc/knob_domain.ts';
 import { modeWords } from '../rpc/words.ts';
@@ -13,7 +11,7 @@ import { CONFIG_OPTION } from './settings.ts';
 import { type Command, CommandError, EXIT, type Given, hasFlag, optionOf } from './shell.ts';
 import { snapshotOf } from './snapshot.ts';
 import { printable } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, operatorName, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, callAgent, operatorName, withAgent } from './tuning-client.ts';
 
 const { method } = TuningService;
 type Answer = Promise<Answered>;
@@ -48,7 +46,7 @@ const VERBS: readonly Verb[] = [
     synopsis: 'PROPOSAL_ID',
     summary: 'let a proposal go ahead',
     arguments: [1, 1],
-    ask: (client, [proposalId = ''], asker) => call(client, method.approve, { proposalId, ...asker }),
+    ask: (client, [proposalId = ''], asker) => callAgent(client, method.approve, { proposalId, ...asker }),
   },
   {
     name: 'reject',
@@ -56,7 +54,7 @@ const VERBS: readonly Verb[] = [
     summary: 'decline a proposal',
     arguments: [1, 1],
     ask: (client, [proposalId = ''], asker, given) =>
-      call(client, method.reject, { proposalId, reason: reasonOf(given), ...asker }),
+      callAgent(client, method.reject, { proposalId, reason: reasonOf(given), ...asker }),
   },
   {
     name: 'propose',
@@ -65,7 +63,7 @@ const VERBS: readonly Verb[] = [
     arguments: [2, 257],
     ask: async (client, [component = '', ...assignments], asker, given) => {
       const changes = await Promise.all(assignments.map((text) => proposed(client, component, text)));
-      return call(client, method.propose, { component, changes, reason: reasonOf(given), ...asker });
+      return callAgent(client, method.propose, { component, changes, reason: reasonOf(given), ...asker });
     },
   },
   {
@@ -78,7 +76,7 @@ const VERBS: readonly Verb[] = [
     ask: (client, [component = '', to = '0'], asker) => {
       const isRevision = /^\d{1,15}$/.test(to);
       const target = isRevision ? { toRevision: BigInt(to) } : { toDecision: to };
-      return call(client, method.rollback, { component, ...target, ...asker });
+      return callAgent(client, method.rollback, { component, ...target, ...asker });
     },
   },
   {
@@ -88,7 +86,8 @@ const VERBS: readonly Verb[] = [
     arguments: [2, 2],
     danger: ([component = '', point = '']) =>
       `${printable(component)} takes over the proven setting ${printable(point)}, as your own choice`,
-    ask: (client, [component = '', point = ''], asker) => call(client, method.choose, { component, point, ...asker }),
+    ask: (client, [component = '', point = ''], asker) =>
+      callAgent(client, method.choose, { component, point, ...asker }),
   },
   {
     name: 'mode',
@@ -99,7 +98,7 @@ const VERBS: readonly Verb[] = [
     ask: (client, words, asker) => {
       const [component = '', knob = ''] = words.length === 3 ? words : words.slice(0, 1);
       const mode = modeWords.encode(modeOf(words.at(-1) ?? ''));
-      return call(client, method.setMode, { component, knob, mode, ...asker });
+      return callAgent(client, method.setMode, { component, knob, mode, ...asker });
     },
   },
   {
@@ -109,7 +108,7 @@ const VERBS: readonly Verb[] = [
     arguments: [2, 3],
     ask: async (client, [component = '', knob = '', text], asker) => {
       const value = text === undefined ? {} : { value: await wireValue(client, component, knob, text) };
-      return call(client, method.pin, { component, knob, ...value, ...asker });
+      return callAgent(client, method.pin, { component, knob, ...value, ...asker });
     },
   },
   {
@@ -118,7 +117,7 @@ const VERBS: readonly Verb[] = [
     summary: 'let the tuner move a knob again',
     arguments: [2, 2],
     danger: ([component = '', knob = '']) => `the tuner may move ${printable(knob)} of ${printable(component)} again`,
-    ask: (client, [component = '', knob = ''], asker) => call(client, method.unpin, { component, knob, ...asker }),
+    ask: (client, [component = '', knob = ''], asker) => callAgent(client, method.unpin, { component, knob, ...asker }),
   },
   {
     name: 'acknowledge',
@@ -126,7 +125,7 @@ const VERBS: readonly Verb[] = [
     summary: 'say that an open anomaly was seen: no further word of it until it is over',
     arguments: [2, 2],
     ask: (client, [component = '', metric = ''], asker) =>
-      call(client, method.acknowledgeAnomaly, { component, metric, ...asker }),
+      callAgent(client, method.acknowledgeAnomaly, { component, metric, ...asker }),
   },
   {
     name: 'silence',
@@ -135,7 +134,12 @@ const VERBS: readonly Verb[] = [
     arguments: [2, 3],
     ask: (client, words, asker) => {
       const [component = '', metric = ''] = words.length === 3 ? words : words.slice(0, 1);
-      return call(client, method.silenceAnomalies, { component, metric, duration: lengthOf(words.at(-1)), ...asker });
+      return callAgent(client, method.silenceAnomalies, {
+        component,
+        metric,
+        duration: lengthOf(words.at(-1)),
+        ...asker,
+      });
     },
   },
   {
@@ -146,7 +150,7 @@ const VERBS: readonly Verb[] = [
     danger: ([component]) =>
       component === undefined ? 'tuning of every component stops, and what is on trial is taken back' : undefined,
     ask: (client, [component = ''], asker, given) =>
-      call(client, method.freeze, { component, reason: reasonOf(given), ...asker }),
+      callAgent(client, method.freeze, { component, reason: reasonOf(given), ...asker }),
   },
   {
     name: 'unfreeze',
@@ -155,7 +159,7 @@ const VERBS: readonly Verb[] = [
     arguments: [0, 1],
     danger: ([component]) =>
       component === undefined ? 'tuning goes on wherever it is not frozen by itself' : undefined,
-    ask: (client, [component = ''], asker) => call(client, method.unfreeze, { component, ...asker }),
+    ask: (client, [component = ''], asker) => callAgent(client, method.unfreeze, { component, ...asker }),
   },
 ];
 
@@ -191,14 +195,6 @@ function commandOf({ name, synopsis, summary, arguments: least, words, danger, a
       return EXIT.ok;
     },
   };
-}
-
-function call<I extends DescMessage, O extends DescMessage>(
-  client: Client,
-  method: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
-) {
-  return callUnary(client, method, create(method.input, request), CALL_DEADLINE_MS);
 }
 
 function reasonOf(given: Given): string {

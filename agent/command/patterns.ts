@@ -1,17 +1,11 @@
-import { create, toJson } from '@bufbuild/protobuf';
 import { PATTERN_TYPES } from '../core/pattern/pattern.ts';
-import {
-  ListPatternsRequestSchema,
-  ListPatternsResponseSchema,
-  type Pattern,
-} from '../gen/performance_optimizer/control/v1/insight_pb.ts';
+import type { Pattern } from '../gen/performance_optimizer/control/v1/insight_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { decodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, hasFlag, optionOf } from './shell.ts';
 import { figure, instant, paint, percent, printable, spanOf, table } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, askAgent, jsonOf } from './tuning-client.ts';
 
 export const patternsCommand: Command = {
   name: 'patterns',
@@ -35,15 +29,12 @@ export const patternsCommand: Command = {
   choices: { type: PATTERN_TYPES },
   async run(given, shell) {
     const [component = ''] = given.positionals;
-    const request = create(ListPatternsRequestSchema, {
+    const found = await askAgent(given, shell, TuningService.method.listPatterns, {
       component,
       metric: optionOf(given, 'metric') ?? '',
       type: optionOf(given, 'type') ?? '',
     });
-    const found = await withAgent(given, shell, (client) =>
-      callUnary(client, TuningService.method.listPatterns, request, CALL_DEADLINE_MS),
-    );
-    if (hasFlag(given, 'json')) shell.out(JSON.stringify(toJson(ListPatternsResponseSchema, found), null, 2));
+    if (hasFlag(given, 'json')) shell.out(jsonOf(TuningService.method.listPatterns.output, found));
     else if (found.patterns.length === 0) shell.err('no such patterns; six hours of history show most of them');
     else shell.out(table([HEADING, ...found.patterns.map(rowOf)], paint(shell.hasColours)));
     return EXIT.ok;

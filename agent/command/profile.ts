@@ -1,18 +1,12 @@
-import { create, toJson } from '@bufbuild/protobuf';
 import type { PerformanceProfile } from '../core/profile/performance_profile.ts';
 import { LATENCY_SIGNALS, RESOURCES } from '../core/signals.ts';
-import {
-  GetProfileRequestSchema,
-  GetProfileResponseSchema,
-} from '../gen/performance_optimizer/control/v1/profile_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { decodeProfile } from '../rpc/profile_codec.ts';
 import { measured } from './analytics.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, CommandError, EXIT, hasFlag } from './shell.ts';
 import { instant, type Paint, paint, percent, printable, table } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, askAgent, jsonOf } from './tuning-client.ts';
 
 export const profileCommand: Command = {
   name: 'profile',
@@ -27,18 +21,11 @@ export const profileCommand: Command = {
   arguments: [1, 1],
   async run(given, shell) {
     const [component = ''] = given.positionals;
-    const response = await withAgent(given, shell, (client) =>
-      callUnary(
-        client,
-        TuningService.method.getProfile,
-        create(GetProfileRequestSchema, { component }),
-        CALL_DEADLINE_MS,
-      ),
-    );
+    const response = await askAgent(given, shell, TuningService.method.getProfile, { component });
     if (response.profile === undefined) throw new CommandError('the agent has answered without a profile');
     shell.out(
       hasFlag(given, 'json')
-        ? JSON.stringify(toJson(GetProfileResponseSchema, response), null, 2)
+        ? jsonOf(TuningService.method.getProfile.output, response)
         : describe(decodeProfile(response.profile), paint(shell.hasColours)),
     );
     return EXIT.ok;

@@ -1,16 +1,10 @@
-import { create, toJson } from '@bufbuild/protobuf';
-import {
-  ListRecommendationsRequestSchema,
-  ListRecommendationsResponseSchema,
-  type Recommendation,
-} from '../gen/performance_optimizer/control/v1/recommendation_pb.ts';
+import type { Recommendation } from '../gen/performance_optimizer/control/v1/recommendation_pb.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { decodeTimeMs } from '../rpc/knob_codec.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, hasFlag } from './shell.ts';
 import { instant, type Paint, paint, percent, printable } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, askAgent, jsonOf } from './tuning-client.ts';
 
 export const recommendationsCommand: Command = {
   name: 'recommendations',
@@ -26,12 +20,9 @@ export const recommendationsCommand: Command = {
   arguments: [0, 1],
   async run(given, shell) {
     const [component = ''] = given.positionals;
-    const request = create(ListRecommendationsRequestSchema, { component });
-    const answer = await withAgent(given, shell, (client) =>
-      callUnary(client, TuningService.method.listRecommendations, request, CALL_DEADLINE_MS),
-    );
+    const answer = await askAgent(given, shell, TuningService.method.listRecommendations, { component });
     if (hasFlag(given, 'json')) {
-      shell.out(JSON.stringify(toJson(ListRecommendationsResponseSchema, answer), null, 2));
+      shell.out(jsonOf(TuningService.method.listRecommendations.output, answer));
     } else if (answer.recommendations.length === 0) {
       shell.out('nothing is recommended');
     } else {

@@ -1,22 +1,18 @@
-import { create, toJson } from '@bufbuild/protobuf';
 import type { Client } from '@grpc/grpc-js';
 import type { KnobStatus } from '../gen/performance_optimizer/control/v1/knob_status_pb.ts';
 import type { SettingRevision } from '../gen/performance_optimizer/control/v1/proposal_pb.ts';
 import {
   type ComponentState,
-  GetSnapshotRequestSchema,
   type GetSnapshotResponse,
-  GetSnapshotResponseSchema,
   TuningService,
 } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { decodeFigures } from '../rpc/answers_codec.ts';
-import { callUnary } from '../rpc/calls.ts';
 import { decodeTimeMs, decodeValue } from '../rpc/knob_codec.ts';
 import { modeWords, tierWords } from '../rpc/words.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, hasFlag } from './shell.ts';
 import { figure, instant, knobValue, type Paint, paint, printable, table } from './text.ts';
-import { ADDRESS_HELP, ADDRESS_OPTION, CALL_DEADLINE_MS, withAgent } from './tuning-client.ts';
+import { ADDRESS_HELP, ADDRESS_OPTION, callAgent, jsonOf, withAgent } from './tuning-client.ts';
 
 /** The last of a component's revisions; all of them are in the JSON. */
 const SHOWN_REVISIONS = 3;
@@ -33,7 +29,7 @@ export const snapshotCommand: Command = {
     const snapshot = await withAgent(given, shell, (client) => snapshotOf(client, component));
     shell.out(
       hasFlag(given, 'json')
-        ? JSON.stringify(toJson(GetSnapshotResponseSchema, snapshot), null, 2)
+        ? jsonOf(TuningService.method.getSnapshot.output, snapshot)
         : describe(snapshot, paint(shell.hasColours)),
     );
     return EXIT.ok;
@@ -42,12 +38,7 @@ export const snapshotCommand: Command = {
 
 /** Everything that the agent believes of a component, or of all where the name is empty. */
 export function snapshotOf(client: Client, component: string): Promise<GetSnapshotResponse> {
-  return callUnary(
-    client,
-    TuningService.method.getSnapshot,
-    create(GetSnapshotRequestSchema, { component }),
-    CALL_DEADLINE_MS,
-  );
+  return callAgent(client, TuningService.method.getSnapshot, { component });
 }
 
 function describe(snapshot: GetSnapshotResponse, paint: Paint): string {

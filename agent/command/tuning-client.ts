@@ -1,7 +1,15 @@
 import { userInfo } from 'node:os';
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+  toJson,
+} from '@bufbuild/protobuf';
 import { Client, type ServiceError, status } from '@grpc/grpc-js';
 import { DEFAULT_TCP_ADDRESS, grpcTarget, parseAddress } from '../rpc/address.ts';
-import { isServiceError } from '../rpc/calls.ts';
+import { callUnary, isServiceError } from '../rpc/calls.ts';
 import { accessFrom, channelCredentials, withToken } from '../rpc/channel_access.ts';
 import { configOf } from './settings.ts';
 import { CommandError, EXIT, type Given, optionOf, type Shell } from './shell.ts';
@@ -12,7 +20,7 @@ export const ADDRESS_HELP =
   '  -a, --address   of the agent, host:port or unix:/path; else PERFOPT_CONTROL_ADDRESS, else what the configuration says';
 
 /** An agent answers within this time, or is taken for unreachable. */
-export const CALL_DEADLINE_MS = 12_000;
+const CALL_DEADLINE_MS = 12_000;
 
 /** Talks to the running agent; grpc's errors become the user's. */
 export async function withAgent<T>(given: Given, shell: Shell, talk: (client: Client) => Promise<T>): Promise<T> {
@@ -25,6 +33,30 @@ export async function withAgent<T>(given: Given, shell: Shell, talk: (client: Cl
   } finally {
     client.close();
   }
+}
+
+/** One question to the agent that `client` talks to. */
+export function callAgent<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: DescMethodUnary<I, O>,
+  request: MessageInitShape<I>,
+): Promise<MessageShape<O>> {
+  return callUnary(client, method, create(method.input, request), CALL_DEADLINE_MS);
+}
+
+/** One question to the running agent. */
+export function askAgent<I extends DescMessage, O extends DescMessage>(
+  given: Given,
+  shell: Shell,
+  method: DescMethodUnary<I, O>,
+  request: MessageInitShape<I>,
+): Promise<MessageShape<O>> {
+  return withAgent(given, shell, (client) => callAgent(client, method, request));
+}
+
+/** For `--json`: everything, as the protocol says it. */
+export function jsonOf<M extends DescMessage>(schema: M, message: MessageShape<M>): string {
+  return JSON.stringify(toJson(schema, message), null, 2);
 }
 
 /** With what PERFOPT_CONTROL_TOKEN (or _TOKEN_FILE), PERFOPT_CONTROL_CA, _CERT and _KEY say. */
