@@ -1,16 +1,13 @@
-import { create } from '@bufbuild/protobuf';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
-import { runCommandLine } from '../../agent/command/command.ts';
 import type { Tier } from '../../agent/core/model.ts';
 import type { PerformanceProfile } from '../../agent/core/profile/performance_profile.ts';
 import type { ResourceUsage } from '../../agent/core/profile/resource_window.ts';
 import { DEFAULT_RESOURCE_SETTINGS, ResourceManager } from '../../agent/core/resources.ts';
-import { OptimizeResourceAllocationRequestSchema } from '../../agent/gen/performance_optimizer/control/v1/resources_pb.ts';
 import { TuningService } from '../../agent/gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../../agent/rpc/calls.ts';
 import { resourceReader } from '../../agent/sidecar/resources.ts';
-import { startRig } from './control-rig.ts';
+import { perfopt } from './command_rig.ts';
+import { ask, startRig } from './control-rig.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -44,31 +41,17 @@ async function agent(components: readonly ReturnType<typeof component>[]): Promi
   return rig.address;
 }
 
-async function perfopt(...argv: string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await runCommandLine({
-    ...{ argv, environment: {}, hasColours: false },
-    out: (text) => out.push(text),
-    err: (text) => err.push(text),
-    onSignal: () => () => undefined,
-    exit: () => undefined,
-  });
-  return { code, out: out.join('\n'), err: err.join('\n') };
-}
-
 const two = [component('chat', 'stable', 50), component('batch', 'research', 50)];
 
 describe('OptimizeResourceAllocation', () => {
-  async function ask(address: string, name: string) {
+  async function allocationOf(address: string, name: string) {
     const client = new Client(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
     cleanups.push(() => client.close());
-    const request = create(OptimizeResourceAllocationRequestSchema, { component: name });
-    return callUnary(client, TuningService.method.optimizeResourceAllocation, request, 5_000);
+    return ask(client, TuningService.method.optimizeResourceAllocation, { component: name });
   }
 
   test('says who should get how much, what is short, and why', async () => {
-    const answer = await ask(await agent(two), '');
+    const answer = await allocationOf(await agent(two), '');
     expect(answer.pools).toMatchObject([{ resource: 'cpu', unit: '{cpu}', capacity: expect.closeTo(3.2, 9) }]);
     expect(answer.grants).toMatchObject([
       { component: 'chat', granted: expect.closeTo(2.4, 9), weight: 8, boundBy: 'demand' },
@@ -80,10 +63,10 @@ describe('OptimizeResourceAllocation', () => {
 
   test('shows one component of all, and lists the known ones where there is no such', async () => {
     const address = await agent(two);
-    const answer = await ask(address, 'batch');
+    const answer = await allocationOf(address, 'batch');
     expect(answer.grants.map(({ component }) => component)).toEqual(['batch']);
     expect(answer.grants[0]?.granted).toBeCloseTo(0.8, 9);
-    await expect(ask(address, 'nobody')).rejects.toMatchObject({
+    await expect(allocationOf(address, 'nobody')).rejects.toMatchObject({
       code: status.NOT_FOUND,
       details: 'there is no component "nobody"; known: chat, batch',
     });

@@ -2,19 +2,16 @@ import { runCommandLine } from '../../agent/command/command.ts';
 
 /** Runs one command of `perfopt` in this process; what it printed, and its exit code. */
 export async function perfopt(...argv: readonly string[]): Promise<{ out: string; err: string; code: number }> {
-  let [out, err] = ['', ''];
+  const out: string[] = [];
+  const err: string[] = [];
   const code = await runCommandLine({
     argv,
     environment: {},
-    out: (text) => {
-      out += `${text}\n`;
-    },
-    err: (text) => {
-      err += `${text}\n`;
-    },
+    out: (text) => out.push(text),
+    err: (text) => err.push(text),
     hasColours: false,
     onSignal: () => () => {},
     exit: () => {},
   });
-  return { out, err, code };
+  return { out: out.join('\n'), err: err.join('\n'), code };
 }

@@ -1,4 +1,3 @@
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MeasuredResults } from '../../agent/core/analytics/results.ts';
@@ -12,12 +11,11 @@ import {
   decodeHealthReport,
   decodeOptimization,
 } from '../../agent/rpc/answers_codec.ts';
-import { callUnary } from '../../agent/rpc/calls.ts';
 import { decodeProfile, encodeProfile } from '../../agent/rpc/profile_codec.ts';
 import { snapshotOf } from '../../agent/snapshot.ts';
 import { Loop } from '../unit/engine_loop.ts';
 import { perfopt } from './command_rig.ts';
-import { type Rig, startRig } from './control-rig.ts';
+import { ask, type Rig, startRig, stepping } from './control-rig.ts';
 
 const { method } = TuningService;
 const loop = new Loop({ latencyS: ({ batch = 1 }) => 0.2 / batch ** 0.7 });
@@ -38,12 +36,7 @@ beforeAll(async () => {
     { listen: ['127.0.0.1:0'] },
     {
       ...{ answers, nowMs: () => loop.nowMs, snapshot: () => snapshotOf(views(), false, loop.nowMs) },
-      inbox: (input) => {
-        if (input.kind !== 'operator') return;
-        for (const effect of loop.engine.step(loop.nowMs, input)) {
-          if (effect.kind === 'reply') rig.server.perform(effect);
-        }
-      },
+      inbox: stepping(loop, () => rig),
     },
   );
   client = new Client(rig.address, credentials.createInsecure());
@@ -53,28 +46,21 @@ afterAll(async () => {
   await rig.stop();
 });
 
-function ask<I extends DescMessage, O extends DescMessage>(
-  called: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
-) {
-  return callUnary(client, called, create(called.input, request), 5_000);
-}
-
 describe('over gRPC the answers are the engine’s own', () => {
   test('profile', async () => {
-    const { profile } = await ask(method.getProfile, { component: 'c' });
+    const { profile } = await ask(client, method.getProfile, { component: 'c' });
     expect(profile && decodeProfile(profile)).toEqual(answers.profile('c'));
     expect(profile?.latencies.responseTime?.average).toBeGreaterThan(0);
-    const host = await ask(method.getProfile, { component: '@host' });
+    const host = await ask(client, method.getProfile, { component: '@host' });
     expect(host.profile?.component).toBe('@host');
   });
 
   test('analytics, health, snapshot', async () => {
-    const analytics = decodeAnalytics(await ask(method.getAnalytics, {}));
+    const analytics = decodeAnalytics(await ask(client, method.getAnalytics, {}));
     expect(analytics).toEqual(answers.analytics(loop.nowMs));
     expect(analytics.system.optimizationScore).toBeGreaterThan(0.1);
-    expect(decodeHealthReport(await ask(method.checkHealth, {}))).toEqual(answers.health(loop.nowMs));
-    const { figures, components } = await ask(method.getSnapshot, {});
+    expect(decodeHealthReport(await ask(client, method.checkHealth, {}))).toEqual(answers.health(loop.nowMs));
+    const { figures, components } = await ask(client, method.getSnapshot, {});
     expect(decodeFigures(figures)).toEqual(answers.figures(loop.nowMs));
     const standing = components[0]?.optimization;
     expect(standing && decodeOptimization('c', standing)).toEqual(answers.optimization('c'));
@@ -82,7 +68,7 @@ describe('over gRPC the answers are the engine’s own', () => {
   });
 
   test('optimize asks the engine, and says how it stands', async () => {
-    const { message, standing } = await ask(method.optimize, { component: 'c', by: 'eve' });
+    const { message, standing } = await ask(client, method.optimize, { component: 'c', by: 'eve' });
     expect(message).toMatch(/considered at the next tick|under way/);
     expect(standing && decodeOptimization('c', standing)).toMatchObject({
       state: 'kept',
@@ -92,9 +78,11 @@ describe('over gRPC the answers are the engine’s own', () => {
 
   test('of a component that is not known: those that are', async () => {
     const unknown = { code: status.NOT_FOUND, details: 'unknown component "d"; known: "c"' };
-    await expect(ask(method.getProfile, { component: 'd' })).rejects.toMatchObject(unknown);
-    await expect(ask(method.optimize, { component: 'd' })).rejects.toMatchObject(unknown);
-    await expect(ask(method.getProfile, { component: '' })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    await expect(ask(client, method.getProfile, { component: 'd' })).rejects.toMatchObject(unknown);
+    await expect(ask(client, method.optimize, { component: 'd' })).rejects.toMatchObject(unknown);
+    await expect(ask(client, method.getProfile, { component: '' })).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
   });
 });
 

@@ -1,12 +1,11 @@
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
+import type { DescMessage } from '@bufbuild/protobuf';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { TuningService } from '../../agent/gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../../agent/rpc/calls.ts';
 import { Loop } from '../unit/engine_loop.ts';
 import { perfopt } from './command_rig.ts';
-import { type Rig, startRig } from './control-rig.ts';
+import { ask, type Rig, startRig, stepping } from './control-rig.ts';
 
 const { method } = TuningService;
 const analytics = { ...DEFAULT_ENGINE_SETTINGS.analytics, falseAlertsPerDay: 50 };
@@ -26,12 +25,7 @@ beforeAll(async () => {
     { listen: ['127.0.0.1:0'] },
     {
       ...{ insights: loop.engine, nowMs: () => loop.nowMs },
-      inbox: (input) => {
-        if (input.kind !== 'operator') return;
-        for (const effect of loop.engine.step(loop.nowMs, input)) {
-          if (effect.kind === 'reply') rig.server.perform(effect);
-        }
-      },
+      inbox: stepping(loop, () => rig),
     },
   );
   client = new Client(rig.address, credentials.createInsecure());
@@ -41,16 +35,13 @@ afterAll(async () => {
   await rig.stop();
 });
 
-function ask<I extends DescMessage, O extends DescMessage>(
-  called: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
-) {
-  return callUnary(client, called, create(called.input, request), 10_000);
-}
-
 describe('what was found out', () => {
   test('anomalies: with what was expected, filtered, for people and for scripts', async () => {
-    const { anomalies } = await ask(method.listAnomalies, { component: 'c', openOnly: true, severity: 'medium' });
+    const { anomalies } = await ask(client, method.listAnomalies, {
+      component: 'c',
+      openOnly: true,
+      severity: 'medium',
+    });
     const anomaly = anomalies.find(({ metric }) => metric === 'responseTimeMs');
     expect(anomaly).toMatchObject({ component: 'c', state: 'open', kind: 'value' });
     expect(anomaly?.value).toBeGreaterThan(1_000);
@@ -59,14 +50,14 @@ describe('what was found out', () => {
     expect(shown.out).toMatch(/c responseTimeMs {2}\d+.*, expected \d+/);
     expect(shown.out).toContain('above the expected');
     // Half an hour at this budget, and a hundred values: all of it was long enough.
-    expect((await ask(method.listAnomalies, {})).warmingUp.c).toBeUndefined();
+    expect((await ask(client, method.listAnomalies, {})).warmingUp.c).toBeUndefined();
     const json = await perfopt('anomalies', '--json', '--metric', 'responseTimeMs', '--address', rig.address);
     expect(JSON.parse(json.out).anomalies[0]).toMatchObject({ metric: 'responseTimeMs', severity: expect.any(String) });
   });
 
   test('a forecast says its coverage, and which metrics there are when asked for another', async () => {
     const horizon = { seconds: 1_800n, nanos: 0 };
-    const forecast = await ask(method.getForecast, { component: 'c', metric: 'throughputPerSecond', horizon });
+    const forecast = await ask(client, method.getForecast, { component: 'c', metric: 'throughputPerSecond', horizon });
     expect(forecast.nominalCoverage).toBe(0.95);
     expect(forecast.target?.low).toBeLessThanOrEqual(100);
     expect(forecast.target?.high).toBeGreaterThanOrEqual(100);
@@ -79,7 +70,7 @@ describe('what was found out', () => {
   });
 
   test('capacity: the report has the objective as a limit', async () => {
-    const { components } = await ask(method.getCapacityReport, { component: 'c' });
+    const { components } = await ask(client, method.getCapacityReport, { component: 'c' });
     const p95 = components[0]?.metrics.find(({ metric }) => metric === 'responseTimeMsP95');
     expect(p95?.limit?.value).toBe(250);
     const shown = await perfopt('capacity', 'c', '--address', rig.address);
@@ -100,7 +91,7 @@ describe('what was found out', () => {
     expect(dry.out).toMatch(/nothing was done; it would be: no word of anomalies of responseTimeMs of c for 120 min/);
     const wrong = await perfopt('silence', 'c', 'soon', '--address', rig.address);
     expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('"2h"') });
-    const { anomalies } = await ask(method.listAnomalies, { metric: 'responseTimeMs' });
+    const { anomalies } = await ask(client, method.listAnomalies, { metric: 'responseTimeMs' });
     expect(anomalies[0]?.acknowledgedBy).not.toBe('');
   });
 
@@ -116,7 +107,7 @@ describe('what was found out', () => {
       'at most 14 days',
     ],
   ])('%s is refused', async (_what, rpc, request, code, words) => {
-    const refusal = ask<DescMessage, DescMessage>(rpc, request);
+    const refusal = ask<DescMessage, DescMessage>(client, rpc, request);
     await expect(refusal).rejects.toMatchObject({ code, details: expect.stringContaining(words) });
   });
 });

@@ -1,11 +1,4 @@
-import {
-  create,
-  createFileRegistry,
-  type DescMessage,
-  type DescMethodUnary,
-  fromBinary,
-  type MessageInitShape,
-} from '@bufbuild/protobuf';
+import { create, createFileRegistry, fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -30,8 +23,8 @@ import {
   WatchEventsRequestSchema,
   type WatchEventsResponse,
 } from '../../agent/gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callBidi, callServerStream, callUnary } from '../../agent/rpc/calls.ts';
-import { Arrivals, RawClient, type Rig, startRig } from './control-rig.ts';
+import { callBidi, callServerStream } from '../../agent/rpc/calls.ts';
+import { Arrivals, ask, RawClient, type Rig, startRig } from './control-rig.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -47,14 +40,6 @@ async function agent(
   const client = new Client(started.address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
   cleanups.push(started.stop, () => client.close());
   return { ...started, client };
-}
-
-function ask<I extends DescMessage, O extends DescMessage>(
-  client: Client,
-  method: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
-) {
-  return callUnary(client, method, create(method.input, request), 5_000);
 }
 
 const { method } = TuningService;

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
 import { Client, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 import {
   type ControlServer,
@@ -22,7 +22,7 @@ import {
   type ConnectResponse,
   ControlService,
 } from '../../agent/gen/performance_optimizer/control/v1/control_service_pb.ts';
-import { callBidi } from '../../agent/rpc/calls.ts';
+import { callBidi, callUnary } from '../../agent/rpc/calls.ts';
 import { type ChannelAccess, callMetadata, channelCredentials } from '../../agent/rpc/channel_access.ts';
 
 /** Things that arrive, and whoever waits for them. Waiting ends when a thing arrives, or with the test. */
@@ -113,6 +113,25 @@ export async function startRig(
     notices,
     address: server.addresses[0]!,
     stop: () => server.stop(AbortSignal.timeout(1_000)),
+  };
+}
+
+/** One question to the server. */
+export function ask<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: DescMethodUnary<I, O>,
+  request: MessageInitShape<I>,
+) {
+  return callUnary(client, method, create(method.input, request), 10_000);
+}
+
+/** What operators ask goes to the engine, and its reply back. */
+export function stepping(loop: { readonly engine: Engine; readonly nowMs: number }, rig: () => Rig) {
+  return (input: ControlInput): void => {
+    if (input.kind !== 'operator') return;
+    for (const effect of loop.engine.step(loop.nowMs, input)) {
+      if (effect.kind === 'reply') rig().server.perform(effect);
+    }
   };
 }
 

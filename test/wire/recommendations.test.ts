@@ -1,13 +1,10 @@
-import { create } from '@bufbuild/protobuf';
 import { Client, credentials } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
-import { runCommandLine } from '../../agent/command/command.ts';
 import type { Recommendation } from '../../agent/core/advice/recommendation.ts';
-import { ListRecommendationsRequestSchema } from '../../agent/gen/performance_optimizer/control/v1/recommendation_pb.ts';
 import { TuningService } from '../../agent/gen/performance_optimizer/control/v1/tuning_service_pb.ts';
-import { callUnary } from '../../agent/rpc/calls.ts';
 import { decodeTimeMs, decodeValue } from '../../agent/rpc/knob_codec.ts';
-import { startRig } from './control-rig.ts';
+import { perfopt } from './command_rig.ts';
+import { ask, startRig } from './control-rig.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -40,31 +37,13 @@ async function agent(all: readonly Recommendation[]): Promise<string> {
   return rig.address;
 }
 
-async function perfopt(...argv: string[]) {
-  const out: string[] = [];
-  const code = await runCommandLine({
-    ...{ argv, environment: {}, hasColours: false },
-    out: (text) => out.push(text),
-    err: (text) => out.push(text),
-    onSignal: () => () => undefined,
-    exit: () => undefined,
-  });
-  return { code, out: out.join('\n') };
-}
-
 test('ListRecommendations gives everything, to the bit', async () => {
   const client = new Client(await agent([context, limit]), credentials.createInsecure(), {
     'grpc.use_local_subchannel_pool': 1,
   });
   cleanups.push(() => client.close());
-  const ask = (component: string) =>
-    callUnary(
-      client,
-      TuningService.method.listRecommendations,
-      create(ListRecommendationsRequestSchema, { component }),
-      5_000,
-    );
-  const { recommendations } = await ask('');
+  const list = (component: string) => ask(client, TuningService.method.listRecommendations, { component });
+  const { recommendations } = await list('');
   expect(recommendations).toHaveLength(2);
   const [first, second] = recommendations;
   expect(first).toMatchObject({
@@ -75,7 +54,7 @@ test('ListRecommendations gives everything, to the bit', async () => {
   expect(decodeValue(first!.changes[0]!.to)).toBe(4_096);
   expect(second?.expected).toBeUndefined();
   expect(second?.confidence).toBeUndefined();
-  expect((await ask('chat')).recommendations.map(({ id }) => id)).toEqual(['r7-1']);
+  expect((await list('chat')).recommendations.map(({ id }) => id)).toEqual(['r7-1']);
 });
 
 test('perfopt recommendations says what, why, how, and what to expect', async () => {
