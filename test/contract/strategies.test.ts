@@ -6,8 +6,9 @@ import type { PerformanceProfile } from '../../agent/core/profile/performance_pr
 import { Distribution } from '../../agent/core/series/distribution.ts';
 import { axisOf, decode, isAllowed } from '../../agent/core/tune/space.ts';
 import { STRATEGIES } from '../../agent/core/tune/strategies/strategies.ts';
-import { NO_INSIGHTS, type StrategyContext, type TunableKnob } from '../../agent/core/tune/strategy.ts';
-import { NO_MEMORY_USE, UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
+import type { StrategyContext, TunableKnob } from '../../agent/core/tune/strategy.ts';
+import { UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
+import { NO_INSIGHTS, NO_MEMORY_USE } from '../unit/strategy_inputs.ts';
 
 const NOW_MS = 1_790_000_000_000;
 const UNITS = ['1', 'ms', 's', 'MiBy', 'By', '{request}', '{nice}', ''];

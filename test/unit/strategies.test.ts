@@ -18,9 +18,10 @@ import { configurationStrategy } from '../../agent/core/tune/strategies/configur
 import { memoryStrategy } from '../../agent/core/tune/strategies/memory.ts';
 import { priorityStrategy } from '../../agent/core/tune/strategies/priority.ts';
 import { STRATEGIES } from '../../agent/core/tune/strategies/strategies.ts';
-import { NO_INSIGHTS, type Strategy, type StrategyContext, type TunableKnob } from '../../agent/core/tune/strategy.ts';
-import { NO_MEMORY_USE, UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
+import type { Strategy, StrategyContext, TunableKnob } from '../../agent/core/tune/strategy.ts';
+import { UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
 import { intKnob } from './engine_loop.ts';
+import { NO_INSIGHTS, NO_MEMORY_USE } from './strategy_inputs.ts';
 
 const NOW_MS = 1_790_000_000_000;
 const HOUR_MS = 3_600_000;

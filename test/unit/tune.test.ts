@@ -10,10 +10,9 @@ import { Random } from '../../agent/core/tune/random.ts';
 import { isBanned, withScar } from '../../agent/core/tune/scars.ts';
 import { axisOf, decode, encode, isAllowed, neighbour } from '../../agent/core/tune/space.ts';
 import { timeoutStrategy } from '../../agent/core/tune/strategies/timeout.ts';
-import { NO_INSIGHTS } from '../../agent/core/tune/strategy.ts';
 import { BadWindows, errorTrigger } from '../../agent/core/tune/triggers.ts';
-import { NO_MEMORY_USE } from '../../agent/core/tune/usage_histogram.ts';
 import { Wallet } from '../../agent/core/tune/wallet.ts';
+import { NO_INSIGHTS, NO_MEMORY_USE } from './strategy_inputs.ts';
 
 function knob(id: string, more: Partial<NumericKnobSpec> = {}): NumericKnobSpec {
   return {

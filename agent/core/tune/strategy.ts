@@ -25,8 +25,6 @@ export interface StrategyInsights {
   forecast(signal: WatchedSignal, horizonMs: number): Forecast | undefined;
 }
 
-export const NO_INSIGHTS: StrategyInsights = { patterns: () => [], forecast: () => undefined };
-
 export interface StrategyContext {
   readonly nowMs: number;
   readonly component: string;

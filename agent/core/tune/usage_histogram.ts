@@ -38,8 +38,6 @@ export interface MemoryUse {
   fractionAbove(mib: number): number;
 }
 
-export const NO_MEMORY_USE: MemoryUse = { peakMib: undefined, observedMs: 0, fractionAbove: () => 0 };
-
 export class UsageHistogram implements MemoryUse {
   readonly #buckets: Map<number, number>;
   #referenceMs: number;
