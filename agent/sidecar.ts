@@ -27,7 +27,6 @@ import { createWebServer, type WebPages } from './adapters/web/web_server.ts';
 import { engineSettings, healthThresholds, signalMappings } from './config/engine.ts';
 import { flaggedComponents } from './config/flagged.ts';
 import type { Config } from './config/schema.ts';
-import { MeasuredResults } from './core/analytics/results.ts';
 import { Answers } from './core/answers.ts';
 import { createEngine, type Engine, type SavedState, type View } from './core/engine.ts';
 import { CapacityCache } from './core/forecast/capacity-cache.ts';
@@ -41,6 +40,7 @@ import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resour
 import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
 import { insightReadings, pageReadingsOf, type StatusParts, statusOf } from './status.ts';
 import { Tap } from './tap.ts';
+import { learningFrom, measuredResults } from './upkeep/decisions.ts';
 import { keepInsights, keepInsightsNow, reportCapacity, restoreInsights, warmForecasts } from './upkeep/insights.ts';
 
 export interface SidecarOptions {
@@ -115,15 +115,10 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     });
     const runtime = new Runtime({
       engine,
-      journal: {
-        commit: (decisions, state) => {
-          journal.commit(decisions, state);
-          for (const decision of decisions) {
-            results.learn(decision);
-            advice.adviser.decided(decision);
-          }
-        },
-      },
+      journal: learningFrom(journal, (decision) => {
+        results.learn(decision);
+        advice.adviser.decided(decision);
+      }),
       clock,
       tickMs: config.tuning.tick,
       maxQueuedPoints: config.capacity.maxQueuedPoints,
@@ -390,13 +385,6 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     await stopAll(AbortSignal.timeout(1_000));
     throw error;
   }
-}
-
-/** What trials have measured before this start. */
-function measuredResults(journal: Journal): MeasuredResults {
-  const results = new MeasuredResults();
-  for (const decision of [...journal.decisions({ limit: DECISIONS_READ })].reverse()) results.learn(decision);
-  return results;
 }
 
 function upstreamOf({ upstream }: Config, nowMs: () => number, log: Logger): Upstream | undefined {

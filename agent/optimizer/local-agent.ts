@@ -10,7 +10,7 @@ import { engineSettings, healthThresholds, signalMappings } from '../config/engi
 import { resourceSettings } from '../config/resource-settings.ts';
 import type { Config } from '../config/schema.ts';
 import { Adviser } from '../core/advice/adviser.ts';
-import { MeasuredResults } from '../core/analytics/results.ts';
+import type { MeasuredResults } from '../core/analytics/results.ts';
 import { Answers } from '../core/answers.ts';
 import { createEngine, type Engine, type SavedState } from '../core/engine.ts';
 import { CapacityCache } from '../core/forecast/capacity-cache.ts';
@@ -19,6 +19,7 @@ import { engineSource } from '../core/resources/engine_source.ts';
 import { ResourceManager, type ResourceSource } from '../core/resources.ts';
 import { SeriesInterner } from '../core/series/interner.ts';
 import { Runtime } from '../runtime.ts';
+import { learningFrom, measuredResults } from '../upkeep/decisions.ts';
 import { keepInsights, keepInsightsNow, restoreInsights } from '../upkeep/insights.ts';
 import type { Agent, AgentRequest, Reply } from './agent.ts';
 import type { AIComponent, ResourceAllocation } from './component.ts';
@@ -36,7 +37,6 @@ export interface LocalAgentOptions {
   readonly tell: (event: OptimizerEvent) => void;
 }
 
-const DECISIONS_READ = 10_000;
 const ALL_SERIES = 10_000;
 const KEEP_EVERY_MS = 600_000;
 /** Of waiting for the next millisecond: a clock that stands still is not waited for. */
@@ -47,7 +47,7 @@ export class LocalAgent implements Agent {
   readonly #options: LocalAgentOptions;
   readonly #clock: Clock;
   readonly #journal: Journal | undefined;
-  readonly #results = new MeasuredResults();
+  readonly #results: MeasuredResults;
   readonly #engine: Engine;
   readonly #runtime: Runtime;
   readonly #answers: Answers;
@@ -71,9 +71,7 @@ export class LocalAgent implements Agent {
     const nowMs = this.#clock.nowMs();
     this.#journal = journal;
     const epoch = this.#journal?.raiseEpoch(nowMs) ?? Math.floor(nowMs / 1_000);
-    for (const decision of [...(this.#journal?.decisions({ limit: DECISIONS_READ }) ?? [])].reverse()) {
-      this.#results.learn(decision);
-    }
+    this.#results = measuredResults(journal);
     this.#engine = options.engine ?? engineOf(config, epoch, this.#journal, log);
     if (journal !== undefined) restoreInsights(this.#engine, journal, nowMs, log);
     this.#answers = new Answers({
@@ -96,15 +94,10 @@ export class LocalAgent implements Agent {
     });
     this.#runtime = new Runtime({
       engine: this.#engine,
-      journal: {
-        commit: (decisions, state) => {
-          this.#journal?.commit(decisions, state);
-          for (const decision of decisions) {
-            this.#results.learn(decision);
-            this.#adviser.decided(decision);
-          }
-        },
-      },
+      journal: learningFrom(journal, (decision) => {
+        this.#results.learn(decision);
+        this.#adviser.decided(decision);
+      }),
       clock: this.#clock,
       tickMs: config.tuning.tick,
       maxQueuedPoints: config.capacity.maxQueuedPoints,
