@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
+import { MAX_LIMIT } from '../../agent/adapters/journal/journal.ts';
 import { openJournalReader } from '../../agent/adapters/journal/reader.ts';
 import type { Decision } from '../../agent/core/model.ts';
 
@@ -93,7 +94,7 @@ export class AgentProcess {
   decisions(): readonly Decision[] {
     const reader = openJournalReader(join(this.folder, 'state.db'));
     try {
-      return reader.decisions({ limit: 10_000 }).toReversed();
+      return reader.decisions({ limit: MAX_LIMIT }).toReversed();
     } finally {
       reader.close();
     }
