@@ -2,6 +2,7 @@
  * How well, how safely and how cheaply each method tunes a live process: `npm run -s bench:tune -- [FILE...] [options]`.
  *
  * FILE: scenarios (`test/sim/scenario.schema.json` describes them), also from elsewhere; none: the smooth and the null plant.
+ * `--where`: instead of racing, what our engine is at while it loses what it loses.
  * `--random N`: instead of files N scenarios drawn at random, from number `--first-seed` on, one run each.
  */
 import { parseArgs } from 'node:util';
@@ -13,8 +14,9 @@ import { peersOn } from './tune/roster.ts';
 import { runOurs } from './tune/run_ours.ts';
 import { runPeer } from './tune/run_peer.ts';
 import { type Interval, type MethodReport, type RunScore, reportOf } from './tune/score.ts';
+import { whereOnAverage } from './tune/where.ts';
 
-const USAGE = `usage: npm run -s bench:tune -- [FILE...] [--seeds 30; 200 on the built-in null plant] [--windows 400] [--first-seed 0] [--methods ours,spsa] [--random N] [--json]`;
+const USAGE = `usage: npm run -s bench:tune -- [FILE...] [--seeds 30; 200 on the built-in null plant] [--windows 400] [--first-seed 0] [--methods ours,spsa] [--random N] [--where] [--json]`;
 
 const SEEDS = 30;
 const NULL_SEEDS = 200;
@@ -43,6 +45,7 @@ function main(): void {
       'first-seed': { type: 'string', default: '0' },
       random: { type: 'string' },
       methods: { type: 'string' },
+      where: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -68,6 +71,10 @@ function main(): void {
           // A rate of a few percent needs many seeds, and only of those whose claims are at stake.
           { scenario: builtInScenario('p5-null'), seeds: NULL_SEEDS, only: ['ours', 'default', 'spsa'] },
         ];
+  if (values.where) {
+    for (const { scenario } of planned) console.log(whereTable(scenario, seeds ?? SEEDS, windows, firstSeed));
+    return;
+  }
   const reports = planned.map((plan) => {
     const report = race(plan.scenario, seeds ?? plan.seeds, windows, firstSeed, only ?? plan.only);
     if (!values.json) console.log(tableOf(report));
@@ -143,6 +150,19 @@ function methodsOn(
 function canRun(scenario: Scenario, name: string): boolean {
   if (!['aimd', 'vegas', 'gradient2'].includes(name)) return true;
   return scenario.knobs.some((knob) => knob.role === 'concurrency' && knob.type === 'int');
+}
+
+function whereTable(scenario: Scenario, seeds: number, windows: number, firstSeed: number): string {
+  const runMs = windows * scenario.windowMs;
+  const numbers = Array.from({ length: seeds }, (_, i) => firstSeed + i);
+  const rows = whereOnAverage(scenario, findOracle(scenario, runMs), numbers, runMs);
+  const regret = rows.reduce((sum, row) => sum + row.regret, 0);
+  const lines = rows.map(
+    (row) =>
+      `${row.activity.padEnd(40)}  ${row.timePercent.toFixed(1).padStart(5)}   ${row.regret.toFixed(3).padStart(6)}`,
+  );
+  const title = `\n${scenario.name}: ${seeds} seeds, ${windows} windows; regret ${regret.toFixed(3)}`;
+  return [title, `${'ours is at'.padEnd(40)}  time %  regret`, ...lines].join('\n');
 }
 
 function tableOf({ scenario, seeds, windows, methods, expectations }: ScenarioReport): string {

@@ -1,4 +1,5 @@
 import { createEngine, type SavedState } from '../../agent/core/engine.ts';
+import type { TunerView } from '../../agent/core/tune/view.ts';
 import type { EngineFactory } from './seam.ts';
 
 /** The engine that ships, as the simulation sees it. */
@@ -16,6 +17,7 @@ export const realEngine: EngineFactory = ({ settings, seed, epoch, saved }) => {
         isSettled: tuning.settled,
         setting: tuning.effective,
         incumbent: tuning.incumbent,
+        activity: activityOf(tuning),
         proposals: tuning.proposals.map(({ id }) => id),
         revisions: tuning.revisions,
         points: tuning.pareto.map(({ id }) => id),
@@ -24,3 +26,8 @@ export const realEngine: EngineFactory = ({ settings, seed, epoch, saved }) => {
     },
   };
 };
+
+function activityOf({ phase, openTrial }: TunerView): string {
+  if (phase !== 'trying') return phase;
+  return openTrial?.candidate === undefined ? 'probing' : 'proving';
+}

@@ -23,6 +23,8 @@ export interface Belief {
   readonly pinned?: readonly string[];
   /** Ids of proven settings that may be chosen. */
   readonly points?: readonly string[];
+  /** What it is at, in a word. */
+  readonly activity?: string;
 }
 
 export interface SimEngineOptions {

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { Probe } from '../../agent/core/tune/probe.ts';
-import { Random } from '../../agent/core/tune/random.ts';
 import { confidenceOf, type Lesson, RULE_STRATEGY, withFailedRule, withLesson } from '../../agent/core/tune/rules.ts';
 import { axisOf } from '../../agent/core/tune/space.ts';
 import { intKnob, Loop } from './engine_loop.ts';
@@ -100,11 +99,13 @@ describe('when a context returns', () => {
 test('learningRate: a larger gain takes a larger step on the same evidence', () => {
   const axis = axisOf(intKnob('k', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0 }));
   if (axis === undefined) throw new Error('no axis');
-  const [slow, fast] = [0.01, 0.05].map((learningRate) => {
-    const probe = new Probe([axis], { k: 0.2 }, 0.01, { perturbation: 0.06, gain: learningRate, maxStepRatio: 0.2 });
-    const { plus, minus } = probe.next(Random.seeded(1));
-    const slopeAt = (setting: typeof plus) => -0.5 * Number(setting.k);
-    probe.observe(slopeAt(plus), slopeAt(minus));
+  const rule = { perturbation: 0.06, maxStepRatio: 0.2, windowMs: 10_000, place: '' };
+  const [slow, fast] = [0.01, 0.05].map((gain) => {
+    const probe = new Probe([axis], { k: 0.2 }, 0.01, { ...rule, gain });
+    [0.2, 0.4].forEach((k, i) => {
+      probe.observe({ k }, { y: -0.5 * k, x: 0, atMs: i * 15_000 });
+    });
+    probe.recenter();
     return Number(probe.candidate().k);
   });
   expect(slow).toBeGreaterThan(0.2);

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_HEALTH_THRESHOLDS } from '../../agent/core/health.ts';
-import type { NumericKnobSpec } from '../../agent/core/model.ts';
+import type { NumericKnobSpec, Setting } from '../../agent/core/model.ts';
 import { Distribution } from '../../agent/core/series/distribution.ts';
 import { BurnRate } from '../../agent/core/tune/burn_rate.ts';
 import { objectiveOf } from '../../agent/core/tune/objective.ts';
 import { Probe } from '../../agent/core/tune/probe.ts';
 import { Random } from '../../agent/core/tune/random.ts';
 import { isBanned, withScar } from '../../agent/core/tune/scars.ts';
-import { axisOf, decode, encode, isAllowed, neighbour } from '../../agent/core/tune/space.ts';
+import { type Axis, axisOf, decode, encode, isAllowed, neighbour } from '../../agent/core/tune/space.ts';
 import { timeoutStrategy } from '../../agent/core/tune/strategies/timeout.ts';
 import { BadWindows, errorTrigger } from '../../agent/core/tune/triggers.ts';
 import { Wallet } from '../../agent/core/tune/wallet.ts';
@@ -84,27 +84,75 @@ describe('space', () => {
 });
 
 describe('probing', () => {
-  const rule = { perturbation: 0.06, gain: 0.1, maxStepRatio: 0.1 };
+  const rule = { perturbation: 0.06, gain: 0.1, maxStepRatio: 0.1, windowMs: 10_000, place: '' };
 
-  test('finds the valley of a smooth surface under noise', () => {
+  /** Searches for so many windows; `surface` says what a window at positions shows. */
+  function search(probe: Probe, axes: readonly Axis[], windows: number, surface: (...u: number[]) => number): void {
+    const random = Random.seeded(3);
+    for (let window = 0; window < windows; window++) {
+      const setting = probe.next(random);
+      const y = surface(...axes.map((on) => encode(on, Number(setting[on.id]))));
+      probe.observe(setting, { y, x: 0, atMs: window * 15_000 });
+      probe.recenter();
+    }
+  }
+
+  test('finds the valley of a smooth surface under noise, and how much better it is there', () => {
     const axes = [axis('a'), axis('b', { min: 0, max: 20, scale: 'linear', baseline: 0 })];
     const random = Random.seeded(3);
-    const surface = (setting: Readonly<Record<string, unknown>>) => {
-      const [a, b] = axes.map((on) => encode(on, Number(setting[on.id])));
-      return 1.5 * (a - 0.7) ** 2 + 0.5 * (b - 0.4) ** 2 + 0.02 * (random.next() - 0.5);
-    };
     const probe = new Probe(axes, { a: 1, b: 0 }, 0.01, rule);
-    for (let pair = 0; pair < 30; pair++) {
-      const { plus, minus } = probe.next(random);
-      probe.observe(surface(plus), surface(minus));
-    }
+    search(probe, axes, 40, (a, b) => 1.5 * (a - 0.7) ** 2 + 0.5 * (b - 0.4) ** 2 + 0.02 * (random.next() - 0.5));
     const [a, b] = axes.map((on) => encode(on, Number(probe.candidate()[on.id])));
     expect(Math.abs(a - 0.7)).toBeLessThan(0.15);
     expect(Math.abs(b - 0.4)).toBeLessThan(0.2);
-    expect(probe.predictedGain).toBeLessThan(-0.3);
+    expect(Math.abs(probe.predictedGain + 1.5 * 0.49 + 0.5 * 0.16)).toBeLessThan(0.15);
   });
 
-  test('compares two different settings, each allowed, and moves no further than a step', () => {
+  test('stays where nothing near is worth a window: next to a kink that it has measured', () => {
+    const axes = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.5 })];
+    const probe = new Probe(axes, { a: 0.5 }, 0.01, rule);
+    let elsewhere = 0;
+    // What was seen before the search: the incumbent itself.
+    probe.observe({ a: 0.5 }, { y: 0, x: 0, atMs: -15_000 });
+    search(probe, axes, 60, (a) => {
+      if (a !== 0.5) elsewhere++;
+      return 3 * Math.abs(a - 0.5);
+    });
+    expect(probe.candidate()).toEqual({ a: 0.5 });
+    expect(elsewhere).toBeGreaterThan(0);
+    expect(elsewhere).toBeLessThan(20);
+  });
+
+  test('what the load did is not taken for the work of a knob', () => {
+    const axes = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.5 })];
+    const random = Random.seeded(3);
+    const probe = new Probe(axes, { a: 0.5 }, 0.01, rule);
+    for (let window = 0; window < 30; window++) {
+      const setting = probe.next(random);
+      const x = Math.sin(window / 3) / 2;
+      probe.observe(setting, { y: x, x, atMs: window * 15_000 });
+      probe.recenter();
+    }
+    expect(Math.abs(probe.predictedGain)).toBeLessThan(0.03);
+  });
+
+  test('goes on from what an earlier search of the same knobs has learned, and from no other', () => {
+    const axes = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.2 })];
+    const first = new Probe(axes, { a: 0.2 }, 0.01, rule);
+    search(first, axes, 30, (a) => (a - 0.5) ** 2);
+    const [same, other] = ['', 'another model'].map((place) => {
+      const probe = new Probe(axes, { a: 0.2 }, 0.01, { ...rule, place }, first.memory());
+      probe.recenter();
+      return Number(probe.candidate().a);
+    });
+    expect(same).toBeGreaterThan(0.25);
+    expect(Math.abs(Number(other) - 0.2)).toBeLessThanOrEqual(0.1 + 1e-9);
+    expect(new Probe(axes, { a: 0.2 }, 0.01, { ...rule, place: 'another model' }, first.memory()).atMs).toBe(
+      Number.NEGATIVE_INFINITY,
+    );
+  });
+
+  test('tries what is allowed, no further than a step from the centre, which moves no further either', () => {
     fc.assert(
       fc.property(
         fc.integer(),
@@ -113,35 +161,44 @@ describe('probing', () => {
           const axes = [axis('a'), axis('b', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0 })];
           const random = Random.seeded(seed);
           const probe = new Probe(axes, { a: 1, b: 0 }, 0.1, rule);
-          for (const y of ys) {
+          const far = (from: Setting, to: Setting) =>
+            Math.abs(encode(axes[1], Number(to.b)) - encode(axes[1], Number(from.b)));
+          for (const [window, y] of ys.entries()) {
             const before = probe.candidate();
-            const { plus, minus } = probe.next(random);
-            expect(plus).not.toEqual(minus);
-            for (const on of axes) {
-              expect(isAllowed(on.spec, plus[on.id])).toBe(true);
-              expect(isAllowed(on.spec, minus[on.id])).toBe(true);
-            }
-            probe.observe(y, 0);
-            const moved = encode(axes[1], Number(probe.candidate().b)) - encode(axes[1], Number(before.b));
-            expect(Math.abs(moved)).toBeLessThanOrEqual(rule.maxStepRatio + 1e-9);
+            const setting = probe.next(random);
+            for (const on of axes) expect(isAllowed(on.spec, setting[on.id])).toBe(true);
+            expect(far(before, setting)).toBeLessThanOrEqual(rule.maxStepRatio + 1e-9);
+            probe.observe(setting, { y, x: 0, atMs: window * 15_000 });
+            probe.recenter();
+            expect(far(before, probe.candidate())).toBeLessThanOrEqual(rule.maxStepRatio + 1e-9);
           }
         },
       ),
     );
   });
 
-  test('looks only at the free side of a ban and does not step beyond it', () => {
+  test('neither tries what is banned nor goes there, however good it looks from here', () => {
     const axes = [axis('a')];
     const random = Random.seeded(1);
-    const isForbidden = (setting: Readonly<Record<string, unknown>>) => Number(setting.a) > 4;
+    const isForbidden = (setting: Setting) => Number(setting.a) > 4;
     const probe = new Probe(axes, { a: 4 }, 0.01, { ...rule, isBanned: isForbidden });
-    for (let pair = 0; pair < 20; pair++) {
-      const { plus, minus } = probe.next(random);
-      expect(isForbidden(plus) || isForbidden(minus)).toBe(false);
+    for (let window = 0; window < 40; window++) {
+      const setting = probe.next(random);
+      expect(isForbidden(setting)).toBe(false);
       // The forbidden side looks ever better.
-      probe.observe(-Number(plus.a), -Number(minus.a));
+      probe.observe(setting, { y: -Number(setting.a), x: 0, atMs: window * 15_000 });
+      probe.recenter();
     }
     expect(Number(probe.candidate().a)).toBeLessThanOrEqual(4);
+  });
+
+  test('a wild window neither moves the centre far nor blinds the search', () => {
+    const axes = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.2 })];
+    const probe = new Probe(axes, { a: 0.2 }, 0.02, rule);
+    let window = 0;
+    search(probe, axes, 40, (a) => (window++ % 10 === 5 ? 5 : 0) + (a - 0.6) ** 2);
+    expect(Math.abs(Number(probe.candidate().a) - 0.6)).toBeLessThan(0.15);
+    expect(probe.noise).toBeLessThan(0.5);
   });
 });
 

@@ -141,8 +141,9 @@ export class Measuring {
   /** A whole window at the setting under trial: charged, and judged. Says why it is unbearable, if it is. */
   judge(trial: Trial, y: number, measurement: Measurement): string | undefined {
     const expected = this.reference.expected(measurement);
-    // What may as well be an error of the yardstick is not charged: over a long trial it would add up to more than the wallet holds.
-    this.#charge(trial, y - expected - this.reference.standardError);
+    // A search knows its surface better than one window does. Elsewhere, what may as well be an error of the yardstick is not
+    // charged: over a long trial it would add up to more than the wallet holds.
+    this.#charge(trial, trial.excess ?? y - expected - this.reference.standardError);
     const { limits } = this.#terms;
     const { latencyMsP95, errorRatio } = this.reference;
     const noise = Math.max(this.reference.noise, trial.noise ?? 0);

@@ -1,306 +1,286 @@
 import type { Setting } from '../model.ts';
 import type { Random } from './random.ts';
+import { logLoad } from './reference.ts';
 import { type Axis, decode, encode, neighbour } from './space.ts';
+import { Surface } from './surface.ts';
+import type { Measurement } from './window.ts';
 
 /**
- * Finding a direction: simultaneous-perturbation probing, read by a filter of slopes and curvatures.
+ * Finding a better setting, window by window: try near the best setting known what is worth knowing, and move there once it is better.
  *
- * Intuition. Two windows, one at `w + cΔ`, one at `w − cΔ` with random signs Δ, tell the slope along Δ whatever the number of knobs
- * (SPSA). Plain SPSA follows each such slope and forgets it. We feed all of them into one model of the surface around the centre:
- * a slope βᵢ and a curvature hᵢ per knob. A few pairs then tell the knobs apart, and what a step does to the slopes tells
- * the curvature, so that steps become Newton's: long on a plain slope, short where a valley is near.
+ * Intuition. `surface.ts` says of every setting how much better than the present centre it is expected to be, and what a window would
+ * tell of that. A window costs what its setting is expected to be worse while it lasts; what it tells is used for many windows
+ * after. So the next window is taken where cost less worth is least: far out where little is known, at the centre itself once nothing
+ * near is worth knowing. All knobs move at once, as in simultaneous-perturbation probing, since the surface tells them apart; but
+ * every window counts, not only the difference of two, and the centre may move after each.
  *
- *   y₊ − y₋ = (u₊ − u₋)·β + ε           (the curvature cancels in a pair)
- *   after a step s:  β ← β + h∘s         (Kalman: mean and covariance of (β, h) together)
- *   s = −gain·β/max(h, h₀),   |sᵢ| ≤ the tier's step
+ *   next = argmin over u near the centre of  μ(u) − H·worth(μ(u), s(u)),     H = 30 windows
+ *   worth(μ, s) = s φ(z) − |μ| Φ(−z),  z = |μ| / s       s(u) = |Cov(Δ, y_u)| / √(Var y_u + σ²)
+ *   or the centre itself, with cost 0 and the worth of what a window there tells of the others
+ *   centre ← argmin of the mean, each knob by a step of the tier at most
  *
- * The expected gain of a step is βs + ½hs², linear in what is unknown, so its best length depends on the means alone: what is
- * uncertain is already small, because the prior of β is centred at zero.
+ * with μ(u) the expected difference Δ of u to the centre, y_u what a window there would show and σ its noise: s is by how much that
+ * window is going to change μ, and `worth` what can be gained by choosing between u and the centre afterwards (the online
+ * knowledge gradient).
  *
- * Units: u is the share of a knob's range, y the log objective, so βᵢ = 1 means e-fold worse over the whole range of knob i.
- * The noise of a pair starts at that of the incumbent's own windows and follows the innovations, each counted up to
- * three standard deviations, so that a spike neither moves the slope far nor blinds the filter.
+ * σ² follows the surprises: of each, the share that is noise, `(σ²/S)² e² + σ² v/S` with S = σ² + v (expectation maximisation). A
+ * surprise counts up to three standard deviations, so that a spike neither moves the surface far nor blinds the search.
  *
- * Fails where the slope at a distance `c` says nothing (flat plateaus, an optimum behind a hill) and slowly where
- * noise is much larger than `c·β`; what it proposes is only ever a candidate for a proof.
+ * Units: u is the share of a knob's range, y the log objective. Fails where everything within a step is worse (an optimum behind a hill)
+ * and slowly where noise is much larger than what a step can gain; what it proposes is only ever a candidate for a proof.
  *
- * Sources: Spall, "Multivariate stochastic approximation using a simultaneous perturbation gradient approximation" (1992) and
- * "Adaptive stochastic approximation by the simultaneous perturbation method" (2000); Kalman 1960; Huber 1964; Ljung 1999 for tracking.
+ * Sources: Ryzhov, Powell and Frazier, "The knowledge gradient algorithm for a general class of online learning problems" (Operations
+ * Research 2012); Spall 1992 for moving all knobs at once; Eriksson et al. 2019 (arXiv 1910.01739) for staying near the best; Huber 1964.
  *
- * Example: β = −.6, h = 3 → a step of +.2 of the range, cut to the tier's .1.
+ * Example: a setting with μ = .02 of which a window would change .1 → worth .031, thirty times that is far above the cost: it is
+ * tried. If it would change .005, the worth is 1e-6: it is not.
  */
 export interface ProbeRule {
-  /** Half the distance between the two points, as a share of the range. */
+  /** The nearer of the two distances at which settings are tried, as a share of the range; the farther is `maxStepRatio`. */
   readonly perturbation: number;
   readonly gain: number;
   readonly maxStepRatio: number;
+  readonly windowMs: number;
+  /** The values of all other knobs, and the signals of the objective: what was measured elsewhere says nothing here. */
+  readonly place: string;
   /** Settings that must not be tried. */
   readonly isBanned?: (setting: Setting) => boolean;
 }
 
 /** What earlier probing has taught, for the next search of the same knobs. */
 export interface ProbeMemory {
-  readonly axes: readonly string[];
-  readonly center: readonly number[];
-  readonly mean: readonly number[];
-  readonly covariance: readonly (readonly number[])[];
+  readonly space: string;
+  readonly surface: Surface;
   readonly noiseVariance: number;
 }
 
-export interface ProbePair {
-  readonly plus: Setting;
-  readonly minus: Setting;
-  /** Which of the two runs first, by a coin. */
-  readonly plusFirst: boolean;
+/** One window, as the search sees it. */
+export interface ProbeWindow {
+  readonly y: number;
+  /** ln of the load. */
+  readonly x: number;
+  readonly atMs: number;
 }
 
-/** Where windows are noisy, points farther apart tell more: the noise of a slope falls with the distance. */
-const REACH_PER_NOISE = 0.3;
-/** Slopes: about as many log units over a knob's range as is usual for a knob that matters. */
-const SLOPE_PRIOR_SD = 0.6;
-/** Curvatures, log units per squared range: a valley a third to a half of the range wide. */
-const CURVATURE_PRIOR = 2.5;
-const CURVATURE_PRIOR_SD = 1.5;
-/** A curvature below this is taken for this: it bounds the length of a step. */
-const LEAST_CURVATURE = 1;
-/** Of the slope per step: other knobs' steps and the change of the curvature itself. */
-const STEP_NOISE = 1;
-/** Load drifts even while the centre stands still. */
-const FORGETTING = 0.98;
-/** Share of what an earlier search has learned that still holds at the next. */
-const REMEMBERED = 0.7;
-const NOISE_MEMORY = 0.8;
-const NOISE_FLOOR = 0.005;
+export function probeWindow(y: number, measurement: Measurement): ProbeWindow {
+  return { y, x: logLoad(measurement), atMs: measurement.endMs };
+}
+
+/** What a window tells is used for so many windows. */
+const HORIZON_WINDOWS = 30;
+/** Settings drawn at random, besides one knob moved at a time. */
+const DRAWN = 16;
+const NOISE_MEMORY = 0.9;
+const NOISE_FLOOR = 0.01;
 const HUBER = 3;
-/** A step that must not be taken is tried shorter. */
-const SHRINKS = [1, 0.6, 0.35] as const;
-const EDGE = 0.02;
-const PARKED_DEVIATIONS = 1;
-/** A knob parked at its edge is moved after so many pairs all the same: nothing unproven stands still for long. */
-const MAX_RESTED_PAIRS = 3;
+/** At the usual learning rate of a tenth the centre moves a whole step. */
+const STEPS_PER_GAIN = 10;
+/** The centre is looked for with ever shorter moves, a few rounds each. */
+const MOVES = [1, 0.5, 0.25] as const;
+const ROUNDS = 3;
+/** Nothing unproven stands still for longer. */
+const MAX_STILL_WINDOWS = 5;
+const SAME = 1e-9;
+const LEAST_GAIN = 1e-6;
 
 export class Probe {
   readonly #axes: readonly Axis[];
   readonly #rule: ProbeRule;
+  readonly #space: string;
   readonly #startSetting: Setting;
   readonly #start: readonly number[];
-  readonly #center: number[];
-  /** Slopes, then curvatures. */
-  readonly #mean: number[];
-  readonly #covariance: number[][];
-  readonly #prior: readonly number[];
-  /** Pairs in a row that each knob was left alone. */
-  readonly #rested: number[];
+  readonly #surface: Surface;
+  #center: readonly number[];
   #noiseVariance: number;
-  readonly #reach: number;
-  #open: { readonly plus: readonly number[]; readonly minus: readonly number[] } | undefined;
+  /** Of each knob, windows in a row at the same unproven value. */
+  readonly #still: number[];
+  #last: readonly number[];
+  /** ln of the load of the last window: the next one's is not known yet. */
+  #x = 0;
 
   /** `start` gives every axis a value; `noise` is the standard deviation of a window's log objective. */
   constructor(axes: readonly Axis[], start: Setting, noise: number, rule: ProbeRule, memory?: ProbeMemory) {
     this.#axes = axes;
     this.#rule = rule;
+    this.#space = JSON.stringify([rule.place, axes.map(({ id, min, max }) => [id, min, max])]);
     this.#startSetting = start;
-    this.#center = axes.map((axis) => encode(axis, Number(start[axis.id])));
-    this.#start = [...this.#center];
-    this.#rested = axes.map(() => 0);
-    this.#mean = [...axes.map(() => 0), ...axes.map(() => CURVATURE_PRIOR)];
-    this.#prior = [...axes.map(() => SLOPE_PRIOR_SD ** 2), ...axes.map(() => CURVATURE_PRIOR_SD ** 2)];
-    this.#covariance = this.#prior.map((variance, i) => this.#prior.map((_, j) => (i === j ? variance : 0)));
-    this.#reach = Math.min(Math.max(rule.perturbation, noise * REACH_PER_NOISE), rule.maxStepRatio);
-    this.#noiseVariance = 2 * Math.max(noise, NOISE_FLOOR) ** 2;
-    if (memory !== undefined && memory.axes.join() === axes.map((axis) => axis.id).join()) this.#remember(memory);
+    this.#start = this.#encode(start);
+    this.#center = this.#start;
+    this.#last = this.#start;
+    this.#still = axes.map(() => 0);
+    const known = memory?.space === this.#space ? memory : undefined;
+    const variance = Math.max(noise, NOISE_FLOOR) ** 2;
+    this.#noiseVariance = known === undefined ? variance : (known.noiseVariance + variance) / 2;
+    this.#surface = known?.surface ?? new Surface(axes.length, rule.windowMs);
   }
 
   /** For a later search. */
   memory(): ProbeMemory {
-    return {
-      axes: this.#axes.map((axis) => axis.id),
-      center: [...this.#center],
-      mean: [...this.#mean],
-      covariance: this.#covariance.map((row) => [...row]),
-      noiseVariance: this.#noiseVariance,
-    };
+    return { space: this.#space, surface: this.#surface, noiseVariance: this.#noiseVariance };
   }
 
-  /** Standard deviation of one window's log objective, as the pairs show it. */
+  /** When the last window ended of which it knows. */
+  get atMs(): number {
+    return this.#surface.atMs;
+  }
+
+  /** Standard deviation of one window's log objective. */
   get noise(): number {
-    return Math.sqrt(this.#noiseVariance / 2);
+    return Math.sqrt(this.#noiseVariance);
   }
 
-  /** The next pair of settings to measure. */
-  next(random: Random): ProbePair {
-    const plus: number[] = [];
-    const minus: number[] = [];
-    const parked = this.#axes.map((_, i) => this.#isParked(i) && this.#rested[i] < MAX_RESTED_PAIRS);
-    const isStill = parked.every((rests) => rests);
-    parked.forEach((rests, i) => {
-      this.#rested[i] = rests ? this.#rested[i] + 1 : 0;
-    });
-    this.#axes.forEach((axis, i) => {
-      const up = random.sign() === 1;
-      if (parked[i] && !isStill) {
-        const here = this.#values(this.#center)[i];
-        plus.push(here);
-        minus.push(here);
-        return;
+  /** The next setting to measure. */
+  next(random: Random): Setting {
+    const noise = this.#noiseVariance;
+    const center = this.#surface.windowAt(this.#center, this.#x);
+    let [best, least] = [this.#center, Number.POSITIVE_INFINITY];
+    let stay = 0;
+    for (const u of this.#around(random)) {
+      if (this.#isBanned(u)) continue;
+      const { mean, told } = this.#surface.difference(u, this.#center);
+      const cost = mean - HORIZON_WINDOWS * worth(mean, told(this.#surface.windowAt(u, this.#x), noise));
+      if (cost < least) [best, least] = [u, cost];
+      stay = Math.min(stay, -HORIZON_WINDOWS * worth(mean, told(center, noise)));
+    }
+    if (stay <= least) best = this.#center;
+    if (this.#isStanding(best)) best = this.#start;
+    this.#last = best;
+    return this.#setting(best);
+  }
+
+  /** A window at `setting`, whoever asked for it. */
+  observe(setting: Setting, { y, x, atMs }: ProbeWindow): void {
+    const window = { u: this.#encode(setting), y, x, atMs };
+    this.#x = x;
+    const { mean, variance } = this.#surface.expect(window);
+    const noise = this.#noiseVariance;
+    const total = variance + noise;
+    const bound = HUBER * Math.sqrt(total);
+    const surprise = Math.max(-bound, Math.min(bound, y - mean));
+    // A wild window is believed less: as if its noise were larger by as much as it was cut.
+    const wildness = Math.max(1, Math.abs(y - mean) / bound);
+    this.#surface.learn({ ...window, y: mean + surprise }, noise * wildness);
+    const seen = (noise / total) ** 2 * surprise ** 2 + (noise * variance) / total;
+    this.#noiseVariance = Math.max(NOISE_FLOOR ** 2, NOISE_MEMORY * noise + (1 - NOISE_MEMORY) * seen);
+  }
+
+  /** Moves the centre to where the mean is best, a step at most. */
+  recenter(): void {
+    const from = this.#center;
+    const limit = this.#rule.maxStepRatio * Math.min(1, this.#rule.gain * STEPS_PER_GAIN);
+    let [best, least] = [from, 0];
+    for (const share of MOVES) {
+      for (let round = 0; round < ROUNDS; round++) {
+        const before = best;
+        for (let i = 0; i < from.length; i++) {
+          for (const side of [-1, 1] as const) {
+            const u = this.#moved(best, i, side * limit * share);
+            if (u === undefined || !this.#isOneStep(i, from[i], u[i], limit)) continue;
+            const mean = this.#surface.meanDifference(u, from);
+            if (mean < least - LEAST_GAIN && !this.#isBanned(u)) [best, least] = [u, mean];
+          }
+        }
+        if (best === before) break;
       }
-      const [low, high] = this.#around(axis, this.#center[i]);
-      plus.push(up ? high : low);
-      minus.push(up ? low : high);
-    });
-    // On the far side of a ban there is nothing to learn: the other side is compared with the centre instead.
-    const here = this.#values(this.#center);
-    const [from, to] = [this.#isBanned(minus) ? here : minus, this.#isBanned(plus) ? here : plus];
-    this.#open = { plus: this.#encode(to), minus: this.#encode(from) };
-    return { plus: this.#setting(to), minus: this.#setting(from), plusFirst: random.sign() === 1 };
-  }
-
-  /** Log objectives of the pair last asked for; moves the centre. */
-  observe(yPlus: number, yMinus: number): void {
-    const open = this.#open;
-    if (open === undefined) throw new Error('Probe.observe without a pair from Probe.next');
-    this.#open = undefined;
-    const x = open.plus.map((u, i) => u - open.minus[i]);
-    this.#learn(x, yPlus - yMinus);
-    const n = this.#axes.length;
-    const steps = this.#center.map((from, i) => {
-      const [slope, curvature] = [this.#mean[i], this.#mean[n + i]];
-      const wanted = (-this.#rule.gain * 10 * slope) / Math.max(curvature, LEAST_CURVATURE);
-      const step = Math.max(-this.#rule.maxStepRatio, Math.min(this.#rule.maxStepRatio, wanted));
-      return Math.max(0, Math.min(1, from + step)) - from;
-    });
-    this.#move(this.#allowed(steps));
+    }
+    this.#center = best;
   }
 
   /** Where the probes have led: a setting that the process can take. */
   candidate(): Setting {
-    return this.#setting(this.#values(this.#center));
+    return this.#setting(this.#center);
   }
 
-  /**
-   * Log objective of the candidate against the start as the model has it now (negative is better), `g = β·Δ − ½ h·Δ²` with Δ the
-   * way from the start and β the slope at the candidate. Not a proof: of several ways the most promising was followed.
-   */
+  /** Log objective of the candidate against the start as the surface has it now; negative is better. Not a proof. */
   get predictedGain(): number {
-    const n = this.#axes.length;
-    return this.#center.reduce((sum, at, i) => {
-      const way = at - this.#start[i];
-      return sum + this.#mean[i] * way - (this.#mean[n + i] * way * way) / 2;
-    }, 0);
+    return this.#surface.meanDifference(this.#center, this.#start);
   }
 
-  /** The step, or as much of it as no ban forbids: shorter, or else with those knobs alone that may move. */
-  #allowed(steps: readonly number[]): readonly number[] {
-    const isFree = (way: readonly number[]): boolean =>
-      !this.#isBanned(this.#values(this.#center.map((at, i) => at + way[i])));
-    for (const share of SHRINKS) {
-      const way = steps.map((step) => step * share);
-      if (isFree(way)) return way;
+  /** How much worse a setting is than the start, as the surface has it now. */
+  excessOf(setting: Setting): number {
+    return this.#surface.meanDifference(this.#encode(setting), this.#start);
+  }
+
+  /** Settings near the centre: one knob moved at a time, then some or all at once. */
+  *#around(random: Random): Iterable<readonly number[]> {
+    const { maxStepRatio, perturbation } = this.#rule;
+    const reaches = [maxStepRatio, Math.min(perturbation, maxStepRatio / 2)];
+    for (let i = 0; i < this.#center.length; i++) {
+      for (const reach of reaches) {
+        for (const side of [-1, 1] as const) {
+          const u = this.#moved(this.#center, i, side * reach);
+          if (u !== undefined) yield u;
+        }
+      }
     }
-    let way = steps.map(() => 0);
-    steps.forEach((step, i) => {
-      const longer = way.with(i, step);
-      if (isFree(longer)) way = longer;
-    });
-    return way;
-  }
-
-  /** What was known elsewhere and some time ago is known less here and now. */
-  #remember({ center, mean, covariance, noiseVariance }: ProbeMemory): void {
-    const n = this.#axes.length;
-    for (let i = 0; i < 2 * n; i++) {
-      this.#mean[i] = mean[i];
-      for (let j = 0; j < 2 * n; j++) this.#covariance[i][j] = REMEMBERED * covariance[i][j];
-      this.#covariance[i][i] += (1 - REMEMBERED) * this.#prior[i];
+    for (let drawn = 0; drawn < DRAWN; drawn++) {
+      const reach = reaches[drawn % 2];
+      const isSome = drawn % 4 >= 2;
+      let u = this.#center;
+      for (let i = 0; i < u.length; i++) {
+        if (isSome && random.next() < 0.5) continue;
+        u = this.#moved(u, i, random.sign() * reach) ?? u;
+      }
+      if (u !== this.#center) yield u;
     }
-    this.#noiseVariance = Math.max(this.#noiseVariance, noiseVariance);
-    center.forEach((at, i) => {
-      this.#center[i] = at;
-    });
-    this.#move(this.#start.map((at, i) => at - center[i]));
-    this.#start.forEach((at, i) => {
-      this.#center[i] = at;
-    });
   }
 
-  #move(steps: readonly number[]): void {
-    const n = steps.length;
-    const p = this.#covariance;
-    steps.forEach((step, i) => {
-      const curvature = this.#mean[n + i];
-      this.#mean[i] += curvature * step;
-      this.#center[i] += step;
-      // β ← β + h·s: row and column of βᵢ take up those of hᵢ.
-      for (let j = 0; j < 2 * n; j++) p[i][j] += step * p[n + i][j];
-      for (let j = 0; j < 2 * n; j++) p[j][i] += step * p[j][n + i];
-      p[i][i] += (STEP_NOISE * step) ** 2;
+  /** With one knob elsewhere, where the process can go: the next value at least; undefined at the edge. */
+  #moved(u: readonly number[], i: number, by: number): readonly number[] | undefined {
+    const axis = this.#axes[i];
+    const at = encode(axis, decode(axis, u[i] + by));
+    if (Math.abs(at - u[i]) > SAME) return u.with(i, at);
+    const next = this.#neighbour(i, u[i], by);
+    return Math.abs(next - u[i]) > SAME ? u.with(i, next) : undefined;
+  }
+
+  #isOneStep(i: number, from: number, to: number, limit: number): boolean {
+    const grid = Math.abs(this.#neighbour(i, from, to - from) - from);
+    return Math.abs(to - from) <= Math.max(limit, grid) + SAME;
+  }
+
+  #neighbour(i: number, u: number, towards: number): number {
+    const axis = this.#axes[i];
+    return encode(axis, neighbour(axis, decode(axis, u), towards > 0 ? 1 : -1));
+  }
+
+  /** Nothing unproven stands still for long: whether a knob would, in this window. */
+  #isStanding(u: readonly number[]): boolean {
+    u.forEach((at, i) => {
+      this.#still[i] = at === this.#last[i] && at !== this.#start[i] ? this.#still[i] + 1 : 0;
     });
+    return this.#still.some((windows) => windows >= MAX_STILL_WINDOWS);
   }
 
-  #isBanned(values: readonly number[]): boolean {
-    return this.#rule.isBanned?.(this.#setting(values)) === true;
+  #isBanned(u: readonly number[]): boolean {
+    return this.#rule.isBanned?.(this.#setting(u)) === true;
   }
 
-  /** At an edge, and everything says that it is best there: moving it would cost much and tell little. */
-  #isParked(i: number): boolean {
-    const [at, slope] = [this.#center[i], this.#mean[i]];
-    const sure = PARKED_DEVIATIONS * Math.sqrt(this.#covariance[i][i]);
-    return (at <= EDGE && slope > sure) || (at >= 1 - EDGE && slope < -sure);
+  #encode(setting: Setting): readonly number[] {
+    return this.#axes.map((axis) => encode(axis, Number(setting[axis.id])));
   }
 
   /** Where a knob has not moved, its very value: there and back through a logarithm is another, by the last digit. */
-  #values(coordinates: readonly number[]): readonly number[] {
-    return this.#axes.map((axis, i) => {
-      const start = Number(this.#startSetting[axis.id]);
-      return coordinates[i] === encode(axis, start) ? start : decode(axis, coordinates[i]);
-    });
+  #setting(u: readonly number[]): Setting {
+    return Object.fromEntries(
+      this.#axes.map((axis, i) => {
+        return [axis.id, u[i] === this.#start[i] ? Number(this.#startSetting[axis.id]) : decode(axis, u[i])];
+      }),
+    );
   }
+}
 
-  #encode(values: readonly number[]): readonly number[] {
-    return this.#axes.map((axis, i) => encode(axis, values[i]));
-  }
+/** What is expected to be gained by choosing between centre and setting after the mean has changed by `shift` (standard deviation). */
+function worth(mean: number, shift: number): number {
+  if (shift === 0) return 0;
+  const z = Math.abs(mean) / shift;
+  const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
+  return shift * (density - z * upperTail(z, density));
+}
 
-  #setting(values: readonly number[]): Setting {
-    return Object.fromEntries(this.#axes.map((axis, i) => [axis.id, values[i]]));
-  }
-
-  /** Two different values around a centre, moved inwards at an edge, at least one grid step apart. */
-  #around(axis: Axis, u: number): readonly [number, number] {
-    const c = this.#reach;
-    const center = Math.max(c, Math.min(1 - c, u));
-    const low = decode(axis, center - c);
-    const high = decode(axis, center + c);
-    if (low !== high) return [low, high];
-    const above = neighbour(axis, high, 1);
-    return above === high ? [neighbour(axis, low, -1), high] : [low, above];
-  }
-
-  #learn(x: readonly number[], difference: number): void {
-    const n = x.length;
-    const p = this.#covariance;
-    const px = p.map((row) => x.reduce((sum, value, j) => sum + row[j] * value, 0));
-    const explained = x.reduce((sum, value, i) => sum + px[i] * value, 0);
-    const innovation = difference - x.reduce((sum, value, i) => sum + value * this.#mean[i], 0);
-    const total = explained + this.#noiseVariance;
-    const bound = HUBER * Math.sqrt(total);
-    const bounded = Math.max(-bound, Math.min(bound, innovation));
-    // A wild pair is believed less: as if its noise were larger by as much as it was cut.
-    const gainScale = bounded / (innovation === 0 ? 1 : innovation) || 1;
-    for (let i = 0; i < 2 * n; i++) {
-      const gain = px[i] / total;
-      this.#mean[i] += gain * bounded;
-      for (let j = 0; j < 2 * n; j++) p[i][j] -= gainScale * gain * px[j];
-    }
-    // A knob that was not excited must not become "unknown without limit".
-    for (let i = 0; i < n; i++) {
-      for (let j = 0; j < 2 * n; j++) p[i][j] /= Math.sqrt(FORGETTING);
-      for (let j = 0; j < 2 * n; j++) p[j][i] /= Math.sqrt(FORGETTING);
-      const scale = Math.sqrt(Math.min(1, this.#prior[i] / p[i][i]));
-      if (scale === 1) continue;
-      for (let j = 0; j < 2 * n; j++) p[i][j] *= scale;
-      for (let j = 0; j < 2 * n; j++) p[j][i] *= scale;
-    }
-    const surprise = Math.max(bounded * bounded - explained, NOISE_FLOOR ** 2);
-    this.#noiseVariance = NOISE_MEMORY * this.#noiseVariance + (1 - NOISE_MEMORY) * surprise;
-  }
+/** Of the normal distribution, beyond z ≥ 0, to 1e-7: Abramowitz and Stegun 26.2.17. */
+function upperTail(z: number, density: number): number {
+  const t = 1 / (1 + 0.2316419 * z);
+  const [a, b, c, d, e] = [0.31938153, -0.356563782, 1.781477937, -1.821255978, 1.330274429];
+  return density * t * (a + t * (b + t * (c + t * (d + t * e))));
 }

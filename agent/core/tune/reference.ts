@@ -81,6 +81,11 @@ export class Reference {
     this.#at = undefined;
   }
 
+  /** The last windows at the incumbent, oldest first. */
+  get windows(): readonly Pick<Window, 'y' | 'measurement'>[] {
+    return this.#windows;
+  }
+
   get size(): number {
     return this.#windows.length;
   }
@@ -153,7 +158,8 @@ export class Reference {
   }
 }
 
-function logLoad({ requestsPerSecond }: Measurement): number {
+/** ln of the requests per second; 0 where they are not known. */
+export function logLoad({ requestsPerSecond }: Measurement): number {
   return requestsPerSecond === undefined || requestsPerSecond <= 0 ? 0 : Math.log(requestsPerSecond);
 }
 

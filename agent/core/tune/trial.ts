@@ -4,7 +4,7 @@ import type { ContextKey } from './context.ts';
 import type { ObjectiveWeights } from './objective.ts';
 import type { ObjectiveValues } from './objectives.ts';
 import type { Objectives } from './pareto.ts';
-import { Probe, type ProbeMemory, type ProbePair, type ProbeRule } from './probe.ts';
+import { Probe, type ProbeMemory, type ProbeRule, type ProbeWindow } from './probe.ts';
 import { expectedBlocks } from './proof.ts';
 import { type ProofTerms, Proving } from './proving.ts';
 import type { Random } from './random.ts';
@@ -17,7 +17,7 @@ import type { Plan } from './strategy.ts';
 /**
  * One attempt at something better, from the first value sent to the verdict: what to measure next, and what it comes to.
  *
- *   plan explore   → probing (pairs of windows around a moving centre) → the centre is the candidate ─┐
+ *   plan explore   → probing (windows around a moving centre) → the centre is the candidate ───────────┐
  *   plan candidate → walking there in steps of the tier, one window each ─────────────────────────────┴→ proving in blocks
  *
  * It records the incumbent's exact values when it opens; whatever happens, that is what is restored. It knows nothing of
@@ -45,10 +45,12 @@ export interface TrialOptions {
   /** The alarm of the SLO that was firing already, which is then no reason to stop. */
   readonly alarmAtStart: string | undefined;
   readonly axes: readonly Axis[];
-  readonly probe: ProbeRule & {
+  readonly probe: Omit<ProbeRule, 'place'> & {
     readonly noise: number;
     readonly pairs: number;
     readonly memory: ProbeMemory | undefined;
+    /** The incumbent's latest windows. */
+    readonly known: readonly ProbeWindow[];
   };
   readonly proof: Omit<ProofRule, 'alpha'>;
   /** The level that a proof is held to, asked when the proof begins. */
@@ -65,15 +67,18 @@ export type Progress =
   | { readonly state: 'ended'; readonly as: 'futile' | 'rolled_back'; readonly why: string };
 
 type Stage =
-  | { readonly state: 'probing'; readonly pair: ProbePair; readonly first?: number }
+  | { readonly state: 'probing'; readonly at: Setting }
   | { readonly state: 'walking'; readonly step: number; readonly steps: number }
   | {
       readonly state: 'proving';
       readonly proving: Proving;
     };
 
-/** A search that keeps gaining ends after this many times `pairs` at the latest, so that what it has found gets proven. */
-const MAX_PAIRS_FACTOR = 4;
+/** Windows a search takes at least, in terms of `pairs`, and looks back to see whether it still gains. */
+const LEAST_WINDOWS_PER_PAIR = 2;
+const LOOK_BACK_PER_PAIR = 1;
+/** A search that keeps gaining ends after so many windows at the latest, so that what it has found gets proven. */
+const MOST_WINDOWS_PER_PAIR = 8;
 /** A proof that would take more than this share of its blocks is not begun while probing may go on. */
 const PROVABLE_SHARE = 0.5;
 const MEASURE: Progress = { state: 'measure' };
@@ -94,8 +99,7 @@ export class Trial {
   #stage: Stage;
   #candidate: Setting | undefined;
   #proving: Proving | undefined;
-  #pairs = 0;
-  /** Predicted gain after each pair. */
+  /** Predicted gain after each window of probing. */
   readonly #gains: number[] = [];
   readonly #charges: number[] = [];
   #harmSpent = 0;
@@ -115,9 +119,14 @@ export class Trial {
     this.alarmAtStart = options.alarmAtStart;
     this.#candidate = options.candidate;
     if (options.plan.kind === 'explore') {
-      const { noise, memory } = options.probe;
-      this.#probe = new Probe(options.plan.axes, options.recorded, noise, options.probe, memory);
-      this.#stage = { state: 'probing', pair: this.#probe.next(options.random) };
+      const { axes } = options.plan;
+      const { noise, memory, known } = options.probe;
+      const others = Object.entries(options.recorded).filter(([id]) => axes.every((axis) => axis.id !== id));
+      const place = JSON.stringify([options.objectiveSignals, others]);
+      this.#probe = new Probe(axes, options.recorded, noise, { ...options.probe, place }, memory);
+      const { atMs } = this.#probe;
+      for (const window of known) if (window.atMs > atMs) this.#probe.observe(options.recorded, window);
+      this.#stage = { state: 'probing', at: this.#probe.next(options.random) };
       return;
     }
     const apart = distance(options.axes, options.recorded, this.candidate);
@@ -143,10 +152,7 @@ export class Trial {
   /** The setting of the next window. */
   get target(): Setting {
     const stage = this.#stage;
-    if (stage.state === 'probing') {
-      const isPlus = (stage.first === undefined) === stage.pair.plusFirst;
-      return { ...this.recorded, ...(isPlus ? stage.pair.plus : stage.pair.minus) };
-    }
+    if (stage.state === 'probing') return { ...this.recorded, ...stage.at };
     if (stage.state === 'walking') {
       return between(this.#options.axes, this.recorded, this.candidate, stage.step / stage.steps);
     }
@@ -178,12 +184,14 @@ export class Trial {
     return this.#probe?.memory();
   }
 
-  /** The window at `target` was unbearable: no more of it, but what it shows of the slope is kept. */
-  noteUnbearable(y: number): void {
-    const stage = this.#stage;
-    if (stage.state !== 'probing' || stage.first === undefined || this.#probe === undefined) return;
-    const [plus, minus] = stage.pair.plusFirst ? [stage.first, y] : [y, stage.first];
-    this.#probe.observe(plus, minus);
+  /** A window at `target`, whatever becomes of it, says something of the surface. */
+  learn(window: ProbeWindow): void {
+    this.#probe?.observe(this.target, window);
+  }
+
+  /** How much worse `target` is than the incumbent, where a surface tells; a single window is mostly noise. */
+  get excess(): number | undefined {
+    return this.#probe?.excessOf(this.target);
   }
 
   get blocks(): number {
@@ -195,7 +203,7 @@ export class Trial {
     const stage = this.#stage;
     switch (stage.state) {
       case 'probing':
-        return this.#onProbe(stage, y, nowMs);
+        return this.#onProbe(nowMs);
       case 'walking':
         this.#stage = stage.step < stage.steps ? { ...stage, step: stage.step + 1 } : this.#toProving(nowMs);
         return MEASURE;
@@ -204,25 +212,24 @@ export class Trial {
     }
   }
 
-  #onProbe(stage: Stage & { state: 'probing' }, y: number, nowMs: number): Progress {
+  #onProbe(nowMs: number): Progress {
     const { probe: rule, proof, random } = this.#options;
     if (this.#probe === undefined) throw new Error(`trial ${this.id} probes without a probe`);
-    if (stage.first === undefined) {
-      this.#stage = { ...stage, first: y };
-      return MEASURE;
-    }
-    const [plus, minus] = stage.pair.plusFirst ? [stage.first, y] : [y, stage.first];
-    this.#probe.observe(plus, minus);
-    this.#pairs++;
+    this.#probe.recenter();
     this.#gains.push(this.#probe.predictedGain);
-    if (this.#pairs < rule.pairs || this.#isGaining || !this.#isProvable) {
-      this.#stage = { state: 'probing', pair: this.#probe.next(random) };
+    const isYoung = this.#gains.length < LEAST_WINDOWS_PER_PAIR * rule.pairs;
+    if (isYoung || this.#isGaining || !this.#isProvable) {
+      this.#stage = { state: 'probing', at: this.#probe.next(random) };
       return MEASURE;
     }
     const candidate = { ...this.recorded, ...this.#probe.candidate() };
     const isWorthwhile = this.#probe.predictedGain <= Math.log(1 - proof.minimumEffect);
     if (!isWorthwhile || changesBetween(this.recorded, candidate).length === 0) {
-      return { state: 'ended', as: 'futile', why: `${this.#pairs} probe pairs show no slope worth following` };
+      return {
+        state: 'ended',
+        as: 'futile',
+        why: `${this.#gains.length} windows of probing show nothing worth going to`,
+      };
     }
     this.#candidate = candidate;
     this.#stage = this.#toProving(nowMs);
@@ -230,13 +237,13 @@ export class Trial {
   }
 
   /**
-   * A proof halves the pace: a third of its windows are at the incumbent. While the last few steps promise more than the smallest gain
+   * A proof halves the pace: a third of its windows are at the incumbent. While the last few windows promise more than the smallest gain
    * worth having, going on costs less than proving what has been found so far.
    */
   get #isGaining(): boolean {
     const { probe, proof } = this.#options;
-    const lookBack = probe.pairs;
-    if (this.#pairs >= MAX_PAIRS_FACTOR * probe.pairs) return false;
+    const lookBack = LOOK_BACK_PER_PAIR * probe.pairs;
+    if (this.#isLong) return false;
     const gained = (this.#gains.at(-1) ?? 0) - (this.#gains.at(-1 - lookBack) ?? 0);
     return gained <= Math.log(1 - proof.minimumEffect);
   }
@@ -246,11 +253,15 @@ export class Trial {
    * of them: the gain grows, and a proof of twice the gain takes a quarter of the blocks.
    */
   get #isProvable(): boolean {
-    const { probe, proof, alpha } = this.#options;
-    if (this.#probe === undefined || this.#pairs >= MAX_PAIRS_FACTOR * probe.pairs) return true;
+    const { proof, alpha } = this.#options;
+    if (this.#probe === undefined || this.#isLong) return true;
     const promised = this.#probe.predictedGain - Math.log(1 - proof.minimumEffect);
     if (promised >= 0) return true;
     return expectedBlocks(promised, this.#probe.noise, alpha()) <= PROVABLE_SHARE * proof.maxBlocks;
+  }
+
+  get #isLong(): boolean {
+    return this.#gains.length >= MOST_WINDOWS_PER_PAIR * this.#options.probe.pairs;
   }
 
   #toProving(nowMs: number): Stage {
@@ -312,7 +323,7 @@ export class Trial {
       signals: {
         ...this.#options.plan.signals,
         ...reference.signals(),
-        ...(this.#probe && { probePairs: this.#pairs, predictedGain: this.#probe.predictedGain }),
+        ...(this.#probe && { probeWindows: this.#gains.length, predictedGain: this.#probe.predictedGain }),
       },
       alternatives: [
         ...(this.#probe === undefined ? [] : [`where probing led: ${describe(this.#probe.candidate())}`]),

@@ -12,7 +12,7 @@ import { Measuring } from './measuring.ts';
 import { objectivesOf } from './objectives.ts';
 import { type OperatorContext, obey } from './operator.ts';
 import { type Next, Planner } from './planner.ts';
-import type { ProbeMemory } from './probe.ts';
+import { type ProbeMemory, probeWindow } from './probe.ts';
 import { Proving } from './proving.ts';
 import { type Random, seedFrom } from './random.ts';
 import { within } from './reach.ts';
@@ -394,9 +394,10 @@ export class Tuner {
   }
 
   #onWindow(trial: Trial, y: number, measurement: Measurement, nowMs: number): void {
+    trial.learn(probeWindow(y, measurement));
     if (trial.isTrying) {
       const trouble = this.#measuring.judge(trial, y, measurement);
-      if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs, y);
+      if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs);
     } else {
       this.#measuring.reference.push(y, trial.objectiveSignals, measurement, trial.recorded);
     }
@@ -454,6 +455,8 @@ export class Tuner {
         noise: this.#measuring.reference.noise,
         pairs: probe.pairsPerProof,
         memory: this.#probeMemory,
+        windowMs: this.#settings.window.minMs,
+        known: this.#measuring.reference.windows.map(({ y, measurement }) => probeWindow(y, measurement)),
       },
       proof,
       alpha: () => this.#dossier.alpha,
@@ -479,8 +482,7 @@ export class Tuner {
   }
 
   /** The setting under trial hurts: back at once, and not there again for a while. */
-  #abandon(trial: Trial, why: string, nowMs: number, y?: number): void {
-    if (y !== undefined) trial.noteUnbearable(y);
+  #abandon(trial: Trial, why: string, nowMs: number): void {
     this.#dossier.scar(trial.recorded, trial.hurts, nowMs);
     this.#giveUpTrial('rolled_back', why, nowMs);
   }
