@@ -18,6 +18,7 @@ import { createOtlpReceiver } from './adapters/otlp/receiver.ts';
 import { createPrometheusScraper } from './adapters/prometheus/scraper.ts';
 import type { ScrapeNotice, ScrapeTarget } from './adapters/prometheus/target.ts';
 import { createSchedule } from './adapters/schedule.ts';
+import { createStartMemory } from './adapters/start_memory.ts';
 import { createTelemetry, type Readings } from './adapters/telemetry/telemetry.ts';
 import { createUpstream, type Upstream } from './adapters/upstream/upstream.ts';
 import { LoopWatch } from './adapters/web/loop_watch.ts';
@@ -62,7 +63,10 @@ export interface Sidecar {
 }
 
 const INVENTORY_TIMEOUT_MS = 30_000;
+/** After the agent is ready: its first ticks, samples and sessions are over. */
+const SETTLED_AFTER_MS = 10_000;
 const EVERY_MINUTE = '* * * * *';
+const EVERY_HOUR = '7 * * * *';
 const EVERY_TEN_MINUTES = '*/10 * * * *';
 const SERIES_IDLE_MS = 900_000;
 const DECISIONS_READ = 10_000;
@@ -245,6 +249,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       onNotice: (notice) => reportGpu(notice, log),
       onError: (error) => log.warn({ err: error }, 'the GPUs could not be sampled'),
     });
+    const startMemory = createStartMemory(log);
     const schedule = createSchedule(
       [
         {
@@ -272,6 +277,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
         ...(config.alerts.enabled && config.alerts.report !== null
           ? [{ name: 'daily report', cron: config.alerts.report, run: () => alerts.report() }]
           : []),
+        { name: 'memory of rare work', cron: EVERY_HOUR, run: () => startMemory.release() },
         { name: 'idle series', cron: EVERY_MINUTE, run: () => void receiver.evictIdle(SERIES_IDLE_MS) },
       ],
       log,
@@ -378,6 +384,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       'the agent is ready',
     );
     void readInventory({ timeoutMs: INVENTORY_TIMEOUT_MS }).then((inventory) => log.info({ inventory }, 'inventory'));
+    const settled = setTimeout(() => startMemory.release(), SETTLED_AFTER_MS).unref();
+    started.push(async () => clearTimeout(settled));
     const { grpc: otlpGrpc = 'off', http: otlpHttp = 'off' } = receiver.addresses;
     const addresses = { otlpGrpc, otlpHttp, control: control.addresses, web: web?.address ?? 'off' };
     return { addresses, stop: stopAll };

@@ -28,7 +28,13 @@ export class AgentProcess {
   readonly #waiting = new Set<() => void>();
   #child: ChildProcess | undefined;
   #exited: Promise<number | string> = Promise.resolve(0);
+  readonly #main: string;
   #otlpPort = 0;
+
+  /** `main`: the program, in place of the sources. */
+  constructor(main = MAIN) {
+    this.#main = main;
+  }
 
   /** Fast enough for a test: windows of a quarter of a second. */
   async start(config: Readonly<Record<string, unknown>> = {}): Promise<void> {
@@ -118,7 +124,7 @@ export class AgentProcess {
   }
 
   #run(args: readonly string[]): void {
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [this.#main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child = child;
     createInterface({ input: child.stderr }).on('line', (text) => {
       this.lines.push(text.startsWith('{') ? JSON.parse(text) : { msg: text, level: 'raw' });

@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AgentProcess } from './agent_process.ts';
 
 /*
  * The published package from outside: built, with its declarations, used by programs that have nothing of this repository
@@ -23,6 +24,7 @@ beforeAll(() => {
       symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+  execFileSync(process.execPath, ['deploy/bundle.ts', join(installed, 'dist')], { cwd: root });
 }, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -72,3 +74,18 @@ describe('a program that follows the design document, and the sample of the READ
     expect(lines).toContainEqual(expect.stringMatching(/^event session_opened \d{13} /));
   }, 60_000);
 });
+
+test('the agent as it is shipped runs, with all that it starts beside itself', async () => {
+  const agent = new AgentProcess(join(folder, 'node_modules', 'performance-optimizer', 'dist', 'main.js'));
+  try {
+    // A worker asks for the inventory, another one keeps the queue.
+    await agent.start({ upstream: { endpoint: 'http://127.0.0.1:9' } });
+    const inventory = await agent.line(({ msg }) => msg === 'inventory');
+    expect(inventory.version).toBe(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version);
+    expect(inventory.inventory).toMatchObject({ cpu: { logicalCores: expect.any(Number) } });
+    expect(agent.lines.filter(({ level }) => level === 'error' || level === 'fatal')).toEqual([]);
+    expect(await agent.kill('SIGTERM')).toBe(0);
+  } finally {
+    await agent.dispose();
+  }
+}, 60_000);
