@@ -179,7 +179,7 @@ class SteppedEngine implements Engine {
   #react(nowMs: number, input: Input): readonly Effect[] {
     switch (input.kind) {
       case 'samples':
-        this.#observe(input.batch, nowMs);
+        this.#observe(input.batch, input.rows ?? [0, input.batch.size], nowMs);
         return [];
       case 'result':
         this.#tuners.get(input.component)?.result(input.commandId, input.results, nowMs);
@@ -311,8 +311,8 @@ class SteppedEngine implements Engine {
     };
   }
 
-  #observe(batch: SampleBatch, nowMs: number): void {
-    for (let row = 0; row < batch.size; row++) {
+  #observe(batch: SampleBatch, [from, to]: readonly [number, number], nowMs: number): void {
+    for (let row = from; row < to; row++) {
       const role = this.#signals.roleOf(batch.series[row]);
       if (role === undefined) {
         this.#unmapped++;

@@ -466,7 +466,8 @@ export interface OptimizerEvent {
 // The engine's seam
 
 export type Input =
-  | { readonly kind: 'samples'; readonly batch: SampleBatch }
+  /** `rows`: of the batch, from the first up to but without the second; absent: all. */
+  | { readonly kind: 'samples'; readonly batch: SampleBatch; readonly rows?: readonly [from: number, to: number] }
   | {
       readonly kind: 'result';
       readonly component: string;

@@ -19,10 +19,13 @@ import { applyClassWords, roleWords, scaleWords } from './words.ts';
 export function encodeValue(value: KnobValue, type?: KnobSpec['type']): WireKnobValue {
   if (typeof value === 'boolean') return create(KnobValueSchema, { kind: { case: 'boolValue', value } });
   if (typeof value === 'string') return create(KnobValueSchema, { kind: { case: 'stringValue', value } });
-  const isInt = type === undefined ? Number.isSafeInteger(value) : type === 'int' && Number.isSafeInteger(value);
-  return isInt
+  return travelsAsInt(value, type)
     ? create(KnobValueSchema, { kind: { case: 'intValue', value: BigInt(value) } })
     : create(KnobValueSchema, { kind: { case: 'doubleValue', value } });
+}
+
+export function travelsAsInt(value: number, type?: KnobSpec['type']): boolean {
+  return (type === undefined || type === 'int') && Number.isSafeInteger(value);
 }
 
 /** `undefined` when nothing is set, or a number that is not finite or not exact. */
@@ -48,7 +51,7 @@ export function decodeInteger(value: bigint): number | undefined {
 
 /** Durations on this channel are never negative. */
 export function encodeDurationMs(ms: number): Duration {
-  return create(DurationSchema, splitSeconds(Math.max(0, ms)));
+  return create(DurationSchema, wireSeconds(Math.max(0, ms)));
 }
 
 /** 0 for a duration that is not set. */
@@ -57,13 +60,18 @@ export function decodeDurationMs(duration: Duration | undefined): number {
 }
 
 export function encodeTimeMs(ms: number): Timestamp {
-  return create(TimestampSchema, splitSeconds(ms));
+  return create(TimestampSchema, wireSeconds(ms));
 }
 
-function splitSeconds(ms: number): { seconds: bigint; nanos: number } {
+function wireSeconds(ms: number): { seconds: bigint; nanos: number } {
+  const { seconds, nanos } = splitSeconds(ms);
+  return { seconds: BigInt(seconds), nanos };
+}
+
+export function splitSeconds(ms: number): { seconds: number; nanos: number } {
   const seconds = Math.floor(ms / 1_000);
   // Rounding must not carry into the seconds: nanos end at 999,999,999.
-  return { seconds: BigInt(seconds), nanos: Math.min(999_999_999, Math.round((ms - seconds * 1_000) * 1e6)) };
+  return { seconds, nanos: Math.min(999_999_999, Math.round((ms - seconds * 1_000) * 1e6)) };
 }
 
 export function decodeTimeMs(time: Timestamp): number {

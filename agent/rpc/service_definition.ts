@@ -1,11 +1,4 @@
-import {
-  type DescMessage,
-  type DescMethod,
-  type DescService,
-  fromBinary,
-  type MessageShape,
-  toBinary,
-} from '@bufbuild/protobuf';
+import { type DescMessage, type DescMethod, type DescService, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
 import type {
   handleBidiStreamingCall,
@@ -15,6 +8,7 @@ import type {
   MethodDefinition,
   ServiceDefinition,
 } from '@grpc/grpc-js';
+import { bytesOf } from './prepared.ts';
 
 /** What one method of a generated service is for a grpc-js server. */
 type Handler<M> = M extends { methodKind: infer Kind; input: infer I; output: infer O }
@@ -44,9 +38,9 @@ export function methodDefinition<I extends DescMessage, O extends DescMessage>(
     originalName: method.localName,
     requestStream: method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
     responseStream: method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
-    requestSerialize: (message) => encode(method.input, message),
+    requestSerialize: (message) => bytesOf(method.input, message),
     requestDeserialize: (bytes) => fromBinary(method.input, bytes),
-    responseSerialize: (message) => encode(method.output, message),
+    responseSerialize: (message) => bytesOf(method.output, message),
     responseDeserialize: (bytes) => fromBinary(method.output, bytes),
   };
 }
@@ -59,9 +53,4 @@ export function serviceDefinition<M extends GenServiceMethods>(service: GenServi
 /** The same of a service that is only known when the program runs. */
 export function describedService(service: DescService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((method) => [method.localName, methodDefinition(method)]));
-}
-
-function encode<T extends DescMessage>(schema: T, message: MessageShape<T>): Buffer {
-  const bytes = toBinary(schema, message);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

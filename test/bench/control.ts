@@ -18,9 +18,11 @@ for (const pointsPerSecond of [0, POINTS_PER_SECOND])
   for (const sessions of [1, 10, 100]) {
     const measured = await measureRoundTrips(sessions, commands, pointsPerSecond);
     roundTrips.push(measured);
-    const { p50Ms, p99Ms, maxMs } = measured;
+    const { p50Ms, p99Ms, maxMs, echo } = measured;
+    const bare = `; an echo without agent: p50 ${echo.p50Ms} ms, p99 ${echo.p99Ms} ms, at most ${echo.maxMs} ms`;
     const load = pointsPerSecond === 0 ? '' : `, ${pointsPerSecond} points/s beside it`;
-    if (!values.json) console.log(`${sessions} sessions${load}: p50 ${p50Ms} ms, p99 ${p99Ms} ms, at most ${maxMs} ms`);
+    if (!values.json)
+      console.log(`${sessions} sessions${load}: p50 ${p50Ms} ms, p99 ${p99Ms} ms, at most ${maxMs} ms${bare}`);
   }
 const guardrail: GuardrailReport = await measureGuardrail(Number(values.rollbacks ?? 20), TICK_MS);
 if (values.json) console.log(JSON.stringify({ roundTrips, guardrail }, null, 2));

@@ -3,9 +3,13 @@ import { DurationSchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readHello } from '../../agent/adapters/control/hello.ts';
-import { encodeHello } from '../../agent/client/typescript/codec.ts';
-import { APPLY_CLASSES, KNOB_ROLES, type KnobSpec, TIERS } from '../../agent/core/model.ts';
-import { ConnectRequestSchema } from '../../agent/gen/performance_optimizer/control/v1/control_service_pb.ts';
+import { readResults } from '../../agent/adapters/control/results.ts';
+import { decodeIncoming, encodeHello } from '../../agent/client/typescript/codec.ts';
+import { APPLY_CLASSES, KNOB_ROLES, type KnobSpec, type KnobValue, TIERS } from '../../agent/core/model.ts';
+import {
+  ConnectRequestSchema,
+  ConnectResponseSchema,
+} from '../../agent/gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { KnobValueSchema } from '../../agent/gen/performance_optimizer/control/v1/knob_pb.ts';
 import { grpcTarget, isLocal, parseAddress } from '../../agent/rpc/address.ts';
 import {
@@ -17,6 +21,7 @@ import {
   encodeValue,
 } from '../../agent/rpc/knob_codec.ts';
 import { whyNotAllowed, whyNotSound } from '../../agent/rpc/knob_domain.ts';
+import { bytesOf, commandMessage, resultMessage } from '../../agent/rpc/prepared.ts';
 
 const text = (maxLength: number) => fc.string({ maxLength, unit: fc.constantFrom('a', 'Z', '0', ' ', 'é', '-') });
 const id = fc.stringMatching(/^[a-z][a-z0-9_.-]{0,15}$/);
@@ -204,4 +209,97 @@ describe('addresses', () => {
       expect(() => parseAddress(given)).toThrow(RangeError);
     },
   );
+});
+
+describe('what is written by hand reads as the generated code has it', () => {
+  const revision = fc.nat(Number.MAX_SAFE_INTEGER);
+  const value: fc.Arbitrary<readonly [KnobSpec['type'], KnobValue]> = fc.oneof(
+    fc.tuple(fc.constant('int' as const), fc.maxSafeInteger()),
+    fc.tuple(
+      fc.constantFrom('double' as const, 'duration' as const),
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+    ),
+    fc.tuple(fc.constant('bool' as const), fc.boolean()),
+    fc.tuple(fc.constant('enum' as const), fc.constantFrom('', 'é', 'on')),
+  );
+  const changes = fc
+    .uniqueArray(fc.tuple(id, value, fc.boolean()), { minLength: 1, maxLength: 5, selector: ([knob]) => knob })
+    .map((entries) => ({
+      types: new Map(entries.map(([knob, [type]]) => [knob, type])),
+      changes: entries.map(([knob, [, to], isSure]) => ({ knob, value: to, ...(isSure && { expectedCurrent: to }) })),
+    }));
+  const rationale = fc.record(
+    {
+      strategy: text(20),
+      reason: text(200),
+      trialId: id,
+      expectedEffect: fc.double({ min: -1, max: 1 }),
+      confidence: fc.double({ min: 0, max: 1 }),
+    },
+    { requiredKeys: ['strategy', 'reason'] },
+  );
+
+  test('a command', () => {
+    const rest = fc.record({
+      commandId: id,
+      epoch: revision,
+      revision,
+      atomicity: fc.constantFrom('all' as const, 'per_knob' as const),
+      validateOnly: fc.boolean(),
+      leaseTtlMs: fc.nat(86_400_000),
+      onExpiry: fc.constantFrom('hold' as const, 'baseline' as const, 'last_good' as const),
+      applyDeadlineMs: fc.nat(600_000),
+      rationale,
+    });
+    fc.assert(
+      fc.property(changes, rest, text(9), ({ types, ...changed }, head, nonce) => {
+        const command = { ...head, ...changed };
+        const bytes = bytesOf(
+          ConnectResponseSchema,
+          commandMessage(command, nonce, (knob) => types.get(knob)),
+        );
+        const message = fromBinary(ConnectResponseSchema, bytes);
+        expect(decodeIncoming(message)).toEqual({ kind: 'command', nonce, command });
+        // The generated code writes the same bytes: nothing is sent that has its default, nor in another order.
+        expect(Buffer.from(toBinary(ConnectResponseSchema, message)).equals(bytes)).toBe(true);
+      }),
+    );
+  });
+
+  test('a result', () => {
+    const outcome = fc.record(
+      {
+        state: fc.constantFrom(
+          'applying' as const,
+          'applied' as const,
+          'rejected_permanent' as const,
+          'rolled_back' as const,
+        ),
+        attemptedRevision: revision,
+        effectiveRevision: revision,
+        error: fc.constantFrom('why'),
+      },
+      { requiredKeys: ['state', 'attemptedRevision', 'effectiveRevision'] },
+    );
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(spec, { minLength: 1, maxLength: 5, selector: (entry) => entry.id }),
+        outcome,
+        id,
+        (knobs, said, nonce) => {
+          const specs = new Map(knobs.map((entry) => [entry.id, entry]));
+          const results = knobs.map(({ id: knob, baseline }) => ({ knob, effectiveValue: baseline, ...said }));
+          const bytes = bytesOf(
+            ConnectRequestSchema,
+            resultMessage('c/1/2', nonce, results, (knob) => specs.get(knob)?.type),
+          );
+          const message = fromBinary(ConnectRequestSchema, bytes);
+          if (message.message.case !== 'result') throw new Error(`read ${message.message.case}`);
+          expect(message.message.value).toMatchObject({ commandId: 'c/1/2', nonce });
+          expect(readResults(message.message.value.knobResults, specs)).toEqual({ ok: true, value: results });
+          expect(Buffer.from(toBinary(ConnectRequestSchema, message)).equals(bytes)).toBe(true);
+        },
+      ),
+    );
+  });
 });

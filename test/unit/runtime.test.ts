@@ -147,6 +147,25 @@ describe('the inbox', () => {
     expect(runtime.accept(points(3)).state).toBe('overloaded');
     expect(runtime.stats().pointsAfterStop).toBe(3);
   });
+
+  test('a large delivery is taken in parts, each point once, and what comes meanwhile does not wait for the rest', () => {
+    const seen: string[] = [];
+    const engine = scripted((input) => {
+      if (input.kind === 'samples') {
+        const [from, to] = input.rows ?? [0, input.batch.size];
+        for (let row = from; row < to; row++) seen.push(String(input.batch.timeMs[row]));
+        if (!seen.includes('operator')) runtime.post(freeze);
+      } else if (input.kind === 'operator') seen.push('operator');
+      return [];
+    });
+    const { runtime } = start(engine, journal().keeper);
+    runtime.start();
+    runtime.accept(points(1_000));
+    runtime.stop();
+    expect(seen.indexOf('operator')).toBeLessThan(200);
+    expect(seen.filter((what) => what !== 'operator')).toEqual(Array.from({ length: 1_000 }, (_, i) => String(2 + i)));
+    expect(runtime.stats().queuedPoints).toBe(0);
+  });
 });
 
 describe('decisions', () => {

@@ -1,12 +1,12 @@
-/** What the agent says to a process, as messages. */
+/** What the agent says to a process, as messages; commands are written in rpc/prepared.ts. */
 import { create } from '@bufbuild/protobuf';
-import type { Command, KnobMode, KnobSpec } from '../../core/model.ts';
+import type { KnobMode } from '../../core/model.ts';
 import {
   type ConnectResponse,
   ConnectResponseSchema,
 } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
-import { encodeDurationMs, encodeValue } from '../../rpc/knob_codec.ts';
-import { atomicityWords, modeWords, onExpiryWords } from '../../rpc/words.ts';
+import { encodeDurationMs } from '../../rpc/knob_codec.ts';
+import { modeWords } from '../../rpc/words.ts';
 import type { ControlEffect } from './ports.ts';
 
 export function encodeWelcome(
@@ -20,35 +20,6 @@ export function encodeWelcome(
     modes: Object.fromEntries([...modes].map(([knob, mode]) => [knob, modeWords.encode(mode)])),
   };
   return create(ConnectResponseSchema, { message: { case: 'welcome', value } });
-}
-
-export function encodeCommand(command: Command, nonce: string, specs: readonly KnobSpec[]): ConnectResponse {
-  const types = new Map(specs.map((spec) => [spec.id, spec.type]));
-  const { rationale } = command;
-  const value = {
-    commandId: command.commandId,
-    epoch: BigInt(command.epoch),
-    revision: BigInt(command.revision),
-    nonce,
-    changes: command.changes.map(({ knob, value, expectedCurrent }) => ({
-      knob,
-      value: encodeValue(value, types.get(knob)),
-      ...(expectedCurrent !== undefined && { expectedCurrent: encodeValue(expectedCurrent, types.get(knob)) }),
-    })),
-    atomicity: atomicityWords.encode(command.atomicity),
-    validateOnly: command.validateOnly,
-    leaseTtl: encodeDurationMs(command.leaseTtlMs),
-    onExpiry: onExpiryWords.encode(command.onExpiry),
-    applyDeadline: encodeDurationMs(command.applyDeadlineMs),
-    rationale: {
-      strategy: rationale.strategy,
-      reason: rationale.reason,
-      trialId: rationale.trialId ?? '',
-      ...(rationale.expectedEffect !== undefined && { expectedEffect: rationale.expectedEffect }),
-      ...(rationale.confidence !== undefined && { confidence: rationale.confidence }),
-    },
-  };
-  return create(ConnectResponseSchema, { message: { case: 'command', value } });
 }
 
 export function encodeRenewal({ epoch, revision, leaseTtlMs }: ControlEffect & { kind: 'renewal' }): ConnectResponse {

@@ -20,17 +20,18 @@ export function readResults(
   if (wire.length > 2 * specs.size + 1) return refused(`a result with ${wire.length} knob_results`);
   const results: KnobResult[] = [];
   for (const [i, entry] of wire.entries()) {
-    const where = `knob_results[${i}] (${quote(entry.knob)})`;
+    // Only where it is needed: escaping costs more than reading the whole result.
+    const where = (): string => `knob_results[${i}] (${quote(entry.knob)})`;
     const state = stateWords.decode(entry.state);
-    if (state === undefined) return refused(`${where}: state is ${entry.state}, which is not a KnobState`);
+    if (state === undefined) return refused(`${where()}: state is ${entry.state}, which is not a KnobState`);
     const attemptedRevision = decodeInteger(entry.attemptedRevision);
     const effectiveRevision = decodeInteger(entry.effectiveRevision);
     if (attemptedRevision === undefined || effectiveRevision === undefined)
-      return refused(`${where}: a revision above 2^53 - 1`);
+      return refused(`${where()}: a revision above 2^53 - 1`);
     const known = specs.has(entry.knob);
     const effective = readKnobValue(entry.effectiveValue, entry.knob, specs);
     // Of a knob that is not there, no value can be in force; that it is not there is the answer.
-    if (!effective.ok && (known || state === 'applied')) return refused(`${where}: ${effective.problem}`);
+    if (!effective.ok && (known || state === 'applied')) return refused(`${where()}: ${effective.problem}`);
     results.push({
       knob: entry.knob,
       state,

@@ -15,8 +15,9 @@ import type {
   Result,
 } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { Capability } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
+import { commandMessage } from '../../rpc/prepared.ts';
 import type { Peer } from './access.ts';
-import { encodeCommand, encodeRenewal, encodeReportFullState, encodeRevoke, encodeWelcome } from './encode.ts';
+import { encodeRenewal, encodeReportFullState, encodeRevoke, encodeWelcome } from './encode.ts';
 import { quote, readHello } from './hello.ts';
 import { Outgoing } from './outgoing.ts';
 import type { ControlEffect, ControlLimits, ControlObserver, SessionInput } from './ports.ts';
@@ -112,7 +113,7 @@ export class Session {
       this.#pass(older.commandId, this.#resultsFor(older, 'superseded', `superseded by ${command.commandId}`));
     this.#inFlight = command;
     this.#remember(command.commandId);
-    this.#out.send(encodeCommand(command, String(++this.#sent), [...this.#specs.values()]));
+    this.#out.send(commandMessage(command, String(++this.#sent), (knob) => this.#specs.get(knob)?.type));
   }
 
   renew(effect: ControlEffect & { kind: 'renewal' }): void {

@@ -1,5 +1,5 @@
 /** The only file of the client that knows generated messages: both ways between the wire and what the client thinks in. */
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import type { HeldKnob, KnobChange, KnobMode, KnobSpec, Rationale, Tier } from '../../core/model.ts';
 import {
   Capability,
@@ -7,10 +7,10 @@ import {
   type ConnectRequest,
   ConnectRequestSchema,
   type ConnectResponse,
-  type KnobResultSchema,
 } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { decodeDurationMs, decodeInteger, decodeValue, encodeSpec, encodeValue } from '../../rpc/knob_codec.ts';
-import { atomicityWords, modeWords, onExpiryWords, stateWords, tierWords } from '../../rpc/words.ts';
+import { resultMessage, type TypeOf } from '../../rpc/prepared.ts';
+import { atomicityWords, modeWords, onExpiryWords, tierWords } from '../../rpc/words.ts';
 import type { ClientCommand, Report } from './holdings.ts';
 
 /** Who this process is. */
@@ -49,24 +49,10 @@ export function encodeHello(
   return create(ConnectRequestSchema, { message: { case: 'hello', value: hello } });
 }
 
-export function encodeReport(report: Report, specs: readonly KnobSpec[]): ConnectRequest {
-  const types = typesOf(specs);
-  if (report.kind === 'override') {
-    const value = { knob: report.knob, value: encodeValue(report.value, types.get(report.knob)) };
-    return create(ConnectRequestSchema, { message: { case: 'manualOverride', value } });
-  }
-  const knobResults = report.results.map(
-    (result): MessageInitShape<typeof KnobResultSchema> => ({
-      knob: result.knob,
-      state: stateWords.encode(result.state),
-      effectiveValue: encodeValue(result.effectiveValue, types.get(result.knob)),
-      attemptedRevision: BigInt(result.attemptedRevision),
-      effectiveRevision: BigInt(result.effectiveRevision),
-      error: result.error ?? '',
-    }),
-  );
-  const value = { nonce: report.nonce, commandId: report.commandId, knobResults };
-  return create(ConnectRequestSchema, { message: { case: 'result', value } });
+export function encodeReport(report: Report, typeOf: TypeOf): ConnectRequest {
+  if (report.kind === 'result') return resultMessage(report.commandId, report.nonce, report.results, typeOf);
+  const value = { knob: report.knob, value: encodeValue(report.value, typeOf(report.knob)) };
+  return create(ConnectRequestSchema, { message: { case: 'manualOverride', value } });
 }
 
 export function encodeHeartbeat(seq: number): ConnectRequest {

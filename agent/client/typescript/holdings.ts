@@ -91,6 +91,10 @@ export class Holdings {
     return this.#table.specs;
   }
 
+  spec(knob: string): KnobSpec | undefined {
+    return this.#table.get(knob)?.spec;
+  }
+
   /** For a Hello. */
   get held(): readonly HeldKnob[] {
     return this.#table.held;

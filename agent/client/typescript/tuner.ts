@@ -111,7 +111,8 @@ export class Tuner {
     const { snapshotPath } = options;
     const saved =
       snapshotPath === undefined ? undefined : new SavedValues(snapshotPath, component, options.wallMs ?? Date.now);
-    const report = (said: Report): void => this.#link.send(encodeReport(said, this.#holdings.specs));
+    const report = (said: Report): void =>
+      this.#link.send(encodeReport(said, (knob) => this.#holdings.spec(knob)?.type));
     this.#holdings = new Holdings(clock, report, saved);
     this.#link = new Link({
       targets: targets(options.address ?? process.env.PERFOPT_CONTROL_ADDRESS),

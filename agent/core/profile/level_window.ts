@@ -36,6 +36,7 @@ export class LevelWindow {
   readonly #parts = new Map<Series, Part>();
   readonly #period = new ReportPeriod();
   #droppedParts = 0;
+  #sweptMs = Number.NEGATIVE_INFINITY;
 
   constructor(intervalMs: number, size: number, combine: 'sum' | 'device_mean') {
     this.#ring = new IntervalRing(
@@ -63,7 +64,7 @@ export class LevelWindow {
       part.value = value;
       part.atMs = heardMs;
     } else {
-      if (this.#parts.size >= MAX_PARTS) this.#forgetSilent(nowMs);
+      if (this.#parts.size >= MAX_PARTS) this.#sweep(nowMs);
       if (this.#parts.size >= MAX_PARTS) {
         this.#droppedParts += 1;
         return true;
@@ -138,7 +139,11 @@ export class LevelWindow {
     return nowMs - part.atMs > 3 * gapMs;
   }
 
-  #forgetSilent(nowMs: number): void {
+  /** Once an interval: a sender with too many parts must not cost a look at all of them with each of its points. */
+  #sweep(nowMs: number): void {
+    const sinceMs = nowMs - this.#sweptMs;
+    if (sinceMs >= 0 && sinceMs < this.#ring.intervalMs) return;
+    this.#sweptMs = nowMs;
     for (const [series, part] of this.#parts) if (this.#isSilent(part, nowMs)) this.#parts.delete(series);
   }
 }

@@ -4,6 +4,7 @@
  * receiver taking points over gRPC in the same event loop.
  */
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,19 +18,27 @@ import { createEngine } from '../../../agent/core/engine.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../../agent/core/settings.ts';
 import { Runtime } from '../../../agent/runtime.ts';
 import { emptyPorts } from '../../wire/control-rig.ts';
+import type { EchoOrder } from './echo.ts';
 
 const EPOCH = 1;
 const WARM_UP = 300;
 /** A tuner does not command in bursts; back to back, one would measure the queue. */
 const PAUSE_MS = 2;
+/** Commands and echoes by turns of so many, so that both meet the same neighbours on the machine. */
+const TURN = 100;
 
-export interface RoundTrip {
-  readonly sessions: number;
-  readonly pointsPerSecond: number;
-  readonly commands: number;
+export interface Times {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+}
+
+export interface RoundTrip extends Times {
+  readonly sessions: number;
+  readonly pointsPerSecond: number;
+  readonly commands: number;
+  /** gRPC and the machine without an agent, by turns with the commands: see echo.ts. */
+  readonly echo: Times;
 }
 
 export async function measureRoundTrips(
@@ -91,14 +100,27 @@ export async function measureRoundTrips(
   runtime.start();
   await server.start();
   await receiver.start();
+  const echo = fork(join(import.meta.dirname, 'echo.ts'));
+  const echoed: number[] = [];
+  const echoTurn = async (): Promise<void> => {
+    const answer = once(echo, 'message');
+    echo.send({ count: TURN, pauseMs: PAUSE_MS } satisfies EchoOrder);
+    const [timesMs] = await answer;
+    echoed.push(...timesMs);
+  };
   const clients = fork(join(import.meta.dirname, 'sessions.ts'), [address, String(sessions)]);
   const load =
     pointsPerSecond === 0
       ? undefined
       : fork(join(import.meta.dirname, 'points.ts'), [receiver.addresses.grpc ?? '', String(pointsPerSecond)]);
+  const isSending = load === undefined ? undefined : once(load, 'message');
+  const isReady = once(echo, 'message');
   try {
+    await isReady;
+    await echoTurn();
+    echoed.length = 0;
     while (opened.size < sessions) await wait(20);
-    if (load !== undefined) await new Promise((resolve) => load.once('message', resolve));
+    await isSending;
     const timesMs: number[] = [];
     for (let revision = 1; revision <= WARM_UP + commands; revision++) {
       const component = `session-${revision % sessions}`;
@@ -125,17 +147,23 @@ export async function measureRoundTrips(
       });
       await result;
       if (revision > WARM_UP) timesMs.push(performance.now() - startedMs);
+      if (revision > WARM_UP && revision % TURN === 0) await echoTurn();
       await wait(PAUSE_MS);
     }
-    const sorted = timesMs.sort((a, b) => a - b);
-    const at = (share: number): number => Number((sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(3));
-    return { sessions, pointsPerSecond, commands, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+    return { sessions, pointsPerSecond, commands, ...summary(timesMs), echo: summary(echoed) };
   } finally {
-    clients.kill();
-    load?.kill();
+    clients.disconnect();
+    echo.disconnect();
+    load?.disconnect();
     await receiver.stop(AbortSignal.timeout(1_000));
     await server.stop(AbortSignal.timeout(1_000));
     runtime.stop();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function summary(timesMs: readonly number[]): Times {
+  const sorted = timesMs.toSorted((a, b) => a - b);
+  const at = (share: number): number => Number((sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(3));
+  return { p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
 }
