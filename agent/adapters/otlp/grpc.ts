@@ -33,8 +33,12 @@ export interface OtlpTransport {
   stop(deadline: AbortSignal): Promise<void>;
 }
 
-/** Requests in parallel on one connection; exporters send one at a time. */
-const MAX_STREAMS_PER_CONNECTION = 128;
+/**
+ * Requests in parallel on one connection; exporters send one at a time, collectors some tens. Well above what anybody needs: Node counts a
+ * stream until its object is gone, which is later than the client has its answer, and resets what comes
+ * beyond (ENHANCE_YOUR_CALM, no status), so that a client that used the whole allowance would lose requests.
+ */
+const MAX_STREAMS_PER_CONNECTION = 1_024;
 /** A peer that is silently gone (a container that was killed) is noticed after about this long. */
 const KEEPALIVE_MS = 120_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;

@@ -20,6 +20,8 @@ export function formatOf(encoding: GrpcEncoding | undefined): Format {
 
 /** Beside its payload each frame costs a buffer object; a client that sends single bytes must not get them for free. */
 const FRAME_OVERHEAD_BYTES = 256;
+/** A refused client that has more than this still to send is told to stop. */
+const MAX_REST_BYTES = 1_024 * 1_024;
 
 /**
  * Watches requests while they arrive, which grpc-js itself does not limit: it collects messages of any number of clients
@@ -89,8 +91,7 @@ export class Intake {
     const inFlight = this.#inFlight;
     const refuse = (why: string, retryMs: number): void => {
       call.sendStatus(unavailable(why, retryMs));
-      // The rest of it is not wanted, and its frames must not be kept until the client is done sending.
-      stream.close(constants.NGHTTP2_NO_ERROR);
+      throwAwayRest(stream);
     };
     const request: Arriving = {
       heldBytes: 0,
@@ -127,6 +128,22 @@ export class Intake {
       this.#streams.delete(stream);
     });
   }
+}
+
+/**
+ * What is on its way to a call that has been answered comes all the same, and grpc-js would keep it until the message is whole. A
+ * reset at once would be wrong in another way: HTTP/2 ignores the end of a stream that is being reset, so that for a
+ * moment the client counts fewer open streams than we do, opens the next, and all of its connection is torn down for it.
+ */
+function throwAwayRest(stream: ServerHttp2Stream): void {
+  let bytes = 0;
+  stream.removeAllListeners('data');
+  stream.on('data', (frame: Buffer) => {
+    bytes += frame.length;
+    if (bytes > MAX_REST_BYTES) stream.close(constants.NGHTTP2_NO_ERROR);
+  });
+  // grpc-js gets the frame that is being handed out, and pauses where it completes a message.
+  setImmediate(() => stream.resume());
 }
 
 function isHttp2Stream(value: unknown): value is ServerHttp2Stream {

@@ -9,7 +9,7 @@ import { decodeStatus } from '../../wire/otlp_schema.ts';
 export const POINTS_PER_REQUEST = 5_000;
 const UNAVAILABLE = 14;
 const VARIANTS = 16;
-/** Of one connection: what the agent allows. */
+/** Of one connection. A receiver that allows fewer makes the rest wait at the sender. */
 const MAX_OPEN = 128;
 const MAX_CONNECTIONS = 256;
 const FIRST_CONNECTIONS = 16;
