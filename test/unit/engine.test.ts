@@ -225,6 +225,7 @@ describe('when things go wrong', () => {
     loop.run(300, ({ kind }) => kind === 'trial_started');
     // The journal holds what was saved with the last decision, however long ago.
     const saved = loop.engine.save();
+    const level = loop.engine.tuning('c')?.alpha;
     loop.run(60);
     const value = loop.setting.batch;
     const { revision = 1 } = loop.commands.at(-1) ?? {};
@@ -232,6 +233,8 @@ describe('when things go wrong', () => {
     loop.open([{ knob: 'batch', value: value === 1 ? 2 : value, epoch: 1, revision, manual: false }]);
     expect(loop.decisions.at(-1)).toMatchObject({ kind: 'rolled_back', trialId: expect.stringMatching(/^t/) });
     expect(loop.decisions.at(-1)?.reason).toContain('interrupted by a restart of the agent');
+    // Its proof may have begun after what was saved: its level is spent.
+    expect(loop.engine.tuning('c')?.alpha).toBeLessThan(level ?? 0);
     loop.run(2);
     expect(loop.setting.batch).toBe(1);
   });

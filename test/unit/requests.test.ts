@@ -33,6 +33,13 @@ describe('what somebody proposes', () => {
     expect(loop.engine.tuning('c')?.proposals).toEqual([]);
   });
 
+  test('goes before a plan of the engine’s own for which the incumbent is still being measured', () => {
+    const loop = new Loop({ ...plant, tier: 'research' }).open();
+    while (loop.engine.tuning('c')?.phase !== 'reference') loop.second();
+    const { proposalId } = propose(loop, { changes: { batch: 3 } });
+    expect(loop.run(600, ({ kind }) => kind === 'trial_started')?.proposalId).toBe(proposalId);
+  });
+
   test('is taken back when it does harm, and not taken up again for a while', () => {
     const loop = new Loop({ ...plant, knobs: [intKnob('batch', { baseline: 8 })] }).open();
     const { proposalId } = propose(loop, { changes: { batch: 5 }, strategy: 'Bad idea' });

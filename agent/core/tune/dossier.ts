@@ -351,6 +351,8 @@ export class Dossier {
       return;
     }
     this.standing = withoutTrial(this.standing);
+    // Its proof may have begun since the last word of it was saved. A level that served a lost proof and then another would count twice.
+    this.#errorBudget.spend(false);
     const { id: trialId, strategy, proposalId } = interrupted;
     const about = { trialId, strategy, ...(proposalId !== undefined && { proposalId }) };
     const what =

@@ -59,8 +59,8 @@ export class Planner {
   plan(context: StrategyContext, before: Standing, mayTry: boolean): Planned {
     const standing = this.#propose(context, this.#recommend(context, before));
     if (!mayTry) return { standing };
-    const proposal = standing.proposals.find(({ approvedBy }) => approvedBy !== undefined);
-    if (proposal !== undefined) return this.#approved(proposal, standing, context);
+    const asked = this.#asked(context, standing);
+    if (asked !== undefined) return asked;
     const learned = this.#learned(standing, context);
     if (learned !== undefined) return { standing, next: learned };
     const selection = select(this.#strategies, context, ['auto'], standing, this.#random);
@@ -70,6 +70,18 @@ export class Planner {
       return { standing, next: { plan, strategy: strategy.name, context: context.circumstances, alternatives } };
     }
     return { standing: this.#sayRejected(plan, strategy.name, context, standing) };
+  }
+
+  /** What somebody asked for while the incumbent was measured for a plan of our own goes first: that plan can be made again. */
+  afresh(next: Next, context: StrategyContext, before: Standing): Required<Planned> {
+    const asked = next.proposal === undefined ? this.#asked(context, before) : undefined;
+    return { standing: asked?.standing ?? before, next: asked?.next ?? next };
+  }
+
+  /** What somebody asked for or approved, oldest first; undefined where nobody did. */
+  #asked(context: StrategyContext, standing: Standing): Planned | undefined {
+    const proposal = standing.proposals.find(({ approvedBy }) => approvedBy !== undefined);
+    return proposal === undefined ? undefined : this.#approved(proposal, standing, context);
   }
 
   /** A rule whose context has returned comes before anything that is merely drawn. */

@@ -10,6 +10,7 @@ import { contextOf } from './context.ts';
 import { Dossier } from './dossier.ts';
 import { Measuring } from './measuring.ts';
 import { objectivesOf } from './objectives.ts';
+import { once } from './once.ts';
 import { type OperatorContext, obey } from './operator.ts';
 import { type Next, Planner } from './planner.ts';
 import { type ProbeMemory, probeWindow } from './probe.ts';
@@ -420,7 +421,9 @@ export class Tuner {
 
   #start(objectiveSignals: string, nowMs: number): void {
     if (this.#phase.state !== 'reference') throw new Error(`a trial cannot start in phase ${this.#phase.state}`);
-    const { plan, strategy, proposal, context, alternatives, rule } = this.#phase.next;
+    const { standing, next } = this.#planner.afresh(this.#phase.next, this.#context(nowMs), this.#dossier.standing);
+    this.#dossier.standing = standing;
+    const { plan, strategy, proposal, context, alternatives, rule } = next;
     // Somebody has called it off while the incumbent was measured.
     if (proposal !== undefined && !this.#dossier.isProposed(proposal)) return this.#toWaiting(nowMs);
     const { probe, proof, optimization } = this.#settings;
@@ -584,13 +587,4 @@ export class Tuner {
     const measured = effect && { expectedEffect: effect.estimate, confidence: effect.confidence };
     return { strategy, reason, trialId, ...measured };
   }
-}
-
-/** Made when it is first asked for, and the same from then on. */
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }
