@@ -113,6 +113,7 @@ const context: fc.Arbitrary<StrategyContext> = fc
       circumstances: 'here',
       ...(lastKeptMs !== undefined && { lastKept: { strategy: 'x', atMs: lastKeptMs } }),
       rejection: () => undefined,
+      judgedMs: () => undefined,
     };
   });
 
@@ -184,6 +185,7 @@ for (const strategy of STRATEGIES) {
         ...{ responseTimes: new Distribution(), thresholds: DEFAULT_HEALTH_THRESHOLDS, limits: { errorRatio: 0.02 } },
         ...{ profile: undefined, circumstances: 'here' },
         rejection: () => undefined,
+        judgedMs: () => undefined,
       };
       expect(strategy.plan(empty, ['auto'])).toBeUndefined();
       expect(strategy.plan(empty, [])).toBeUndefined();

@@ -26,3 +26,16 @@ test('has no plan without switches, nor for a mode that is not asked for', () =>
   loop.operator({ action: 'set_mode', component: 'c', mode: 'observe' });
   expect(loop.run(600, ({ kind }) => kind === 'trial_started')).toBeUndefined();
 });
+
+test('what has lost a comparison is left alone for an hour, the value that was replaced as well', () => {
+  const loop = new Loop({
+    tier: 'experimental',
+    knobs: [switchKnob('cache'), switchKnob('verbose')],
+    latencyS: ({ cache, verbose }) => 0.05 * (cache === 1 ? 0.7 : 1) * (verbose === 1 ? 1.1 : 1),
+  }).open();
+  loop.run(3_500);
+  const tried = loop.decisions
+    .filter(({ kind, strategy }) => kind === 'trial_started' && strategy === choiceStrategy.name)
+    .flatMap(({ changes }) => changes.map(({ knob, to }) => `${knob} ${to}`));
+  expect(tried.toSorted()).toEqual(['cache true', 'verbose true']);
+});

@@ -44,6 +44,7 @@ function context(knob: TunableKnob, now: number, more: Partial<StrategyContext> 
     limits: { errorRatio: 0.02 },
     ...{ profile: undefined, circumstances: 'here' },
     rejection: () => undefined,
+    judgedMs: () => undefined,
     ...more,
   };
 }

@@ -18,6 +18,7 @@ import { settleMsOf, withTransient } from './settling.ts';
 import {
   type Proposal,
   type Standing,
+  withChoices,
   withFailure,
   withIncarnation,
   withoutHeld,
@@ -193,6 +194,7 @@ export class Dossier {
     const proven = Object.fromEntries(changes.map(({ knob, to }) => [knob, to]));
     this.standing = this.#learnt(trial, effect === undefined ? 0 : -Math.log1p(effect.estimate), nowMs);
     this.standing = withProven(this.standing, trial, proven, nowMs);
+    this.standing = withChoices(this.standing, changed(candidate, trial.recorded), nowMs);
     this.#errorBudget.spend(true);
     const logStake = trial.logStake ?? 0;
     const lesson = {
@@ -237,6 +239,7 @@ export class Dossier {
     // What was cut short from outside says nothing of the idea.
     if (isVerdict) this.standing = this.#learnt(trial, 0, nowMs);
     if (isVerdict) this.#archive(trial, nowMs);
+    if (isVerdict) this.standing = withChoices(this.standing, changed(trial.recorded, trial.candidate), nowMs);
     // A plan made from what is known anyway would be the same again: it made no difference, so it need not come back soon.
     if (as === 'futile' && !trial.isSearch) {
       this.standing = withTry(this.standing, strategy, nowMs, nowMs + this.longPauseMs);
@@ -369,4 +372,9 @@ export class Dossier {
     const evidence = trial.evidence(this.#terms.weights, reference);
     return { trialId, strategy, ...(proposalId !== undefined && { proposalId }), evidence };
   }
+}
+
+/** The values of `to` that differ. */
+function changed(from: Setting, to: Setting): Setting {
+  return Object.fromEntries(changesBetween(from, to).map(({ knob, to: value }) => [knob, value]));
 }

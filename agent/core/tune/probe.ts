@@ -41,7 +41,7 @@ export interface ProbeRule {
   readonly gain: number;
   readonly maxStepRatio: number;
   readonly windowMs: number;
-  /** The values of all other knobs, and the signals of the objective: what was measured elsewhere says nothing here. */
+  /** The values of all other knobs, and the signals of the objective: elsewhere the level is another. */
   readonly place: string;
   /** Settings that must not be tried. */
   readonly isBanned?: (setting: Setting) => boolean;
@@ -49,7 +49,9 @@ export interface ProbeRule {
 
 /** What earlier probing has taught, for the next search of the same knobs. */
 export interface ProbeMemory {
+  /** Its knobs and their ranges. */
   readonly space: string;
+  readonly place: string;
   readonly surface: Surface;
   readonly noiseVariance: number;
 }
@@ -102,7 +104,7 @@ export class Probe {
   constructor(axes: readonly Axis[], start: Setting, noise: number, rule: ProbeRule, memory?: ProbeMemory) {
     this.#axes = axes;
     this.#rule = rule;
-    this.#space = JSON.stringify([rule.place, axes.map(({ id, min, max }) => [id, min, max])]);
+    this.#space = JSON.stringify(axes.map(({ id, min, max }) => [id, min, max]));
     this.#startSetting = start;
     this.#start = this.#encode(start);
     this.#center = this.#start;
@@ -112,11 +114,12 @@ export class Probe {
     const variance = Math.max(noise, NOISE_FLOOR) ** 2;
     this.#noiseVariance = known === undefined ? variance : (known.noiseVariance + variance) / 2;
     this.#surface = known?.surface ?? new Surface(axes.length, rule.windowMs);
+    if (known !== undefined && known.place !== rule.place) this.#surface.elsewhere();
   }
 
   /** For a later search. */
   memory(): ProbeMemory {
-    return { space: this.#space, surface: this.#surface, noiseVariance: this.#noiseVariance };
+    return { space: this.#space, place: this.#rule.place, surface: this.#surface, noiseVariance: this.#noiseVariance };
   }
 
   /** When the last window ended of which it knows. */

@@ -82,6 +82,8 @@ export interface Standing {
   readonly crashesMs: readonly number[];
   /** Settings that had to be abandoned at once. */
   readonly scars: readonly Scar[];
+  /** Of values of switches and enums: when each was last found to be no better than the one in force. */
+  readonly choices: Readonly<Record<string, number>>;
   readonly told: Readonly<Record<string, { readonly atMs: number; readonly what: string }>>;
 }
 
@@ -100,6 +102,7 @@ export const EMPTY_STANDING: Standing = {
   errorBudget: { trials: 0, discoveries: [] },
   crashesMs: [],
   scars: [],
+  choices: {},
   told: {},
 };
 
@@ -203,6 +206,25 @@ export function withProven(
   const record = { failures: 0, retryAtMs: nowMs, triedAtMs: nowMs };
   const lastKept = { strategy: trial.strategy, atMs: nowMs };
   return withRecord({ ...withoutTrial(standing), held, lastKept }, trial.strategy, record);
+}
+
+/** A value of a switch or an enum, as a key. */
+export function choiceKey(knob: string, value: KnobValue): string {
+  return `${knob}=${value}`;
+}
+
+const CHOICES_KEPT = 64;
+
+/** These values of switches and enums were no better than others of their knobs; those judged last are kept. */
+export function withChoices(standing: Standing, worse: Setting, nowMs: number): Standing {
+  const judged = Object.entries(worse).filter(([, value]) => typeof value !== 'number');
+  if (judged.length === 0) return standing;
+  const all = {
+    ...standing.choices,
+    ...Object.fromEntries(judged.map(([knob, value]) => [choiceKey(knob, value), nowMs])),
+  };
+  const newest = Object.entries(all).sort(([, a], [, b]) => b - a);
+  return { ...standing, choices: Object.fromEntries(newest.slice(0, CHOICES_KEPT)) };
 }
 
 export function withPin(standing: Standing, knob: string, value: KnobValue, by: string): Standing {

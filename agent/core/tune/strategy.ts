@@ -47,6 +47,8 @@ export interface StrategyContext {
   readonly limits: EngineSettings['limits'];
   /** Values that the process refused for good, with its reason. */
   readonly rejection: (knob: string, value: KnobValue) => string | undefined;
+  /** When a value of a switch or an enum was last found to be no better than the one in force. */
+  readonly judgedMs: (knob: string, value: KnobValue) => number | undefined;
 }
 
 /** What a strategy would do; the engine decides whether, when and with which proof. */

@@ -37,6 +37,8 @@ const LOAD_SD = 0.7;
 const WANDER_SD = 0.06;
 const WANDER_WINDOWS = 20;
 const MEMORY_WINDOWS = 150;
+/** Another value of a switch leaves as much of the curves as so many windows would. */
+const ELSEWHERE_WINDOWS = 50;
 const MIDDLE = 0.5;
 const SQRT3 = Math.sqrt(3);
 
@@ -111,6 +113,19 @@ export class Surface {
     return this.#atMs;
   }
 
+  /** Something that is not among the knobs has changed: the level is another, the curves are probably much the same. */
+  elsewhere(): void {
+    this.#origin = undefined;
+    for (let i = this.#level; i < this.#mean.length; i++) {
+      this.#mean[i] = 0;
+      for (let j = 0; j < this.#mean.length; j++) {
+        this.#covariance[i][j] = this.#prior[i][j];
+        this.#covariance[j][i] = this.#prior[j][i];
+      }
+    }
+    this.#fade(ELSEWHERE_WINDOWS);
+  }
+
   /** What the window would show, before it is looked at; time passes up to it. */
   expect({ u, y, x, atMs }: SurfaceWindow): { readonly mean: number; readonly variance: number } {
     this.#origin ??= { x, y };
@@ -159,7 +174,10 @@ export class Surface {
   #pass(atMs: number): void {
     const windows = Number.isFinite(this.#atMs) ? Math.max(0, atMs - this.#atMs) / this.#windowMs : 0;
     this.#atMs = Math.max(this.#atMs, atMs);
-    if (windows === 0) return;
+    if (windows > 0) this.#fade(windows);
+  }
+
+  #fade(windows: number): void {
     const curves = Math.exp(-windows / MEMORY_WINDOWS);
     const kept = Float64Array.from(this.#mean, (_, i) => (i < this.#level ? curves : 1));
     kept[this.#level + 1] = Math.exp(-windows / WANDER_WINDOWS);

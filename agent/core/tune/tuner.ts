@@ -19,7 +19,7 @@ import { type Random, seedFrom } from './random.ts';
 import { within } from './reach.ts';
 import { Records } from './records.ts';
 import { Restoring } from './restoring.ts';
-import type { Proposal, Standing } from './standing.ts';
+import { choiceKey, type Proposal, type Standing } from './standing.ts';
 import type { Strategy, StrategyContext, StrategyInsights } from './strategy.ts';
 import { Terms } from './terms.ts';
 import { changesBetween, type Progress, Trial } from './trial.ts';
@@ -543,7 +543,7 @@ export class Tuner {
   #context(nowMs: number): StrategyContext {
     const profile = once(() => this.#options.profile(nowMs));
     const circumstances = once(() => contextOf(profile(), nowMs));
-    const { lastKept } = this.#dossier.standing;
+    const { lastKept, choices } = this.#dossier.standing;
     return {
       nowMs,
       component: this.#options.component,
@@ -562,6 +562,7 @@ export class Tuner {
       thresholds: this.#settings.thresholds,
       ...(lastKept !== undefined && { lastKept }),
       limits: this.#terms.limits,
+      judgedMs: (knob, value) => choices[choiceKey(knob, value)],
       rejection: (knob, value) => this.#actuator.rejection(knob, value),
     };
   }

@@ -3,16 +3,19 @@ import type { Strategy } from '../strategy.ts';
 
 /**
  * Knobs without a range: switches and enums. There is no slope to follow, so one other value of one of them is proven against the
- * present one, all else as it is; which one is drawn from the instant, so that in time each has its turn.
+ * present one, all else as it is: first those that were never compared, one drawn from the instant, then the one whose comparison is
+ * the longest ago. What has lost a comparison is left alone for an hour: times change, but not by the minute.
  *
  * A proof of something clear takes some fifteen windows, two thirds of them at the new value; something far worse is taken
  * back after two. What was tried in vain waits with this strategy, twice as long after each failure (`standing.ts`).
  *
  * Fails where values help only together (a scheduler and its parameter): the parameter is probed again after the switch.
  * Source: one-factor-at-a-time arms beside a continuous search, as in mixed-variable tuners (OPPerTune, NSDI 2024).
- * Example: scheduler fifo, fair or shortest and a cache on or off: three arms, each drawn a third of the time.
+ * Example: scheduler fifo, fair or shortest and a cache on or off: three arms, each drawn a third of the time; once the cache has
+ * been proven, "off" has lost, and two arms are left.
  */
 const NAME = 'Choice Optimization';
+const AGAIN_MS = 3_600_000;
 /** Odd and large, so that instants a few seconds apart draw different arms (Fibonacci hashing). */
 const SPREAD = 2_654_435_769;
 
@@ -23,23 +26,28 @@ export const choiceStrategy: Strategy = {
   roles: ['concurrency', 'batch', 'queue', 'threads', 'other'],
   priority: 4,
   canApply: ({ knobs }) => knobs.some(({ spec }) => valuesOf(spec).length > 0),
-  plan({ knobs, incumbent, nowMs, rejection }, modes) {
+  plan({ knobs, incumbent, nowMs, rejection, judgedMs }, modes) {
     const roles = this.roles;
     const arms = knobs.flatMap(({ spec, mode }) => {
       if (!modes.includes(mode) || !roles.includes(spec.role)) return [];
       const others = valuesOf(spec).filter((value) => value !== incumbent[spec.id]);
       return others.filter((value) => rejection(spec.id, value) === undefined).map((value) => ({ id: spec.id, value }));
     });
+    const open = arms
+      .map((arm) => ({ ...arm, judgedMs: judgedMs(arm.id, arm.value) ?? Number.NEGATIVE_INFINITY }))
+      .filter((arm) => nowMs - arm.judgedMs >= AGAIN_MS);
+    const earliest = Math.min(...open.map((arm) => arm.judgedMs));
+    const due = open.filter((arm) => arm.judgedMs === earliest);
     const drawn = Math.imul(Math.floor(nowMs / 1_000), SPREAD) >>> 0;
-    const arm = arms[Math.floor((drawn / 0x1_0000_0000) * arms.length)];
+    const arm = due[Math.floor((drawn / 0x1_0000_0000) * due.length)];
     if (arm === undefined) return undefined;
-    const reason = `trying ${arm.id} ${String(arm.value)}, one of ${arms.length} values of switches and enums not in force`;
+    const reason = `trying ${arm.id} ${String(arm.value)}, one of ${open.length} values of switches and enums that may be better`;
     return {
       kind: 'candidate',
       setting: { [arm.id]: arm.value },
-      isDrawn: arms.length > 1,
+      isDrawn: open.length > 1,
       reason,
-      signals: { arms: arms.length },
+      signals: { arms: open.length },
     };
   },
 };
