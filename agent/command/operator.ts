@@ -4,7 +4,7 @@ import { parseDuration } from '../config/kinds.ts';
 import { KNOB_MODES, type KnobMode, type KnobValue } from '../core/model.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { decodeSpec, encodeValue } from '../rpc/knob_codec.ts';
-import { whyNotAllowed } from '../rpc/knob_domain.ts';
+import { whyNotTunable } from '../rpc/knob_domain.ts';
 import { modeWords } from '../rpc/words.ts';
 import { CHANGE_HELP, CHANGE_OPTIONS, isDryRun, mustBeMeant } from './consent.ts';
 import { CONFIG_OPTION } from './settings.ts';
@@ -240,7 +240,7 @@ async function wireValue(client: Client, component: string, knob: string, text: 
   const spec = decodeSpec(wire);
   if ('problem' in spec) throw new CommandError(`knob ${printable(knob)}: ${spec.field} ${spec.problem}`);
   const value = readValue(spec.type, text);
-  const refusal = whyNotAllowed(spec, value);
+  const refusal = whyNotTunable(spec, value);
   if (refusal !== undefined) throw new CommandError(`knob ${printable(knob)}: ${refusal}`);
   return encodeValue(value, spec.type);
 }

@@ -18,6 +18,9 @@ import type { EngineSettings } from './settings.ts';
  * Values are absolute and every command has an id, so an unanswered one is simply sent again. When that fails too, belief is
  * `uncertain`: renewals stop, and once the lease must have run out at the process, the baseline is what it holds: the
  * lease is what makes belief recover without an answer.
+ *
+ * A process that can check a value without taking it is asked first about each value of a trial that it has not taken before: what it
+ * refuses is then never tried, not even on its way to all or none.
  */
 export type ActuatorState =
   | { readonly state: 'closed' }
@@ -59,6 +62,8 @@ const RENEWALS_PER_TTL = 3;
 /** A process that says it is draining gets this many deadlines. */
 const DRAIN_DEADLINES = 10;
 const MAX_REJECTED = 256;
+/** Beyond it is forgotten what was taken, which costs a question. */
+const MAX_TAKEN = 1_024;
 
 export class Actuator {
   readonly #component: string;
@@ -66,6 +71,11 @@ export class Actuator {
   readonly #lease: EngineSettings['lease'];
   readonly #knobs = new Map<string, Knob>();
   readonly #rejected = new Map<string, string>();
+  /** Values that the process has taken, or said that it would. */
+  readonly #taken = new Set<string>();
+  #validates = false;
+  /** What is sent when the process has agreed to the check that is under way. */
+  #checked: Command | undefined;
   #state: ActuatorState = { state: 'closed' };
   #awaiting = new Set<string>();
   #failure: Failure | undefined;
@@ -100,13 +110,15 @@ export class Actuator {
 
   /** Why a value must not be sent again, if the process refused it for good. */
   rejection(knob: string, value: KnobValue): string | undefined {
-    return this.#rejected.get(rejectionKey(knob, value));
+    return this.#rejected.get(valueKey(knob, value));
   }
 
   /** A session has opened: the process's own word is belief from here on. */
   open(manifest: Manifest, nowMs: number): void {
     this.#knobs.clear();
     this.#rejected.clear();
+    this.#taken.clear();
+    this.#validates = manifest.validates === true;
     for (const spec of manifest.knobs) {
       const held = manifest.held.find((entry) => entry.knob === spec.id);
       const tuned = held !== undefined && !held.manual && held.revision > 0;
@@ -123,11 +135,13 @@ export class Actuator {
     }
     this.#awaiting.clear();
     this.#failure = undefined;
+    this.#checked = undefined;
     this.#renewedMs = nowMs;
     this.#state = { state: 'settled', sinceMs: nowMs };
   }
 
   close(): void {
+    this.#checked = undefined;
     this.#state = { state: 'closed' };
     this.#awaiting.clear();
   }
@@ -161,6 +175,7 @@ export class Actuator {
     this.#failure = undefined;
     // While a command is under way belief may be behind: send the whole target, absolute values make that harmless.
     const changes = this.#state.state === 'applying' ? this.#all(target) : this.difference(target);
+    this.#checked = undefined;
     if (changes.length === 0) {
       this.#state = { state: 'settled', sinceMs: nowMs };
       return [];
@@ -179,18 +194,41 @@ export class Actuator {
       applyDeadlineMs: this.#lease.applyDeadlineMs,
       rationale,
     };
-    this.#awaiting = new Set(changes.map((change) => change.knob));
-    for (const { knob, value } of changes) {
+    const isNew = changes.some(({ knob, value }) => !this.#taken.has(valueKey(knob, value)));
+    if (!this.#validates || force || rationale.trialId === undefined || !isNew) return this.#send(command, nowMs);
+    const check = { ...command, commandId: `${command.commandId}/check`, validateOnly: true };
+    const effects = this.#await(check, nowMs);
+    this.#checked = command;
+    return effects;
+  }
+
+  /** Nothing but the answer to a check has effects: what was checked is sent. */
+  onResult(commandId: string, results: readonly KnobResult[], nowMs: number): readonly Effect[] {
+    const checked = this.#checked;
+    this.#hear(commandId, results, nowMs);
+    // Of what was refused only the reason is kept; the actuator has failed then.
+    if (checked === undefined || this.#checked !== checked || this.#state.state !== 'settled') return [];
+    return this.#send(checked, nowMs);
+  }
+
+  #send(command: Command, nowMs: number): readonly Effect[] {
+    for (const { knob, value } of command.changes) {
       const known = this.#knobs.get(knob);
       if (known === undefined) continue;
       known.desired = value;
-      known.attemptedRevision = this.#revision;
+      known.attemptedRevision = command.revision;
     }
+    return this.#await(command, nowMs);
+  }
+
+  #await(command: Command, nowMs: number): readonly Effect[] {
+    this.#checked = undefined;
+    this.#awaiting = new Set(command.changes.map((change) => change.knob));
     this.#state = { state: 'applying', command, deadlineMs: nowMs + this.#lease.applyDeadlineMs, sends: 1 };
     return [{ kind: 'command', command }];
   }
 
-  onResult(commandId: string, results: readonly KnobResult[], nowMs: number): void {
+  #hear(commandId: string, results: readonly KnobResult[], nowMs: number): void {
     const state = this.#state;
     if (state.state === 'closed') return;
     const isCurrent = state.state === 'applying' && state.command.commandId === commandId;
@@ -248,6 +286,7 @@ export class Actuator {
   doubt(nowMs: number, reason: string): readonly Effect[] {
     if (this.#state.state === 'closed') return [];
     this.#revision++;
+    this.#checked = undefined;
     // What is under way may be in force by now, or may still arrive.
     for (const [id, knob] of this.#knobs) if (this.#awaiting.has(id)) knob.revision = Math.max(knob.revision, 1);
     this.#awaiting.clear();
@@ -281,6 +320,8 @@ export class Actuator {
     if (knob === undefined || change === undefined || !this.#awaiting.has(result.knob)) return;
     if (result.state === 'applying' || result.state === 'draining') return;
     this.#awaiting.delete(result.knob);
+    if (result.state === 'applied') this.#took(result.knob, change.value);
+    if (command.validateOnly && result.state === 'applied') return;
     knob.effective = result.effectiveValue;
     knob.revision = result.effectiveRevision;
     if (result.state === 'applied') {
@@ -329,10 +370,15 @@ export class Actuator {
       const oldest = this.#rejected.keys().next().value;
       if (oldest !== undefined) this.#rejected.delete(oldest);
     }
-    this.#rejected.set(rejectionKey(knob, value), reason);
+    this.#rejected.set(valueKey(knob, value), reason);
+  }
+
+  #took(knob: string, value: KnobValue): void {
+    if (this.#taken.size >= MAX_TAKEN) this.#taken.clear();
+    this.#taken.add(valueKey(knob, value));
   }
 }
 
-function rejectionKey(knob: string, value: KnobValue): string {
+function valueKey(knob: string, value: KnobValue): string {
   return `${knob}=${typeof value}:${value}`;
 }

@@ -182,8 +182,7 @@ class SteppedEngine implements Engine {
         this.#observe(input.batch, input.rows ?? [0, input.batch.size], nowMs);
         return [];
       case 'result':
-        this.#tuners.get(input.component)?.result(input.commandId, input.results, nowMs);
-        return [];
+        return this.#tuners.get(input.component)?.result(input.commandId, input.results, nowMs) ?? [];
       case 'session':
         if (input.event === 'opened') return this.#open(input.manifest, nowMs);
         return this.#tuners.get(input.component)?.close(nowMs, input.reason) ?? [];

@@ -102,6 +102,8 @@ export interface Manifest {
   readonly pid?: number;
   readonly knobs: readonly KnobSpec[];
   readonly held: readonly HeldKnob[];
+  /** The process can say whether it would take a value, without taking it. */
+  readonly validates?: boolean;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

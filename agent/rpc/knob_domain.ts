@@ -23,6 +23,14 @@ export function whyNotAllowed(spec: KnobSpec, value: KnobValue): string | undefi
   }
 }
 
+/** As `whyNotAllowed`, of a value that the tuner wants: a knob whose value at boot is a ceiling is not tuned above it. */
+export function whyNotTunable(spec: KnobSpec, value: KnobValue): string | undefined {
+  const problem = whyNotAllowed(spec, value);
+  if (problem !== undefined || !spec.ceilingAtBoot || typeof value !== 'number') return problem;
+  if (typeof spec.baseline !== 'number' || value <= spec.baseline) return undefined;
+  return `${value} is above ${spec.baseline}, its value at boot, which is this knob's ceiling`;
+}
+
 const ID = /^[a-z][a-z0-9_.-]{0,63}$/;
 /** Humans paste these into a shell or a manifest: nothing in them may mean anything there. */
 const FLAG = /^-{1,2}[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/;

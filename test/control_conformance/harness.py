@@ -23,7 +23,8 @@ class Harness:
 
     def declare(self, knob_id: str, spec: dict[str, Any]) -> None:
         kind = _KINDS[spec.pop("type")]
-        knob = getattr(self.tuner, kind)(knob_id, **spec)
+        ceiling = {"ceiling_at_boot": spec.pop("ceilingAtBoot")} if "ceilingAtBoot" in spec else {}
+        knob = getattr(self.tuner, kind)(knob_id, **spec, **ceiling)
         self.knobs[knob_id] = knob
         self.told[knob_id] = []
         knob.on_change(lambda value, why: self.listen(knob_id, value, why))

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { Actuator } from '../../agent/core/actuator.ts';
+import type { Command, Effect, KnobResult } from '../../agent/core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 
 const RATIONALE = { strategy: 'test', reason: 'test' };
 
-/** An actuator whose process has acknowledged `k` = 8 at `nowMs`. */
-function holding(nowMs: number): Actuator {
+/** An actuator whose process holds its baselines: `k` is 2. */
+function opened(nowMs: number, validates: boolean): Actuator {
   const actuator = new Actuator('embedder', 1, DEFAULT_ENGINE_SETTINGS.lease);
   const base = {
     description: '',
@@ -18,10 +19,17 @@ function holding(nowMs: number): Actuator {
   actuator.open(
     {
       ...{ component: 'embedder', tier: 'experimental', instanceUid: 'a', incarnation: 1, resource: {}, held: [] },
+      validates,
       knobs: [{ ...base, id: 'k', type: 'int', min: 1, max: 64, scale: 'log', baseline: 2 }],
     },
     nowMs,
   );
+  return actuator;
+}
+
+/** An actuator whose process has acknowledged `k` = 8 at `nowMs`. */
+function holding(nowMs: number): Actuator {
+  const actuator = opened(nowMs, false);
   for (const effect of actuator.apply({ k: 8 }, RATIONALE, nowMs)) {
     if (effect.kind !== 'command') continue;
     const { commandId, revision } = effect.command;
@@ -39,4 +47,64 @@ test('leases go on being renewed after the clock was set back', () => {
   expect(actuator.tick(start - 600_000).map(({ kind }) => kind)).toEqual(['renewal']);
   expect(actuator.tick(start - 600_000 + ttlMs / 6)).toEqual([]);
   expect(actuator.tick(start - 600_000 + ttlMs / 2).map(({ kind }) => kind)).toEqual(['renewal']);
+});
+
+const TRIAL = { ...RATIONALE, trialId: 't1' };
+
+function onlyCommand(effects: readonly Effect[]): Command {
+  const [effect, ...others] = effects;
+  if (effect?.kind !== 'command' || others.length > 0) throw new Error(`not one command: ${JSON.stringify(effects)}`);
+  return effect.command;
+}
+
+function answer(
+  actuator: Actuator,
+  { commandId, revision }: Command,
+  result: Pick<KnobResult, 'state' | 'effectiveValue' | 'error'>,
+) {
+  const effectiveRevision = result.effectiveValue === 2 ? 0 : revision;
+  return actuator.onResult(commandId, [{ knob: 'k', attemptedRevision: revision, effectiveRevision, ...result }], 1);
+}
+
+test('a process that can check is asked about a value before a trial sets it, once', () => {
+  const actuator = opened(0, true);
+  const check = onlyCommand(actuator.apply({ k: 8 }, TRIAL, 0));
+  expect(check).toMatchObject({ validateOnly: true, changes: [{ knob: 'k', value: 8 }] });
+  expect(actuator.effective).toEqual({ k: 2 });
+  const command = onlyCommand(answer(actuator, check, { state: 'applied', effectiveValue: 2 }));
+  expect(command).toMatchObject({ validateOnly: false, changes: check.changes, revision: check.revision });
+  expect(command.commandId).not.toBe(check.commandId);
+  expect(actuator.effective).toEqual({ k: 2 });
+  expect(answer(actuator, command, { state: 'applied', effectiveValue: 8 })).toEqual([]);
+  expect(actuator.effective).toEqual({ k: 8 });
+  answer(actuator, onlyCommand(actuator.apply({ k: 2 }, TRIAL, 2, true)), { state: 'applied', effectiveValue: 2 });
+  expect(onlyCommand(actuator.apply({ k: 8 }, TRIAL, 3)).validateOnly).toBe(false);
+});
+
+test('what a check refuses for good is remembered, and was never set', () => {
+  const actuator = opened(0, true);
+  const check = onlyCommand(actuator.apply({ k: 8 }, TRIAL, 0));
+  expect(answer(actuator, check, { state: 'rejected_permanent', effectiveValue: 2, error: 'odd only' })).toEqual([]);
+  expect(actuator.state).toMatchObject({ state: 'failed', failure: { cause: 'rejected' } });
+  expect(actuator.rejection('k', 8)).toBe('odd only');
+  expect(actuator.effective).toEqual({ k: 2 });
+});
+
+test('a check that is not answered is sent again, and an answer to one that was overtaken sends nothing', () => {
+  const actuator = opened(0, true);
+  const check = onlyCommand(actuator.apply({ k: 8 }, TRIAL, 0));
+  const { applyDeadlineMs } = DEFAULT_ENGINE_SETTINGS.lease;
+  expect(onlyCommand(actuator.tick(applyDeadlineMs))).toEqual(check);
+  const back = onlyCommand(actuator.apply({ k: 2 }, RATIONALE, applyDeadlineMs, true));
+  expect(answer(actuator, check, { state: 'applied', effectiveValue: 2 })).toEqual([]);
+  expect(answer(actuator, back, { state: 'applied', effectiveValue: 2 })).toEqual([]);
+  expect(actuator.state.state).toBe('settled');
+});
+
+test.each([
+  ['a process that cannot check', false, TRIAL, false],
+  ['what belongs to no trial', true, RATIONALE, false],
+  ['a restoration', true, TRIAL, true],
+])('%s is not asked first', (_what, validates, rationale, force) => {
+  expect(onlyCommand(opened(0, validates).apply({ k: 8 }, rationale, 0, force)).validateOnly).toBe(false);
 });

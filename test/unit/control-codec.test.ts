@@ -76,7 +76,10 @@ describe('a manifest', () => {
           const bytes = toBinary(ConnectRequestSchema, encodeHello(identity, knobs, held, revision));
           const { message } = fromBinary(ConnectRequestSchema, bytes);
           if (message.case !== 'hello') throw new Error(`read ${message.case}`);
-          expect(readHello(message.value, 256)).toEqual({ ok: true, manifest: { ...identity, pid: 42, knobs, held } });
+          expect(readHello(message.value, 256)).toEqual({
+            ok: true,
+            manifest: { ...identity, pid: 42, knobs, held, validates: true },
+          });
         },
       ),
     );

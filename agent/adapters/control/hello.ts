@@ -1,6 +1,6 @@
 /** Reads a Hello into a manifest. What is in it comes from outside: all of it is checked, and every refusal names the place. */
 import type { HeldKnob, KnobSpec, KnobValue, Manifest } from '../../core/model.ts';
-import type { Hello } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
+import { Capability, type Hello } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { decodeInteger, decodeSpec, decodeValue } from '../../rpc/knob_codec.ts';
 import { whyNotSound } from '../../rpc/knob_domain.ts';
 import { tierWords } from '../../rpc/words.ts';
@@ -53,6 +53,7 @@ function manifestOf(hello: Hello, maxKnobs: number): Manifest {
     resource,
     knobs,
     held: readHeld(hello, knobs),
+    ...(hello.capabilities.includes(Capability.VALIDATE_ONLY) && { validates: true }),
     ...(pid !== undefined && { pid }),
   };
 }

@@ -6,7 +6,7 @@
  * with it, only its own telemetry can show; the engine measures that, and nothing else, before it keeps a value.
  */
 import type { Command, KnobChange, KnobResult, KnobSpec, KnobValue } from '../../core/model.ts';
-import { whyNotAllowed } from '../../rpc/knob_domain.ts';
+import { whyNotTunable } from '../../rpc/knob_domain.ts';
 import type { Flag, FlaggedComponent, FlagsPorts } from './ports.ts';
 
 interface Tuned {
@@ -145,7 +145,7 @@ export class FlaggedSession {
   #whyNever({ onExpiry }: Command, spec: KnobSpec, value: KnobValue): string | undefined {
     if (spec.applyClass === 'restart') return 'only a restart can change this knob';
     if (onExpiry !== 'baseline') return 'a flag can only return to its baseline when a lease runs out';
-    return whyNotAllowed(spec, value);
+    return whyNotTunable(spec, value);
   }
 
   /** The latest wins; what was on its way of an older one is not reported as delivered any more. */

@@ -3,7 +3,7 @@
  * without being asked: to the baseline, unless its command said otherwise.
  */
 import type { HeldKnob, KnobChange, KnobResult, KnobSpec, KnobState, KnobValue } from '../../core/model.ts';
-import { whyNotAllowed } from '../../rpc/knob_domain.ts';
+import { whyNotAllowed, whyNotTunable } from '../../rpc/knob_domain.ts';
 import type { Clock } from './clock.ts';
 import { type Fence, isBelow } from './fence.ts';
 import { type KnobRecord, type Lease, newRecord, type Origin } from './knob.ts';
@@ -41,7 +41,7 @@ export class KnobTable {
     const record = newRecord(spec, readBack);
     this.#knobs.set(spec.id, record);
     const saved = this.#saved?.take(spec.id);
-    if (saved !== undefined && whyNotAllowed(spec, saved.value) === undefined && spec.applyClass !== 'restart') {
+    if (saved !== undefined && whyNotTunable(spec, saved.value) === undefined && spec.applyClass !== 'restart') {
       const { value, origin, onExpiry, leftMs } = saved;
       this.commit(record, value, origin, { expiresAtMs: this.#clock.nowMs() + leftMs, onExpiry, renewed: false });
     }
@@ -76,7 +76,7 @@ export class KnobTable {
     if (knob === undefined) return { state: 'rejected_permanent', error: `there is no knob "${id}"` };
     if (knob.spec.applyClass === 'restart')
       return { state: 'rejected_permanent', error: 'only a restart can change this knob' };
-    const problem = whyNotAllowed(knob.spec, value);
+    const problem = whyNotTunable(knob.spec, value);
     if (problem !== undefined) return { state: 'rejected_permanent', error: problem };
     if (knob.manual && expectedCurrent === undefined)
       return { state: 'rejected_transient', error: `was set by hand to ${knob.value}` };

@@ -136,8 +136,9 @@ export class Tuner {
     return this.#flush(nowMs);
   }
 
-  result(commandId: string, results: readonly KnobResult[], nowMs: number): void {
-    this.#actuator.onResult(commandId, results, nowMs);
+  result(commandId: string, results: readonly KnobResult[], nowMs: number): readonly Effect[] {
+    this.#records.add(this.#actuator.onResult(commandId, results, nowMs));
+    return this.#flush(nowMs);
   }
 
   override(knob: string, value: KnobValue, nowMs: number): readonly Effect[] {

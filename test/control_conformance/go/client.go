@@ -595,7 +595,7 @@ func (c *client) check(s *step) {
 	v, _ := decode(s.change.GetValue())
 	if k.spec.Applies == "restart" {
 		s.fail(pb.KnobState_KNOB_STATE_REJECTED_PERMANENT, "only a restart can change this knob")
-	} else if why := k.spec.whyNot(v); why != "" {
+	} else if why := k.spec.whyNotTunable(v); why != "" {
 		s.fail(pb.KnobState_KNOB_STATE_REJECTED_PERMANENT, why)
 	} else if expected, ok := decode(s.change.GetExpectedCurrent()); !ok && k.manual {
 		s.fail(pb.KnobState_KNOB_STATE_REJECTED_TRANSIENT, "was set by hand")

@@ -21,6 +21,8 @@ type spec struct {
 	Log      bool
 	Values   []string
 	Applies  string
+	// The default is the highest that a command may set.
+	Ceiling bool
 }
 
 type origin struct {
@@ -135,12 +137,26 @@ func (s spec) whyNot(v value) string {
 	return ""
 }
 
+// whyNotTunable is whyNot, of a value that a command wants.
+func (s spec) whyNotTunable(v value) string {
+	if why := s.whyNot(v); why != "" {
+		return why
+	}
+	n, isNumber := number(v)
+	top, _ := number(s.Default)
+	if s.Ceiling && isNumber && n > top {
+		return fmt.Sprintf("%v is above %v, its value at boot, which is this knob's ceiling", v, s.Default)
+	}
+	return ""
+}
+
 func (s spec) encode() *pb.KnobSpec {
 	made := &pb.KnobSpec{
-		Id:           s.ID,
-		DefaultValue: encode(s.Kind, s.Default),
-		Baseline:     encode(s.Kind, s.Default),
-		ApplyClass:   map[string]pb.ApplyClass{"drain": pb.ApplyClass_APPLY_CLASS_DRAIN, "reload": pb.ApplyClass_APPLY_CLASS_RELOAD, "restart": pb.ApplyClass_APPLY_CLASS_RESTART}[s.Applies],
+		Id:            s.ID,
+		DefaultValue:  encode(s.Kind, s.Default),
+		Baseline:      encode(s.Kind, s.Default),
+		CeilingAtBoot: s.Ceiling,
+		ApplyClass:    map[string]pb.ApplyClass{"drain": pb.ApplyClass_APPLY_CLASS_DRAIN, "reload": pb.ApplyClass_APPLY_CLASS_RELOAD, "restart": pb.ApplyClass_APPLY_CLASS_RESTART}[s.Applies],
 	}
 	domain := &pb.NumericDomain{Min: s.Min, Max: s.Max}
 	if s.Log {

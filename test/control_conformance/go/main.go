@@ -21,6 +21,7 @@ type declared struct {
 	Scale   string   `json:"scale"`
 	Values  []string `json:"values"`
 	Applies string   `json:"applies"`
+	Ceiling bool     `json:"ceilingAtBoot"`
 }
 
 type request struct {
@@ -50,7 +51,7 @@ type harness struct {
 func (h *harness) wall() time.Time { return time.Now().Add(h.jumped) }
 
 func (h *harness) declare(id string, d declared) {
-	s := spec{ID: id, Kind: d.Type, Default: d.Default, Min: d.Min, Max: d.Max, Step: d.Step, Log: d.Scale == "log", Values: d.Values, Applies: d.Applies}
+	s := spec{ID: id, Kind: d.Type, Default: d.Default, Min: d.Min, Max: d.Max, Step: d.Step, Log: d.Scale == "log", Values: d.Values, Applies: d.Applies, Ceiling: d.Ceiling}
 	s.Default = s.normal(s.Default)
 	h.told[id] = []value{}
 	h.knobs[id] = h.client.declare(s, func(v value) error {

@@ -41,6 +41,16 @@ def why_not_allowed(spec: KnobSpec, value: object) -> str | None:
     return f"{show(value)} is not {show(spec.min)} plus a multiple of {show(spec.step)}"
 
 
+def why_not_tunable(spec: KnobSpec, value: object) -> str | None:
+    """As `why_not_allowed`, of a value that the tuner wants: a knob whose value at boot is a ceiling stays below it."""
+    problem = why_not_allowed(spec, value)
+    if problem is not None or not spec.ceiling_at_boot or not isinstance(value, (int, float)):
+        return problem
+    if spec.type in ("bool", "enum") or not isinstance(spec.baseline, (int, float)) or value <= spec.baseline:
+        return None
+    return f"{show(value)} is above {show(spec.baseline)}, its value at boot, which is this knob's ceiling"
+
+
 def normalised(spec: KnobSpec, value: KnobValue) -> KnobValue:
     """An allowed value in the type that the knob's readers are promised: 16.0 is 16 to an int knob."""
     if spec.type == "int":

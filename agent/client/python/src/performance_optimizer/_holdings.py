@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from ._answers import Answers
 from ._clock import Clock
-from ._domain import why_not_allowed
+from ._domain import why_not_tunable
 from ._knob import KnobRecord, Lease, Origin
 from ._knob_table import KnobTable, Refusal, TakenBackState
 from ._model import (
@@ -151,7 +151,7 @@ class Holdings:
 
     def revive(self, knob: KnobRecord, saved: SavedValue, left_ms: float) -> None:
         """A process that was started again goes on where it was, for what is left of the lease."""
-        if knob.spec.applies == "restart" or why_not_allowed(knob.spec, saved.value) is not None:
+        if knob.spec.applies == "restart" or why_not_tunable(knob.spec, saved.value) is not None:
             return
         lease = Lease(self._clock.now_ms() + left_ms, saved.on_expiry)
         self._table.commit(knob, saved.value, saved.origin, lease)

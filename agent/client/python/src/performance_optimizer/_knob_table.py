@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol
 
 from ._clock import Clock
-from ._domain import normalised, same_value, show, why_not_allowed
+from ._domain import normalised, same_value, show, why_not_tunable
 from ._knob import NEVER, KnobRecord, LastGood, Lease, Origin, new_record
 from ._model import Fence, HeldKnob, KnobChange, KnobResult, KnobSpec, KnobState, KnobValue, Rationale
 
@@ -86,7 +86,7 @@ class KnobTable:
             return Refusal("rejected_permanent", f"there is no knob {show(change.knob)}")
         if knob.spec.applies == "restart":
             return Refusal("rejected_permanent", "only a restart can change this knob")
-        problem = why_not_allowed(knob.spec, change.value)
+        problem = why_not_tunable(knob.spec, change.value)
         if problem is not None:
             return Refusal("rejected_permanent", problem)
         expected = change.expected_current
