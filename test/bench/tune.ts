@@ -179,7 +179,8 @@ function tableOf({ scenario, seeds, windows, methods, expectations }: ScenarioRe
     'regretted',
     'to opt',
     're-adapt',
-    'µs/window',
+    'µs/window (p99)',
+    'MiB',
   ];
   const rows = methods.map((report) => [
     report.method,
@@ -196,7 +197,9 @@ function tableOf({ scenario, seeds, windows, methods, expectations }: ScenarioRe
     report.regrettedAccepts?.toString() ?? '-',
     arrival(report.windowsToOptimum),
     arrival(report.readaptWindows),
-    report.cpuUsPerWindow.toFixed(0),
+    report.cpuUsPerWindow.toFixed(0) +
+      (report.cpuUsPerWindowP99 === undefined ? '' : ` (${report.cpuUsPerWindowP99.toFixed(0)})`),
+    report.memoryMiBMax?.toFixed(1) ?? '-',
   ]);
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
   const line = (cells: readonly string[]) =>

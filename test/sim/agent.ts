@@ -21,30 +21,20 @@ export class SimAgent {
   readonly #seed: number;
   readonly #random: Random;
   readonly #port: AgentPort;
-  readonly #stepClockMs: (() => number) | undefined;
   #engine: SimEngine | undefined;
   #epoch = 0;
   #saved: unknown;
   #killsAtNextEffects = false;
   steps = 0;
-  stepMs = 0;
   /** What the last step led to. */
   lastEffects: readonly Effect[] = [];
 
-  constructor(
-    create: EngineFactory,
-    settings: EngineSettings,
-    seed: number,
-    random: Random,
-    port: AgentPort,
-    stepClockMs?: () => number,
-  ) {
+  constructor(create: EngineFactory, settings: EngineSettings, seed: number, random: Random, port: AgentPort) {
     this.#create = create;
     this.#settings = settings;
     this.#seed = seed;
     this.#random = random;
     this.#port = port;
-    this.#stepClockMs = stepClockMs;
   }
 
   get engine(): SimEngine | undefined {
@@ -76,9 +66,7 @@ export class SimAgent {
   step(nowMs: number, input: Input): boolean {
     const engine = this.#engine;
     if (engine === undefined) return false;
-    const beganMs = this.#stepClockMs?.() ?? 0;
     const effects = engine.step(nowMs, input);
-    if (this.#stepClockMs !== undefined) this.stepMs += this.#stepClockMs() - beganMs;
     this.steps++;
     this.lastEffects = effects;
     if (effects.length === 0) return true;

@@ -30,8 +30,6 @@ export interface WorldOptions {
   readonly watchers?: readonly Watcher[];
   /** Belief is compared with fact at every n-th tick (asking costs the engine more than a tick does). */
   readonly compareEveryTicks?: number;
-  /** For benchmarks: adds up what `step` costs. */
-  readonly stepClockMs?: () => number;
 }
 
 /** Sees everything. All instants are milliseconds of the run. */
@@ -57,7 +55,6 @@ export interface WorldResult {
   readonly account: Account;
   readonly decisions: readonly Decision[];
   readonly steps: number;
-  readonly stepMs: number;
   readonly processStarts: number;
   readonly agentStarts: number;
   readonly messages: { readonly sent: number; readonly lost: number; readonly duplicated: number };
@@ -125,7 +122,7 @@ export class World {
     };
     const engineSeed = seedFor(seed, 'engine');
     const agentRandom = new Random(seedFor(seed, 'agent'));
-    this.#agent = new SimAgent(options.createEngine, settings, engineSeed, agentRandom, port, options.stepClockMs);
+    this.#agent = new SimAgent(options.createEngine, settings, engineSeed, agentRandom, port);
   }
 
   /** True excess of a setting over another, in log units. */
@@ -177,7 +174,6 @@ export class World {
       account: this.#ledger.close(),
       decisions: this.#decisions,
       steps: this.#agent.steps,
-      stepMs: this.#agent.stepMs,
       processStarts: this.#process.incarnation,
       agentStarts: this.#agentStarts,
       messages: {

@@ -1,15 +1,14 @@
-import { performance } from 'node:perf_hooks';
 import type { Block, Decision, Setting } from '../../../agent/core/model.ts';
 import { baselineSetting, positionsOf } from '../../sim/knob_space.ts';
 import { createPlant } from '../../sim/plant/create.ts';
 import { phaseAt } from '../../sim/plant/load.ts';
 import type { Oracle } from '../../sim/plant/oracle.ts';
 import { objectiveOf } from '../../sim/plant/plant.ts';
-import { realEngine } from '../../sim/real_engine.ts';
 import { knobSpecs, type Scenario } from '../../sim/scenario.ts';
 import type { Belief } from '../../sim/seam.ts';
 import { settingsFor } from '../../sim/settings.ts';
 import { EPOCH_MS, type Watcher, World } from '../../sim/world.ts';
+import { EngineCost } from './engine_cost.ts';
 import { type RunScore, zigzags } from './score.ts';
 
 /**
@@ -106,17 +105,21 @@ class KeptWatcher implements Watcher {
 /** Our engine through its seam, in the world of the simulation, with the scenario's own faults. */
 export function runOurs(scenario: Scenario, oracle: Oracle, seed: number, runMs: number): RunScore {
   const kept = new KeptWatcher(scenario, runMs, seed, (setting, over, atMs) => world.excess(setting, over, atMs));
+  const cost = new EngineCost(scenario.windowMs);
   const world = new World({
-    ...{ scenario, seed, runMs, oracle, settings: settingsFor(scenario), createEngine: realEngine },
-    ...{ watchers: [kept], compareEveryTicks: 2, stepClockMs: () => performance.now() },
+    ...{ scenario, seed, runMs, oracle, settings: settingsFor(scenario), createEngine: cost.create },
+    ...{ watchers: [kept], compareEveryTicks: 2 },
   });
-  const { account, stepMs } = world.run();
+  const { account } = world.run();
+  const { usOfWindows } = cost;
   return {
     account,
     flaps: kept.flaps,
     promotions: kept.promotions,
     falseAccepts: kept.falseAccepts,
     regretted: kept.regretted,
-    cpuUsPerWindow: (1_000 * stepMs) / Math.max(1, account.windows),
+    cpuUsPerWindow: usOfWindows.reduce((sum, us) => sum + us, 0) / Math.max(1, account.windows),
+    cpuUsOfWindows: usOfWindows,
+    memoryBytes: cost.release(),
   };
 }

@@ -10,6 +10,9 @@ export interface RunScore {
   readonly falseAccepts?: number;
   readonly regretted?: number;
   readonly cpuUsPerWindow: number;
+  /** Of our engine: each window's microseconds, and the memory it holds at the end. */
+  readonly cpuUsOfWindows?: readonly number[];
+  readonly memoryBytes?: number;
 }
 
 export interface Interval {
@@ -40,6 +43,8 @@ export interface MethodReport {
   readonly windowsToOptimum: { readonly median?: number; readonly reachedPercent: number };
   readonly readaptWindows: { readonly median?: number; readonly reachedPercent: number };
   readonly cpuUsPerWindow: number;
+  readonly cpuUsPerWindowP99?: number;
+  readonly memoryMiBMax?: number;
 }
 
 export function reportOf(method: string, scores: readonly RunScore[]): MethodReport {
@@ -47,6 +52,8 @@ export function reportOf(method: string, scores: readonly RunScore[]): MethodRep
   const regrets = scores.flatMap(({ account }) => account.regretRatio ?? []);
   const promotions = scores.flatMap((score) => score.promotions ?? []);
   const falseAccepts = scores.flatMap((score) => score.falseAccepts ?? []);
+  const windowsUs = scores.flatMap((score) => score.cpuUsOfWindows ?? []).sort((a, b) => a - b);
+  const memories = scores.flatMap((score) => score.memoryBytes ?? []);
   const gains = of(({ account }) => account.meanExcess);
   return {
     method,
@@ -67,6 +74,8 @@ export function reportOf(method: string, scores: readonly RunScore[]): MethodRep
     windowsToOptimum: reached(regrets.length === 0 ? [] : scores.map(({ account }) => account.windowsToOptimum)),
     readaptWindows: reached(regrets.length === 0 ? [] : scores.flatMap(({ account }) => account.readaptWindows)),
     cpuUsPerWindow: meanOf(scores.map((score) => score.cpuUsPerWindow)),
+    ...(windowsUs.length > 0 && { cpuUsPerWindowP99: windowsUs[Math.ceil(0.99 * windowsUs.length) - 1] }),
+    ...(memories.length > 0 && { memoryMiBMax: Math.max(...memories) / 2 ** 20 }),
   };
 }
 
