@@ -24,7 +24,7 @@ import type { Measurement } from './window.ts';
  * knowledge gradient).
  *
  * σ² follows the surprises: of each, the share that is noise, `(σ²/S)² e² + σ² v/S` with S = σ² + v (expectation maximisation). A
- * surprise counts up to three standard deviations, so that a spike neither moves the surface far nor blinds the search.
+ * surprise counts up to two standard deviations, so that a spike neither moves the surface far nor blinds the search.
  *
  * Units: u is the share of a knob's range, y the log objective. Fails where everything within a step is worse (an optimum behind a hill)
  * and slowly where noise is much larger than what a step can gain; what it proposes is only ever a candidate for a proof.
@@ -74,7 +74,7 @@ const HORIZON_WINDOWS = 30;
 const DRAWN = 16;
 const NOISE_MEMORY = 0.9;
 const NOISE_FLOOR = 0.01;
-const HUBER = 3;
+const HUBER = 2;
 /** At the usual learning rate of a tenth the centre moves a whole step. */
 const STEPS_PER_GAIN = 10;
 /** The centre is looked for with ever shorter moves, a few rounds each. */
