@@ -134,16 +134,15 @@ export class Probe {
 
   /** The next setting to measure. */
   next(random: Random): Setting {
-    const noise = this.#noiseVariance;
-    const center = this.#surface.windowAt(this.#center, this.#x);
+    const here = this.#surface.windowAt(this.#center, this.#x);
     let [best, least] = [this.#center, Number.POSITIVE_INFINITY];
     let stay = 0;
     for (const u of this.#around(random)) {
       if (this.#isBanned(u)) continue;
-      const { mean, told } = this.#surface.difference(u, this.#center);
-      const cost = mean - HORIZON_WINDOWS * worth(mean, told(this.#surface.windowAt(u, this.#x), noise));
+      const { mean, toldHere, toldThere } = this.#surface.difference(u, here, this.#noiseVariance);
+      const cost = mean - HORIZON_WINDOWS * worth(mean, toldThere);
       if (cost < least) [best, least] = [u, cost];
-      stay = Math.min(stay, -HORIZON_WINDOWS * worth(mean, told(center, noise)));
+      stay = Math.min(stay, -HORIZON_WINDOWS * worth(mean, toldHere));
     }
     if (stay <= least) best = this.#center;
     if (this.#isStanding(best)) best = this.#start;
@@ -171,7 +170,7 @@ export class Probe {
   recenter(): void {
     const from = this.#center;
     const limit = this.#rule.maxStepRatio * Math.min(1, this.#rule.gain * STEPS_PER_GAIN);
-    let [best, least] = [from, 0];
+    let [best, least] = [from, this.#surface.effect(from)];
     for (const share of MOVES) {
       for (let round = 0; round < ROUNDS; round++) {
         const before = best;
@@ -179,7 +178,7 @@ export class Probe {
           for (const side of [-1, 1] as const) {
             const u = this.#moved(best, i, side * limit * share);
             if (u === undefined || !this.#isOneStep(i, from[i], u[i], limit)) continue;
-            const mean = this.#surface.meanDifference(u, from);
+            const mean = this.#surface.effect(u);
             if (mean < least - LEAST_GAIN && !this.#isBanned(u)) [best, least] = [u, mean];
           }
         }
@@ -196,12 +195,12 @@ export class Probe {
 
   /** Log objective of the candidate against the start as the surface has it now; negative is better. Not a proof. */
   get predictedGain(): number {
-    return this.#surface.meanDifference(this.#center, this.#start);
+    return this.#surface.effect(this.#center) - this.#surface.effect(this.#start);
   }
 
   /** How much worse a setting is than the start, as the surface has it now. */
   excessOf(setting: Setting): number {
-    return this.#surface.meanDifference(this.#encode(setting), this.#start);
+    return this.#surface.effect(this.#encode(setting)) - this.#surface.effect(this.#start);
   }
 
   /** Settings near the centre: one knob moved at a time, then some or all at once. */

@@ -53,14 +53,16 @@ export interface SurfaceWindow {
 
 /** A window that might be taken. */
 export interface WindowAhead {
+  readonly u: readonly number[];
   readonly ph: Float64Array;
   readonly variance: number;
 }
 
-/** Of `y` between two settings: what is expected, and by how much (standard deviation) a window would change that. */
+/** Of `y` between here and there: what is expected, and by how much (standard deviation) a window would change that. */
 export interface Difference {
   readonly mean: number;
-  readonly told: (window: WindowAhead, noiseVariance: number) => number;
+  readonly toldHere: number;
+  readonly toldThere: number;
 }
 
 /** A sum of a few of the weights. */
@@ -149,25 +151,42 @@ export class Surface {
     }
   }
 
-  /** What a window would tell of differences; ask again after each window. */
+  /** A window at `u`; ask again after each that was taken. */
   windowAt(u: readonly number[], x: number): WindowAhead {
     const h = this.#features(u, x);
     const ph = Float64Array.from(this.#covariance, (row) => dot(h, row));
-    return { ph, variance: dot(h, ph) };
+    return { u, ph, variance: dot(h, ph) };
   }
 
-  /** How much worse `u` is than `from`, as far as is known now, and how much of that a window would tell. */
-  difference(u: readonly number[], from: readonly number[]): Difference {
-    const step = this.#step(u, from);
+  /**
+   * How much worse `u` is than where the window `here` would be, and what a window here or there would tell of that. With g the step
+   * from here to there: Var y_there = hᵀPh + 2 gᵀPh + gᵀPg, so that only gᵀPg is new for each `u`.
+   */
+  difference(u: readonly number[], here: WindowAhead, noiseVariance: number): Difference {
+    const step = this.#step(u, here.u);
+    const shared = dot(step, here.ph);
+    const apart = this.#variance(step);
+    const there = here.variance + 2 * shared + apart;
     return {
       mean: dot(step, this.#mean),
-      told: ({ ph, variance }, noiseVariance) => Math.abs(dot(step, ph)) / Math.sqrt(variance + noiseVariance),
+      toldHere: Math.abs(shared) / Math.sqrt(here.variance + noiseVariance),
+      toldThere: Math.abs(shared + apart) / Math.sqrt(Math.max(there, 0) + noiseVariance),
     };
   }
 
-  /** The same without how sure that is: cheaper. */
-  meanDifference(u: readonly number[], from: readonly number[]): number {
-    return dot(this.#step(u, from), this.#mean);
+  /** What is expected at `u`, on top of the level. */
+  effect(u: readonly number[]): number {
+    const w = this.#mean;
+    let sum = 0;
+    let pair = this.#couplings;
+    for (let i = 0; i < u.length; i++) {
+      const place = u[i] * (KNOTS - 1);
+      const low = Math.min(KNOTS - 2, Math.floor(place));
+      const knot = i * KNOTS + low;
+      sum += w[knot] + (place - low) * (w[knot + 1] - w[knot]);
+      for (let j = i + 1; j < u.length; j++) sum += w[pair++] * (u[i] - MIDDLE) * (u[j] - MIDDLE);
+    }
+    return sum;
   }
 
   /** What was learned fades towards what is expected of any process. */
@@ -226,11 +245,11 @@ export class Surface {
     let sum = 0;
     for (let i = 0; i < at.length; i++) {
       const row = this.#covariance[at[i]];
-      let inner = 0;
-      for (let j = 0; j < at.length; j++) inner += row[at[j]] * by[j];
-      sum += by[i] * inner;
+      let inner = (by[i] * row[at[i]]) / 2;
+      for (let j = 0; j < i; j++) inner += row[at[j]] * by[j];
+      sum += 2 * by[i] * inner;
     }
-    return sum;
+    return Math.max(0, sum);
   }
 }
 
