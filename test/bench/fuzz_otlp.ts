@@ -181,6 +181,7 @@ async function attack(frames: number, seed: number) {
       using httpClient = new HttpClient(http);
       for (let i = 0; i < FRAMES_PER_CONNECTION && sent < until && died === undefined; i++) {
         sent += 1;
+        if (sent % 20_000 === 0) console.error(`${sent} frames`);
         if (which === 0) await overGrpc(grpcClient);
         else if (which === 1) await overHttp(httpClient, PROTOBUF, protobuf);
         else await overHttp(httpClient, JSON_TYPE, json);
