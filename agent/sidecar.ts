@@ -17,13 +17,14 @@ import { openJournal } from './adapters/journal/sqlite-journal.ts';
 import { createOtlpReceiver } from './adapters/otlp/receiver.ts';
 import { createPrometheusScraper } from './adapters/prometheus/scraper.ts';
 import type { ScrapeNotice, ScrapeTarget } from './adapters/prometheus/target.ts';
+import { LoopWatch } from './adapters/readings/loop_watch.ts';
+import type { Counts, Readings } from './adapters/readings/readings.ts';
+import { StepTimes } from './adapters/readings/step_times.ts';
 import { createSchedule } from './adapters/schedule.ts';
 import { createStartMemory } from './adapters/start_memory.ts';
-import { createTelemetry, type Readings } from './adapters/telemetry/telemetry.ts';
+import { createTelemetry } from './adapters/telemetry/telemetry.ts';
 import { createUpstream, type Upstream } from './adapters/upstream/upstream.ts';
-import { LoopWatch } from './adapters/web/loop_watch.ts';
-import { ownMetrics } from './adapters/web/own_metrics.ts';
-import { StepTimes } from './adapters/web/step_times.ts';
+import { ownFamilies } from './adapters/web/families.ts';
 import { createWebServer, type WebPages } from './adapters/web/web_server.ts';
 import { engineSettings, healthThresholds, signalMappings } from './config/engine.ts';
 import { flaggedComponents } from './config/flagged.ts';
@@ -39,7 +40,7 @@ import { Advice } from './sidecar/advice.ts';
 import { Alerts } from './sidecar/alerts.ts';
 import { cgroupLimiter, resourceManager, resourceReader } from './sidecar/resources.ts';
 import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
-import { insightReadings, pageReadingsOf, type StatusParts, statusOf } from './status.ts';
+import { insightReadings, readingsOf, type StatusParts, statusOf } from './status.ts';
 import { Tap } from './tap.ts';
 import { learningFrom, measuredResults } from './upkeep/decisions.ts';
 import { keepInsights, keepInsightsNow, reportCapacity, restoreInsights, warmForecasts } from './upkeep/insights.ts';
@@ -101,13 +102,14 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       if (warmed > 0) log.info({ signals: warmed }, 'forecasts begin with the hours of earlier runs');
     }
     started.push(async () => keepInsightsNow(engine, journal));
+    const [exportWatch, pageWatch] = [new LoopWatch(), new LoopWatch()];
     const telemetry = createTelemetry({
       endpoint: config.telemetry.endpoint,
       intervalMs: config.telemetry.interval,
       serviceVersion: version,
       debugMetrics: config.monitoring.debugMetrics,
       log,
-      readings: () => readings(),
+      readings: () => readings(exportWatch),
     });
     const steps = new StepTimes();
     const results = measuredResults(journal);
@@ -283,7 +285,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       log,
     );
 
-    function readings(): Readings {
+    function counts(): Counts {
       const stats = runtime.stats();
       const { series, unmapped, refusedComponents } = engine.stats();
       const { counters } = receiver;
@@ -332,10 +334,12 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       recommendations: { open: advice.adviser.list().length, dropped: advice.adviser.dropped },
       cgroups: { applied: limiter.applied.length, ...limiter.counts },
     });
-    const loopWatch = new LoopWatch();
+    /** `watch`: of whoever reads, so that each sees the event loop since it last did. */
+    function readings(watch: LoopWatch): Readings {
+      return readingsOf(counts(), statusParts(), watch.read());
+    }
     const web = webOf(config, {
-      metrics: () =>
-        ownMetrics(pageReadingsOf(readings(), statusParts(), { steps: steps.read(), ...loopWatch.read() })),
+      metrics: () => ownFamilies(readings(pageWatch), steps.read()),
       status: () => statusOf(statusParts()),
       notReady: () => notReady,
       onDefect: (error) => log.error({ err: error }, 'a page could not be made: a defect of the agent'),
@@ -351,14 +355,14 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     started.push((deadline) => limiter.stop(deadline));
     if (web !== undefined) {
       await web.start();
-      started.push((deadline) => web.stop(deadline).finally(() => loopWatch.stop()));
+      started.push((deadline) => web.stop(deadline).finally(() => pageWatch.stop()));
     }
     if (upstream !== undefined) {
       await upstream.start();
       started.push((deadline) => upstream.stop(deadline));
     }
     await telemetry.start();
-    started.push((deadline) => telemetry.stop(deadline));
+    started.push((deadline) => telemetry.stop(deadline).finally(() => exportWatch.stop()));
     await control.start();
     started.push((deadline) => control.stop(deadline));
     flags.start();

@@ -1,8 +1,7 @@
 import type { History } from './adapters/history/history.ts';
 import type { ReceiverCounters } from './adapters/otlp/counters.ts';
-import type { InsightReadings, Readings } from './adapters/telemetry/telemetry.ts';
+import type { Counts, InsightReadings, Readings, UpstreamReadings } from './adapters/readings/readings.ts';
 import type { Upstream, UpstreamStatus } from './adapters/upstream/upstream.ts';
-import type { PageReadings, UpstreamReadings } from './adapters/web/own_metrics.ts';
 import type { ComponentStatus, HistoryStatus, Status, TuningStatus } from './adapters/web/status.ts';
 import type { Config } from './config/schema.ts';
 import type { Engine, View } from './core/engine.ts';
@@ -155,16 +154,16 @@ function tuningOf({ connected, tier, phase, frozen, knobs, openTrial, proposals,
   };
 }
 
-/** What `/metrics` shows: the readings of own telemetry and what only the page has. */
-export function pageReadingsOf(
-  readings: Readings,
+/** What the agent counts about itself, put together from what each part counts. */
+export function readingsOf(
+  counts: Counts,
   parts: Pick<StatusParts, 'version' | 'startedMs' | 'upstream' | 'alerts' | 'recommendations' | 'cgroups'>,
-  measured: Pick<PageReadings, 'steps' | 'loop' | 'loopDelaySeconds'>,
-): PageReadings {
+  loop: Pick<Readings, 'loop' | 'loopDelaySeconds'>,
+): Readings {
   const { user, system } = process.cpuUsage();
   return {
-    ...readings,
-    ...measured,
+    ...counts,
+    ...loop,
     version: parts.version,
     startedMs: parts.startedMs,
     residentBytes: process.memoryUsage.rss(),

@@ -80,8 +80,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   config: ['core', 'rpc'],
   client: ['gen', 'rpc', 'core'],
   rpc: ['gen', 'core'],
-  // `sampling` and `sqlite` are no adapters of anything: the life that samplers share, and what keepers of files do.
-  'adapters/*': ['core', 'gen', 'rpc', 'adapters/sampling', 'adapters/sqlite'],
+  // `sampling`, `sqlite` and `readings` are no adapters of anything: the life that samplers share, what keepers of files do, and
+  // what the agent counts about itself, which is exported and shown.
+  'adapters/*': ['core', 'gen', 'rpc', 'adapters/sampling', 'adapters/sqlite', 'adapters/readings'],
   core: [],
 };
 

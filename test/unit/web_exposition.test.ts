@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LINE_LIMITS, readLine } from '../../agent/adapters/prometheus/line.ts';
+import type { Readings } from '../../agent/adapters/readings/readings.ts';
+import { StepTimes } from '../../agent/adapters/readings/step_times.ts';
 import { type Family, negotiate, renderMetrics } from '../../agent/adapters/web/exposition.ts';
-import { ownMetrics, type PageReadings } from '../../agent/adapters/web/own_metrics.ts';
-import { StepTimes } from '../../agent/adapters/web/step_times.ts';
+import { ownFamilies } from '../../agent/adapters/web/families.ts';
 
 const families: readonly Family[] = [
   { name: 'a_build', type: 'info', help: 'The version.', values: [{ labels: { version: '1.2.3' } }] },
@@ -81,7 +82,7 @@ a_wait_seconds_count 7
 describe('own metrics', () => {
   const steps = new StepTimes();
   for (const ms of [0.05, 0.1, 0.3, 5_000]) steps.record(ms);
-  const readings: PageReadings = {
+  const readings: Readings = {
     version: '1',
     startedMs: 1_500,
     pointsAccepted: 7,
@@ -95,7 +96,6 @@ describe('own metrics', () => {
     clockSteps: 0,
     insights: { found: { anomaly: 6 }, openAnomalies: 2, paused: 1, series: 20, refusedSeries: 0 },
     audits: { chat: { runs: 20, accepts: 1, low: 0.009, high: 0.24 } },
-    steps: steps.read(),
     residentBytes: 1e8,
     cpuSeconds: { user: 1.5, system: 0.25 },
     loop: { activeSeconds: 1, idleSeconds: 9 },
@@ -124,7 +124,7 @@ describe('own metrics', () => {
   };
 
   it('carries what own telemetry carries, under the names that OpenTelemetry gives it in Prometheus', () => {
-    const page = renderMetrics(ownMetrics(readings), 'text');
+    const page = renderMetrics(ownFamilies(readings, steps.read()), 'text');
     for (const line of [
       'performance_optimizer_points_accepted_total 7',
       'performance_optimizer_points_rejected_total{reason="no_time"} 1',
@@ -154,7 +154,7 @@ describe('own metrics', () => {
   });
 
   it('keeps the rules of both formats: names once, units at their ends, no suffix that a type adds', () => {
-    const all = ownMetrics(readings);
+    const all = ownFamilies(readings, steps.read());
     expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
     for (const { name, unit, help } of all) {
       expect(name).toMatch(/^[a-z][a-z0-9_]*$/);

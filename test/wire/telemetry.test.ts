@@ -3,8 +3,9 @@ import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import protobuf from 'protobufjs';
 import { afterEach, expect, test } from 'vitest';
+import type { Readings } from '../../agent/adapters/readings/readings.ts';
 import { createLog } from '../../agent/adapters/telemetry/log.ts';
-import { createTelemetry, type Readings } from '../../agent/adapters/telemetry/telemetry.ts';
+import { createTelemetry } from '../../agent/adapters/telemetry/telemetry.ts';
 
 // Of the OTLP protos, what these tests look at.
 const { root } = protobuf.parse(`syntax = "proto3";
@@ -79,6 +80,15 @@ async function collector(): Promise<Collector> {
 }
 
 const readings: Readings = {
+  version: '1.2.3',
+  startedMs: 1_500,
+  residentBytes: 1e8,
+  cpuSeconds: { user: 1.5, system: 0.25 },
+  loop: { activeSeconds: 1, idleSeconds: 9 },
+  loopDelaySeconds: { p50: 0.001, p99: 0.01, max: 0.1 },
+  alerts: { open: 1, opened: 3, resolved: 2, delayed: 0, dropped: 0 },
+  recommendations: { open: 2, dropped: 0 },
+  cgroups: { applied: 0, writes: 0, refused: 0, overruled: 0 },
   pointsAccepted: 1_000,
   pointsRejected: { no_time: 3 },
   pointsDropped: { overlap: 2, series_limit: 1 },
@@ -124,8 +134,8 @@ test('exports what the agent counts, under OpenTelemetry names and units', async
   expect(Object.fromEntries(seen)).toMatchObject({
     'performance_optimizer.points.accepted': { unit: '{point}', points: [{ asInt: 1_000 }] },
     'performance_optimizer.points.rejected': { unit: '{point}', points: [{ reason: 'no_time', asInt: 3 }] },
-    'performance_optimizer.audit.runs': { unit: '{run}', points: [{ component: 'chat', asDouble: 20 }] },
-    'performance_optimizer.audit.false_accept.ratio': {
+    'performance_optimizer.audit.runs': { unit: '{run}', points: [{ component: 'chat', asInt: 20 }] },
+    'performance_optimizer.audit.false_accept': {
       unit: '1',
       points: [
         { component: 'chat', end: 'low', asDouble: 0.009 },
@@ -152,9 +162,10 @@ test('exports what the agent counts, under OpenTelemetry names and units', async
     'performance_optimizer.series': { points: [{ asInt: 7 }] },
     'performance_optimizer.clock.steps': { points: [{ asInt: 6 }] },
     'performance_optimizer.step.duration': { unit: 's', points: [{ count: 2 }] },
-    'process.memory.usage': { unit: 'By' },
+    'performance_optimizer.alerts': { points: [{ asInt: 3 }, { state: 'resolved', asInt: 2 }, {}, {}] },
+    'process.memory.usage': { unit: 'By', points: [{ asInt: 1e8 }] },
     'process.cpu.time': { unit: 's' },
-    'nodejs.eventloop.delay.p50': { unit: 's' },
+    'nodejs.eventloop.delay.p50': { unit: 's', points: [{ asDouble: 0.001 }] },
     'nodejs.eventloop.delay.p99': { unit: 's' },
     'nodejs.eventloop.delay.max': { unit: 's' },
   });

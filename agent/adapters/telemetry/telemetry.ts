@@ -1,44 +1,6 @@
 import type { Logger } from 'pino';
+import type { Readings } from '../readings/readings.ts';
 import type { Export } from './export.ts';
-
-/** What the agent counts about itself. Counts are totals since the start; levels are as of now. */
-export interface Readings {
-  readonly pointsAccepted: number;
-  /** Refused, and the sender was told, by reason. */
-  readonly pointsRejected: Readonly<Record<string, number>>;
-  /** Taken and then lost, by reason. */
-  readonly pointsDropped: Readonly<Record<string, number>>;
-  /** Inputs between receivers and engine. */
-  readonly inboxDepth: number;
-  /** Decisions by kind: `trial_started`, `promoted`, `rolled_back`, … */
-  readonly decisions: Readonly<Record<string, number>>;
-  readonly sessions: number;
-  readonly components: number;
-  readonly series: number;
-  readonly clockSteps: number;
-  readonly insights: InsightReadings;
-  /** By component: runs of the audit, false accepts among them, and the interval of their rate. */
-  readonly audits: Readonly<Record<string, AuditReadings>>;
-}
-
-/** What was found out about the components. */
-export interface InsightReadings {
-  /** Since the start, by kind: anomalies, patterns, breaches. */
-  readonly found: Readonly<Record<string, number>>;
-  readonly openAnomalies: number;
-  /** Components with which nothing is tried because of an anomaly. */
-  readonly paused: number;
-  readonly series: number;
-  /** Series that are not watched, for want of room. */
-  readonly refusedSeries: number;
-}
-
-export interface AuditReadings {
-  readonly runs: number;
-  readonly accepts: number;
-  readonly low: number;
-  readonly high: number;
-}
 
 export interface TelemetryOptions {
   /** `http://host:port`; without one nothing is exported and nothing runs. */

@@ -1,5 +1,6 @@
-/** Seconds. A step is well below a millisecond; what is above ten is worth seeing in detail. */
-const BOUNDS_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
+import { STEP_DURATION } from './own_metrics.ts';
+
+const BOUNDS_S: readonly number[] = STEP_DURATION.bounds;
 
 /** How long the engine's steps took, as a histogram for the page: a few additions a step. */
 export class StepTimes {
