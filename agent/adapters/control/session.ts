@@ -6,7 +6,7 @@
  * older that still comes is ignored, so that it cannot be taken for one to the newer.
  */
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
-import type { Command, KnobMode, KnobResult, KnobSpec, KnobValue, Manifest } from '../../core/model.ts';
+import type { Command, HeldKnob, KnobMode, KnobResult, KnobSpec, KnobValue, Manifest } from '../../core/model.ts';
 import type {
   ConnectRequest,
   ConnectResponse,
@@ -43,11 +43,11 @@ export interface SessionHouse {
   /** Monotonic. */
   readonly nowMs: () => number;
   readonly observer: ControlObserver;
-  /** Makes the session its component's own, ending an older one; or says why it cannot be. */
+  /** Makes the session one of its component's, ending an older one of the same instance; or says why it cannot be. */
   admit(session: Session, manifest: Manifest): string | undefined;
   /** The session is over. */
   left(session: Session): void;
-  inbox(input: SessionInput): void;
+  inbox(input: SessionInput, from: Session): void;
   modes(component: string): ReadonlyMap<string, KnobMode>;
 }
 
@@ -61,7 +61,7 @@ export class Session {
   #specs: ReadonlyMap<string, KnobSpec> = new Map();
   #capabilities: ReadonlySet<number> = new Set();
   /** What the process last said is in force. */
-  readonly #effective = new Map<string, { readonly value: KnobValue; readonly revision: number }>();
+  readonly #effective = new Map<string, HeldKnob>();
   #inFlight: Command | undefined;
   readonly #remembered = new Set<string>();
   #modes: ReadonlyMap<string, KnobMode> = new Map();
@@ -95,6 +95,11 @@ export class Session {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** What the process holds that is not simply its baseline, as far as it has said. */
+  get holding(): readonly HeldKnob[] {
+    return [...this.#effective.values()].filter(({ manual, revision }) => manual || revision > 0);
   }
 
   /** Ends the session with a status that tells the process why. */
@@ -196,7 +201,7 @@ export class Session {
     this.#specs = new Map(manifest.knobs.map((spec) => [spec.id, spec]));
     this.#capabilities = new Set(hello.capabilities);
     this.#effective.clear();
-    for (const { knob, value, revision } of manifest.held) this.#effective.set(knob, { value, revision });
+    for (const held of manifest.held) this.#effective.set(held.knob, held);
     // The welcome goes first: whatever the engine says to this Hello must find the process ready to hear it.
     this.#welcome(this.#house.modes(manifest.component));
     if (before === undefined) {
@@ -205,7 +210,7 @@ export class Session {
       const { component, knobs, held } = manifest;
       this.#house.observer({ kind: 'session_opened', component, knobs: knobs.length, held: held.length });
     }
-    this.#house.inbox({ kind: 'session', event: 'opened', manifest });
+    this.#house.inbox({ kind: 'session', event: 'opened', manifest }, this);
   }
 
   #welcome(modes: ReadonlyMap<string, KnobMode>): void {
@@ -226,9 +231,17 @@ export class Session {
       this.#ignore(`a result of ${quote(commandId)}, which is not in flight`);
       return;
     }
-    for (const { knob, effectiveValue, effectiveRevision } of results)
-      if (this.#specs.has(knob)) this.#effective.set(knob, { value: effectiveValue, revision: effectiveRevision });
+    for (const result of results) this.#note(result);
     this.#pass(commandId, results);
+  }
+
+  #note({ knob, state, effectiveValue: value, effectiveRevision: revision }: KnobResult): void {
+    if (!this.#specs.has(knob)) return;
+    const before = this.#effective.get(knob);
+    // A change that was refused leaves what there was: a hand's, or an earlier agent's.
+    const isStill = state !== 'applied' && before?.revision === revision;
+    const { epoch, manual } = isStill && before ? before : { epoch: this.#house.epoch, manual: false };
+    this.#effective.set(knob, { knob, value, epoch, revision, manual });
   }
 
   /** Of this session, or of one before it whose value was declared as held. */
@@ -252,8 +265,8 @@ export class Session {
       this.#ignore(`a manual override: ${read.ok ? 'no Hello' : read.problem}`);
       return;
     }
-    this.#effective.set(knob, { value: read.value, revision: 0 });
-    this.#house.inbox({ kind: 'override', component: this.#manifest.component, knob, value: read.value });
+    this.#effective.set(knob, { knob, value: read.value, epoch: 0, revision: 0, manual: true });
+    this.#house.inbox({ kind: 'override', component: this.#manifest.component, knob, value: read.value }, this);
   }
 
   #whyIncapable(command: Command): string | undefined {
@@ -281,7 +294,8 @@ export class Session {
   }
 
   #pass(commandId: string, results: readonly KnobResult[]): void {
-    if (this.#manifest) this.#house.inbox({ kind: 'result', component: this.#manifest.component, commandId, results });
+    if (this.#manifest)
+      this.#house.inbox({ kind: 'result', component: this.#manifest.component, commandId, results }, this);
   }
 
   #remember(commandId: string): void {
@@ -322,7 +336,7 @@ export class Session {
     if (this.#manifest) {
       const { component } = this.#manifest;
       this.#house.observer({ kind: 'session_closed', component, reason });
-      this.#house.inbox({ kind: 'session', event: 'closed', component, reason });
+      this.#house.inbox({ kind: 'session', event: 'closed', component, reason }, this);
     }
     return true;
   }

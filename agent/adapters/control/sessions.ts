@@ -3,6 +3,7 @@ import type { KnobMode, Manifest } from '../../core/model.ts';
 import type { ConnectRequest, ConnectResponse } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import type { Peer } from './access.ts';
 import { quote } from './hello.ts';
+import { Instances } from './instances.ts';
 import type { ControlEffect, ControlLimits, ControlObserver, SessionInput } from './ports.ts';
 import { Session, type SessionHouse } from './session.ts';
 import type { After } from './timer.ts';
@@ -22,19 +23,22 @@ export interface SessionsOptions {
   readonly nowMs: () => number;
 }
 
-/** The sessions that are open: one a component, each a process that lets itself be tuned. */
+/** The sessions that are open: one a process that lets itself be tuned, of one component or another. */
 export class Sessions {
   readonly #house: SessionHouse;
   readonly #open = new Set<Session>();
-  readonly #byComponent = new Map<string, Session>();
+  readonly #byComponent = new Map<string, Instances<Session>>();
   readonly #isTaken: (component: string) => boolean;
+  readonly #inbox: (input: SessionInput) => void;
 
-  constructor({ isTaken, ...options }: SessionsOptions) {
+  constructor({ isTaken, inbox, ...options }: SessionsOptions) {
     this.#isTaken = isTaken;
+    this.#inbox = inbox;
     this.#house = {
       ...options,
       admit: (session, manifest) => this.#admit(session, manifest),
       left: (session) => this.#left(session),
+      inbox: (input, from) => this.#heard(input, from),
     };
   }
 
@@ -53,20 +57,18 @@ export class Sessions {
   /** Sends a command, a renewal or a revocation to the process it is for. */
   perform(effect: ControlEffect & { kind: 'command' | 'renewal' | 'revoke' }): void {
     const component = effect.kind === 'command' ? effect.command.component : effect.component;
-    const session = this.#byComponent.get(component);
-    if (!session) {
+    const instances = this.#byComponent.get(component);
+    if (instances === undefined) {
       // The engine will find in its inbox that the session has closed.
       this.#house.observer({ kind: 'effect_undeliverable', component, effect: effect.kind });
       return;
     }
-    if (effect.kind === 'command') session.command(effect.command);
-    else if (effect.kind === 'renewal') session.renew(effect);
-    else session.revoke(effect);
+    instances.perform(effect);
   }
 
   /** What the tuner may do has changed, or may have. */
   refreshModes(): void {
-    for (const session of this.#byComponent.values()) session.refreshModes();
+    for (const { members } of this.#byComponent.values()) for (const session of members) session.refreshModes();
   }
 
   endAll(reason: string): void {
@@ -77,22 +79,36 @@ export class Sessions {
     const { component, instanceUid, incarnation } = manifest;
     if (this.#isTaken(component))
       return `component ${quote(component)} is tuned by way of feature flags: the agent's configuration says so under flags`;
-    const older = this.#byComponent.get(component);
+    const older = this.#byComponent.get(component)?.instance(instanceUid);
     if (older === session) return undefined;
     if (older?.manifest) {
-      const sameInstance = older.manifest.instanceUid === instanceUid;
-      if (sameInstance && incarnation < older.manifest.incarnation)
+      if (incarnation < older.manifest.incarnation)
         return `a newer incarnation of instance ${quote(instanceUid)} of ${quote(component)} is connected`;
-      const by = sameInstance ? 'a newer session of the same instance' : `instance ${quote(instanceUid)}`;
-      older.end(status.ABORTED, `component ${quote(component)} was taken over by ${by}`);
+      older.end(status.ABORTED, `component ${quote(component)} was taken over by a newer session of the same instance`);
     }
-    this.#byComponent.set(component, session);
+    // Whoever was there may have been the last.
+    let instances = this.#byComponent.get(component);
+    if (instances === undefined) {
+      instances = new Instances(this.#inbox);
+      this.#byComponent.set(component, instances);
+    }
+    instances.join(session);
     return undefined;
   }
 
   #left(session: Session): void {
     this.#open.delete(session);
     const component = session.manifest?.component;
-    if (component !== undefined && this.#byComponent.get(component) === session) this.#byComponent.delete(component);
+    const instances = component === undefined ? undefined : this.#byComponent.get(component);
+    if (component === undefined || instances?.leave(session) !== true) return;
+    if (instances.members.size === 0) this.#byComponent.delete(component);
+  }
+
+  #heard(input: SessionInput, from: Session): void {
+    const component = from.manifest?.component ?? '';
+    const instances = this.#byComponent.get(component);
+    // Of the last that has left.
+    if (instances === undefined) this.#inbox(input);
+    else instances.heard(from, input);
   }
 }

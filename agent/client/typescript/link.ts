@@ -12,7 +12,7 @@ import {
 } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import { callBidi } from '../../rpc/calls.ts';
 import { type ChannelAccess, callMetadata, channelCredentials } from '../../rpc/channel_access.ts';
-import { afterTakeoverMs, backoffMs, LONGEST_MS } from './backoff.ts';
+import { AFTER_REFUSAL_MS, afterTakeoverMs, backoffMs } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import { encodeBye, encodeHeartbeat } from './codec.ts';
 import { unref } from './unref_credentials.ts';
@@ -173,7 +173,7 @@ export class Link {
     if (this.#closed) return;
     // A Hello that was refused, or a component that someone else took over, is not for asking again at once.
     const permanent = REFUSALS.has(code);
-    const wait = permanent ? LONGEST_MS : backoffMs(this.#failures, this.#ports.random);
+    const wait = permanent ? AFTER_REFUSAL_MS : backoffMs(this.#failures, this.#ports.random);
     this.#failures++;
     const isTakenOver = code === status.ABORTED;
     this.#callOffTimer = this.#ports.clock.after(isTakenOver ? afterTakeoverMs(this.#takeovers++) : wait, () =>

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 from ._access import ChannelAccess
 from ._address import Address
-from ._backoff import LONGEST_MS, backoff_ms
+from ._backoff import AFTER_REFUSAL_MS, backoff_ms
 from ._clock import Clock
 from ._codec import (
     CommandReceived,
@@ -439,10 +439,10 @@ class Session:
             self._beat_at_ms = self._ping_at_ms = self._give_up_at_ms = float("inf")
             is_permanent = code in _PERMANENT
             if code == ABORTED:
-                wait_ms = min(_LONGEST_AFTER_TAKEOVER_MS, LONGEST_MS * 2.0**self._takeovers)
+                wait_ms = min(_LONGEST_AFTER_TAKEOVER_MS, AFTER_REFUSAL_MS * 2.0**self._takeovers)
                 self._takeovers = min(self._takeovers + 1, 16)
             elif is_permanent:
-                wait_ms = LONGEST_MS
+                wait_ms = AFTER_REFUSAL_MS
             else:
                 wait_ms = backoff_ms(self._failures, self._random)
             self._failures += 1
