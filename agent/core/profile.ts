@@ -17,6 +17,7 @@ import {
 import { Distribution } from './series/distribution.ts';
 import type { GaugeIncrement, HistogramIncrement, Increment } from './series/store.ts';
 import {
+  DISK_SIGNALS,
   LATENCY_SIGNALS,
   type LatencyRole,
   type LatencySignal,
@@ -328,6 +329,10 @@ export class ComponentProfile {
       case 'memoryPressure':
       case 'ioPressure':
       case 'cpuThrottled':
+      case 'diskUsed':
+      case 'inodesUsed':
+      case 'diskBusy':
+      case 'diskWait':
         return increment.kind !== 'gauge' || this.#level(role.signal, role.rank, role.scale, increment, nowMs);
       case 'reward':
         // Of interest to the tuner alone.
@@ -389,7 +394,8 @@ export class ComponentProfile {
   #level(signal: LevelSignal, rank: number, scale: number, increment: GaugeIncrement, nowMs: number): boolean {
     // Queues of several engines add up; shares of their caches and of their time do not.
     const isShare = signal !== 'queueDepth' && signal !== 'inFlight';
-    const window = entry(this.#levels, signal, () => new LevelWindow(...this.#size, isShare ? 'device_mean' : 'sum'));
+    const combine = isDisk(signal) ? 'max' : isShare ? 'device_mean' : 'sum';
+    const window = entry(this.#levels, signal, () => new LevelWindow(...this.#size, combine));
     if (!this.#isBest(signal, rank, window, nowMs, true)) return true;
     const device = isShare ? String(increment.series.id) : '';
     return window.set(increment.series, increment.value * scale, device, increment.endMs, nowMs);
@@ -541,4 +547,8 @@ type Present<T> = { [key in keyof T as undefined extends T[key] ? never : key]: 
 function present<T extends object>(fields: T): Present<T> {
   // `Object.fromEntries` cannot know its keys; the type says exactly what the filter does.
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
+}
+
+function isDisk(signal: LevelSignal): boolean {
+  return DISK_SIGNALS.some((disk) => disk === signal);
 }

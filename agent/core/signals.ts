@@ -18,7 +18,10 @@ export type LatencySignal = (typeof LATENCY_SIGNALS)[number];
 /** Shares of time: something waited for the resource (the kernel's pressure), or a quota of CPU time had run out. */
 export const STALL_SIGNALS = ['cpuPressure', 'memoryPressure', 'ioPressure', 'cpuThrottled'] as const;
 export type StallSignal = (typeof STALL_SIGNALS)[number];
-export const LEVEL_SIGNALS = ['queueDepth', 'inFlight', 'cacheUsage', ...STALL_SIGNALS] as const;
+/** Of several disks or file systems the worst counts: that the others have room helps nobody who writes to this one. */
+export const DISK_SIGNALS = ['diskUsed', 'inodesUsed', 'diskBusy', 'diskWait'] as const;
+export type DiskSignal = (typeof DISK_SIGNALS)[number];
+export const LEVEL_SIGNALS = ['queueDepth', 'inFlight', 'cacheUsage', ...STALL_SIGNALS, ...DISK_SIGNALS] as const;
 export type LevelSignal = (typeof LEVEL_SIGNALS)[number];
 export const RESOURCES = ['cpu', 'memory', 'gpu', 'gpuMemory'] as const;
 export type Resource = (typeof RESOURCES)[number];
@@ -305,6 +308,10 @@ function roleFor(mapping: SignalMapping, series: Series): SignalRole | undefined
     case 'memoryPressure':
     case 'ioPressure':
     case 'cpuThrottled':
+    case 'diskUsed':
+    case 'inodesUsed':
+    case 'diskBusy':
+    case 'diskWait':
       return isLevel
         ? { ...base, signal: mapping.signal, scale: (mapping.scale ?? 1) * ratioScale(series) }
         : undefined;

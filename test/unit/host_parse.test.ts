@@ -10,6 +10,7 @@ import {
   parseFlatKeyed,
   parseProcCgroup,
 } from '../../agent/adapters/host/cgroup_parse.ts';
+import { parseDiskstats, parseMountinfo } from '../../agent/adapters/host/disk_parse.ts';
 import {
   countCpuList,
   parseLoadavg,
@@ -197,4 +198,57 @@ it('no parser throws or gives a number that is none, whatever a file holds', () 
     }),
     { numRuns: 500 },
   );
+});
+
+describe('disks', () => {
+  it('diskstats: whole disks that were used, in bytes and seconds', () => {
+    const text = [
+      '   7       0 loop0 9 0 9 9 0 0 0 0 0 9 9',
+      ' 259       0 nvme0n1 100 5 2000 300 200 7 4000 500 0 600 800 0 0 0 0 9 9',
+      ' 259       1 nvme0n1p1 90 5 1800 300 200 7 4000 500 0 600 800',
+      '   8       0 sda 1 0 8 2 0 0 0 0 0 2 2',
+      '   8       1 sda1 1 0 8 2 0 0 0 0 0 2 2',
+      '   8      16 sdb 0 0 0 0 0 0 0 0 0 0 0',
+      ' 253       0 dm-0 9 0 9 9 9 0 9 9 0 9 9',
+      '',
+    ].join('\n');
+    const disks = parseDiskstats(text)!;
+    expect(disks.map(({ device }) => device)).toEqual(['nvme0n1', 'sda']);
+    expect(disks[0]).toEqual({
+      ...{ device: 'nvme0n1', reads: 100, writes: 200, readBytes: 1_024_000, writeBytes: 2_048_000 },
+      ...{ readSeconds: 0.3, writeSeconds: 0.5, busySeconds: 0.6 },
+    });
+    expect(parseDiskstats('8 0 sda x\n')).toBeUndefined();
+    expect(parseDiskstats('')).toEqual([]);
+  });
+
+  it('mountinfo: each writable local file system once, bind mounts or not', () => {
+    const text = [
+      '22 27 0:21 / /proc rw,relatime - proc proc rw',
+      '26 27 8:1 /var/state /etc/hosts rw - ext4 /dev/sda1 rw',
+      '27 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw',
+      '28 27 8:17 / /mnt/big\\040data rw - xfs /dev/sdb1 rw',
+      '29 27 7:1 / /snap/core ro - squashfs /dev/loop1 ro',
+      '30 27 8:33 / /image rw - ext4 /dev/sdc1 ro',
+      '31 27 0:40 / /home rw - nfs4 server:/home rw',
+      '32 27 0:41 / /layers rw - overlay overlay rw',
+      '33 27 0:42 / /dev/shm rw - tmpfs tmpfs rw',
+      '',
+    ].join('\n');
+    expect(parseMountinfo(text)!.map(({ mountPoint, device }) => [mountPoint, device])).toEqual([
+      ['/', '/dev/sda1'],
+      ['/mnt/big data', '/dev/sdb1'],
+      ['/layers', 'overlay'],
+    ]);
+    expect(parseMountinfo('nonsense\n')).toBeUndefined();
+  });
+
+  it('survives any text', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        for (const disk of parseDiskstats(text) ?? []) expect(disk.reads + disk.writes).toBeGreaterThan(0);
+        for (const mount of parseMountinfo(text) ?? []) expect(mount.id).not.toBe('');
+      }),
+    );
+  });
 });

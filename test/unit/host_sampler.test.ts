@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Statfs } from '../../agent/adapters/host/disks.ts';
 import type { Target } from '../../agent/adapters/host/reading.ts';
 import { createHostSampler, type HostSampler } from '../../agent/adapters/host/sampler.ts';
 import type { Acceptance, SampleBatch, SampleSink } from '../../agent/core/model.ts';
@@ -40,6 +41,8 @@ class Bench {
   readonly sampler: HostSampler;
   targets: Target[] = [{ component: 'chat', pid: PID }];
   nowMs = 1_700_000_000_000;
+  /** By path. */
+  readonly filesystems = new Map<string, Statfs>();
 
   constructor(tree: Tree, maxSeries = 1_000) {
     this.plant = new Plant(tree);
@@ -51,6 +54,11 @@ class Bench {
       root: this.plant.root,
       clock: { nowMs: () => this.nowMs, monotonicMs: () => this.nowMs },
       hostName: 'box',
+      askFilesystem: (path) => {
+        const answer = this.filesystems.get(path);
+        if (answer === undefined) throw new Error(`ENOENT: ${path}`);
+        return answer;
+      },
     });
   }
 
@@ -134,6 +142,50 @@ describe('the machine', () => {
     await b.sample();
     const system = b.sink.batches[0]!.series.find((series) => series.name === 'system.memory.limit')!;
     expect([...system.resource]).toEqual([['host.name', 'box']]);
+  });
+});
+
+describe('disks', () => {
+  const disk = (reads: number, sectors: number, waitedMs: number, busyMs: number) =>
+    `   8       0 sda ${reads} 0 ${sectors} ${waitedMs} 0 0 0 0 0 ${busyMs} ${busyMs}\n`;
+  const mounts = '27 1 8:1 / / rw - ext4 /dev/sda1 rw\n';
+  const ext4: Statfs = { bsize: 4_096, blocks: 1_000, bfree: 300, bavail: 200, files: 100, ffree: 25 };
+
+  it('are told as busy and waited for from the second reading on', async () => {
+    const b = benchOf({ ...machine, 'proc/diskstats': disk(100, 2_000, 500, 1_000) });
+    const first = (await b.sample())();
+    expect(first).toMatchObject({ 'system.disk.io{sda,read}': 1_024_000, 'system.disk.io_time{sda}': 1 });
+    expect(first['system.disk.utilization{sda}']).toBeUndefined();
+    const second = (await b.sample(10_000, { 'proc/diskstats': disk(150, 4_000, 1_500, 3_500) }))();
+    expect(second['system.disk.utilization{sda}']).toBeCloseTo(0.25, 12);
+    expect(second['system.disk.wait{sda}']).toBeCloseTo(0.02, 12);
+    const idle = (await b.sample(10_000))();
+    expect(idle['system.disk.utilization{sda}']).toBe(0);
+    expect(idle['system.disk.wait{sda}']).toBeUndefined();
+  });
+
+  it('fill up: space as df counts it, and inodes', async () => {
+    const b = benchOf({ ...machine, 'proc/self/mountinfo': mounts });
+    b.filesystems.set('/', ext4);
+    const points = (await b.sample())();
+    expect(points['system.filesystem.usage{/dev/sda1,/,ext4,rw,used}']).toBe(700 * 4_096);
+    expect(points['system.filesystem.usage{/dev/sda1,/,ext4,rw,reserved}']).toBe(100 * 4_096);
+    expect(points['system.filesystem.utilization{/dev/sda1,/,ext4,rw}']).toBeCloseTo(700 / 900, 12);
+    expect(points['system.filesystem.inodes.utilization{/dev/sda1,/,ext4,rw}']).toBe(0.75);
+  });
+
+  it('are those of the AI process as well, where it has others; what cannot be asked is left out', async () => {
+    const theirs = `${mounts}28 27 8:17 / /models rw - xfs /dev/sdb1 rw\n29 27 8:33 / /secret rw - xfs /dev/sdc1 rw\n`;
+    const b = benchOf({ ...machine, 'proc/self/mountinfo': mounts, [`proc/${PID}/mountinfo`]: theirs });
+    b.filesystems.set('/', ext4);
+    b.filesystems.set(`/proc/${PID}/root/models`, { ...ext4, files: 0, ffree: 0 });
+    const points = (await b.sample())();
+    const full = Object.keys(points).filter((name) => name.startsWith('system.filesystem.utilization'));
+    expect(full).toEqual([
+      'system.filesystem.utilization{/dev/sda1,/,ext4,rw}',
+      'system.filesystem.utilization{/dev/sdb1,/models,xfs,rw}',
+    ]);
+    expect(Object.keys(points).filter((name) => name.includes('inodes.utilization'))).toHaveLength(1);
   });
 });
 

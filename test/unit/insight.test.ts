@@ -172,6 +172,25 @@ describe('patterns and forecasts', () => {
     expect(memory).toMatchObject({ metric: 'memoryMiB', unit: 'MiB' });
   });
 
+  test('a disk that fills up is told of with the time that is left, and holds no tuning up', () => {
+    const plant = new InsightPlant({ reportMs: 30_000 });
+    let hours = 0;
+    const found = plant.run(21 * HOUR_MS, () => {
+      hours += 30_000 / HOUR_MS;
+      return { diskUsedRatio: 0.02 + 0.04 * hours + 0.002 * plant.random.next() };
+    });
+    const breach = found.find((insight) => insight.kind === 'forecast_breach');
+    expect(breach).toMatchObject({ breach: { component: '@host', signal: 'diskUsedRatio', limit: { value: 1 } } });
+    const forecast = plant.store.forecast('@host', 'diskUsedRatio', plant.nowMs, 12 * HOUR_MS);
+    // 14 % are left, at 4 % an hour.
+    expect(forecast?.timeToLimit?.expectedMs).toBeGreaterThan(2 * HOUR_MS);
+    expect(forecast?.timeToLimit?.expectedMs).toBeLessThan(6 * HOUR_MS);
+    const metrics = plant.store.capacity('@host', plant.nowMs, 48 * HOUR_MS)?.metrics ?? [];
+    expect(metrics.map(({ metric }) => metric)).toContain('diskUsedRatio');
+    plant.run(HOUR_MS, () => ({ diskUsedRatio: 0.1 }));
+    expect(plant.store.disturbance('c')).toBeUndefined();
+  });
+
   test('latency that follows load has a knee', () => {
     const plant = new InsightPlant();
     plant.run(8 * HOUR_MS, (atMs) => {

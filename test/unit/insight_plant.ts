@@ -23,6 +23,8 @@ export interface Load {
   readonly perSecond?: number;
   readonly errorRatio?: number;
   readonly memoryMiB?: number;
+  /** Of the machine's fullest file system. */
+  readonly diskUsedRatio?: number;
 }
 
 /** Profiles and insights of one component in virtual time, fed as the engine feeds them. */
@@ -83,7 +85,11 @@ export class InsightPlant {
     return new InsightStore({ settings: this.settings, nextId: (what) => `${what}-${++this.#ids}` });
   }
 
-  #report({ latencyMs, perSecond, errorRatio = 0, memoryMiB }: Load, startMs: number, endMs: number): void {
+  #report(
+    { latencyMs, perSecond, errorRatio = 0, memoryMiB, diskUsedRatio }: Load,
+    startMs: number,
+    endMs: number,
+  ): void {
     const observe = (role: SignalRole, value: number): void =>
       this.profiles.observe('c', role, { kind: 'gauge', series, startMs: endMs, endMs, value }, endMs);
     if (latencyMs !== undefined && perSecond !== undefined) {
@@ -97,6 +103,11 @@ export class InsightPlant {
         const histogram = { bounds: [latencyMs * 2], counts: [n, 0], count: n, sum: n * latencyMs };
         this.profiles.observe('c', role, { kind: 'histogram', series, startMs, endMs, ...histogram }, endMs);
       }
+    }
+    if (diskUsedRatio !== undefined) {
+      const role: SignalRole = { signal: 'diskUsed', source: 'm', rank: 30, scale: 1 };
+      const increment = { kind: 'gauge', series, startMs: endMs, endMs, value: diskUsedRatio } as const;
+      this.profiles.host.observe(role, increment, endMs);
     }
     if (memoryMiB === undefined) return;
     const memory = { signal: 'resource', source: 'm', rank: 10, resource: 'memory', scale: 1, device: '' } as const;

@@ -358,6 +358,22 @@ describe('other signals', () => {
     expect(resources.cpu).toMatchObject({ usage: 50, capacity: 1.5 });
   });
 
+  it('takes the worst of several disks and file systems', () => {
+    const feed = new Feed();
+    const at = (mountpoint: string, mode = 'rw') => ({
+      'system.filesystem.mountpoint': mountpoint,
+      'system.filesystem.mode': mode,
+    });
+    feed.gauge('system.filesystem.utilization', '1', T0, 0.9, at('/'));
+    feed.gauge('system.filesystem.utilization', '1', T0, 0.2, at('/models'));
+    const image = series('system.filesystem.utilization', 'gauge', '1', at('/snap/core', 'ro'));
+    expect(mapper.roleOf(image)).toBeUndefined();
+    feed.gauge('system.disk.wait', 's', T0, 0.02);
+    const now = Math.floor(T0 / 5_000);
+    expect(feed.profile.reading('diskUsedRatio', now, now, T0)).toEqual({ value: 0.9, limit: 1 });
+    expect(feed.profile.reading('diskWaitMs', now, now, T0)).toEqual({ value: 20 });
+  });
+
   it('says whether a queue grows', () => {
     const feed = new Feed();
     const depth = () => feed.profile.snapshot(T0 + 20_000).metrics.queueDepth;

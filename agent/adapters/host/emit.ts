@@ -6,8 +6,9 @@
  */
 import type { SampleBatchBuilder } from '../../core/series/batch.ts';
 import type { Instrument, Points } from '../../core/series/points.ts';
+import type { DiskCounts } from './disk_parse.ts';
 import type { CpuTimes } from './proc_parse.ts';
-import type { ContainerReading, HostReading, Pressures, ProcessReading } from './reading.ts';
+import type { ContainerReading, DisksReading, HostReading, Pressures, ProcessReading } from './reading.ts';
 
 const gauge = (name: string, unit: string) => [name, unit, 'gauge' as Instrument] as const;
 const upDown = (name: string, unit: string) => [name, unit, 'updowncounter' as Instrument] as const;
@@ -21,6 +22,23 @@ const SYSTEM = {
   memoryAvailable: upDown('system.linux.memory.available', 'By'),
   // Of the Collector's hostmetrics receiver.
   load: [1, 5, 15].map((minutes) => gauge(`system.cpu.load_average.${minutes}m`, '{thread}')),
+};
+const DISK = {
+  io: counter('system.disk.io', 'By'),
+  operations: counter('system.disk.operations', '{operation}'),
+  ioTime: counter('system.disk.io_time', 's'),
+  operationTime: counter('system.disk.operation_time', 's'),
+  // Not in the conventions: what the two above come to between two readings, as `iostat` tells it.
+  utilization: gauge('system.disk.utilization', '1'),
+  wait: gauge('system.disk.wait', 's'),
+};
+const FILESYSTEM = {
+  usage: upDown('system.filesystem.usage', 'By'),
+  utilization: gauge('system.filesystem.utilization', '1'),
+  limit: upDown('system.filesystem.limit', 'By'),
+  // Of the Collector's hostmetrics receiver, and the share that it lacks.
+  inodesUsage: upDown('system.filesystem.inodes.usage', '{inodes}'),
+  inodesUtilization: gauge('system.filesystem.inodes.utilization', '1'),
 };
 const CONTAINER = {
   cpuTime: counter('container.cpu.time', 's'),
@@ -61,7 +79,11 @@ export interface Change<T> {
   readonly seconds: number;
 }
 
-export function emitHost({ points, batch, timeMs }: Out, { now, before }: Change<HostReading>): void {
+export function change<T>(now: T, before: T | undefined, seconds: number): Change<T> {
+  return before === undefined ? { now, seconds } : { now, before, seconds };
+}
+
+export function emitHost({ points, batch, timeMs }: Out, { now, before, seconds }: Change<HostReading>): void {
   if (now.cpuTimes !== undefined && before?.cpuTimes !== undefined) {
     for (const [mode, share] of cpuShares(before.cpuTimes, now.cpuTimes)) {
       points.put(batch, timeMs, SYSTEM.cpuUtilization, share, { 'cpu.mode': mode });
@@ -80,6 +102,64 @@ export function emitHost({ points, batch, timeMs }: Out, { now, before }: Change
   }
   for (const [i, metric] of SYSTEM.load.entries()) points.put(batch, timeMs, metric, now.load?.[i]);
   emitPressure({ points, batch, timeMs }, 'system', now.pressure);
+  for (const disk of now.disks?.disks ?? []) {
+    const was = before?.disks?.disks.find(({ device }) => device === disk.device);
+    emitDisk({ points, batch, timeMs }, change(disk, was, seconds));
+  }
+  emitFilesystems({ points, batch, timeMs }, now.disks?.filesystems ?? []);
+}
+
+function emitDisk({ points, batch, timeMs }: Out, { now, before, seconds }: Change<DiskCounts>): void {
+  const device = { 'system.device': now.device };
+  const put = (
+    metric: readonly [string, string, Instrument],
+    value: number | undefined,
+    direction?: 'read' | 'write',
+  ) =>
+    points.put(
+      batch,
+      timeMs,
+      metric,
+      value,
+      direction === undefined ? device : { ...device, 'disk.io.direction': direction },
+    );
+  put(DISK.io, now.readBytes, 'read');
+  put(DISK.io, now.writeBytes, 'write');
+  put(DISK.operations, now.reads, 'read');
+  put(DISK.operations, now.writes, 'write');
+  put(DISK.operationTime, now.readSeconds, 'read');
+  put(DISK.operationTime, now.writeSeconds, 'write');
+  put(DISK.ioTime, now.busySeconds);
+  const busy = rate(now.busySeconds, before?.busySeconds, seconds);
+  // The kernel books an operation when it ends: a long one can make more than passed.
+  put(DISK.utilization, busy === undefined ? undefined : Math.min(1, busy));
+  if (before === undefined) return;
+  const operations = rise(now.reads + now.writes, before.reads + before.writes);
+  const waited = rise(now.readSeconds + now.writeSeconds, before.readSeconds + before.writeSeconds);
+  // Of no operation there is no wait.
+  if (operations !== undefined && operations > 0 && waited !== undefined) put(DISK.wait, waited / operations);
+}
+
+function emitFilesystems({ points, batch, timeMs }: Out, filesystems: DisksReading['filesystems']): void {
+  for (const { device, mountPoint, type, bytes, inodes } of filesystems) {
+    const of = {
+      ...{ 'system.device': device, 'system.filesystem.mountpoint': mountPoint },
+      ...{ 'system.filesystem.type': type, 'system.filesystem.mode': 'rw' },
+    };
+    const put = (metric: readonly [string, string, Instrument], value: number, state?: string) =>
+      points.put(batch, timeMs, metric, value, state === undefined ? of : { ...of, 'system.filesystem.state': state });
+    const { total, free, used } = bytes;
+    put(FILESYSTEM.usage, used, 'used');
+    put(FILESYSTEM.usage, free, 'free');
+    put(FILESYSTEM.usage, Math.max(0, total - used - free), 'reserved');
+    put(FILESYSTEM.limit, total);
+    // As `df` counts: of what is there for everybody.
+    if (used + free > 0) put(FILESYSTEM.utilization, used / (used + free));
+    if (inodes === undefined) continue;
+    put(FILESYSTEM.inodesUsage, inodes.total - inodes.free, 'used');
+    put(FILESYSTEM.inodesUsage, inodes.free, 'free');
+    put(FILESYSTEM.inodesUtilization, 1 - inodes.free / inodes.total);
+  }
 }
 
 export function emitContainer(

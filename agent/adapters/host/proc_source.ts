@@ -1,4 +1,5 @@
 import { type Cgroup, findCgroup, type Machine, readCgroup, readPressures } from './cgroup.ts';
+import { type AskFilesystem, Disks } from './disks.ts';
 import { KernelFiles } from './files.ts';
 import { parseLoadavg, parseMeminfo, parsePidIo, parsePidStat, parsePidStatus, parseStat } from './proc_parse.ts';
 import type { ContainerReading, HostReading, ProcessReading, Reading, ReadingSource, Target } from './reading.ts';
@@ -13,8 +14,11 @@ export class ProcSource implements ReadingSource {
   /** By pid, or `self`; with the start of the process, so that a pid given away is looked up again. */
   readonly #cgroups = new Map<number | 'self', { cgroup: Cgroup | undefined; startTicks: number; foundMs: number }>();
 
-  constructor(root: string, monotonicMs: () => number) {
+  readonly #disks: Disks;
+
+  constructor(root: string, monotonicMs: () => number, askFilesystem?: AskFilesystem) {
     this.#files = new KernelFiles(root);
+    this.#disks = new Disks(this.#files, askFilesystem);
     this.#monotonicMs = monotonicMs;
   }
 
@@ -26,7 +30,8 @@ export class ProcSource implements ReadingSource {
 
   read(targets: readonly Target[]): Reading {
     const monotonicMs = this.#monotonicMs();
-    const host = this.#readHost();
+    const pids = targets.map((target) => target.pid);
+    const host = { ...this.#readHost(), disks: this.#disks.read(pids, monotonicMs) };
     const machine: Machine = {
       ...(host.memory !== undefined && { memoryBytes: host.memory.total }),
       ...(host.logicalCpus !== undefined && { cores: host.logicalCpus }),
@@ -37,7 +42,7 @@ export class ProcSource implements ReadingSource {
       if (process !== undefined)
         found.push({ process, cgroup: this.#cgroup(target.pid, process.startTicks, monotonicMs) });
     }
-    this.#forget(new Set(targets.map((target) => target.pid)));
+    this.#forget(new Set(pids));
 
     const own = this.#cgroup('self', 0, monotonicMs);
     const containers = new Map<string, ContainerReading>();

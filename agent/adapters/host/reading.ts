@@ -1,3 +1,4 @@
+import type { DiskCounts } from './disk_parse.ts';
 import type { CpuTimes, MemoryInfo, Pressure } from './proc_parse.ts';
 
 /** What was read at one moment, as counted by the system: rates are made of two of these. Absent: not known. */
@@ -21,6 +22,22 @@ export interface HostReading {
   readonly memory?: MemoryInfo;
   readonly load?: readonly [number, number, number];
   readonly pressure: Pressures;
+  readonly disks?: DisksReading;
+}
+
+export interface DisksReading {
+  readonly disks: readonly DiskCounts[];
+  readonly filesystems: readonly FilesystemReading[];
+}
+
+export interface FilesystemReading {
+  readonly device: string;
+  readonly mountPoint: string;
+  readonly type: string;
+  /** `free`: for everybody; what is neither used nor free is kept for the superuser. */
+  readonly bytes: { readonly total: number; readonly free: number; readonly used: number };
+  /** Absent where the file system has no fixed number of them. */
+  readonly inodes?: { readonly total: number; readonly free: number };
 }
 
 export interface ContainerReading {

@@ -6,7 +6,8 @@ import { SampleBatchBuilder } from '../../core/series/batch.ts';
 import type { SeriesInterner } from '../../core/series/interner.ts';
 import { Points } from '../../core/series/points.ts';
 import { Sampling } from '../sampling.ts';
-import { type Change, emitContainer, emitHost, emitProcess } from './emit.ts';
+import type { AskFilesystem } from './disks.ts';
+import { change, emitContainer, emitHost, emitProcess } from './emit.ts';
 import { ProcSource } from './proc_source.ts';
 import type { ContainerReading, ProcessReading, Reading, ReadingSource, Target } from './reading.ts';
 import { SystemInformationSource } from './systeminformation_source.ts';
@@ -27,6 +28,8 @@ export interface HostSamplerOptions {
     monotonicMs(): number;
   };
   readonly hostName?: string;
+  /** How full a file system is: `statfs`, unless something else is given. */
+  readonly askFilesystem?: AskFilesystem;
   /** Told of a sample that failed as a whole; the sampler goes on. */
   readonly onError?: (error: unknown) => void;
 }
@@ -52,14 +55,14 @@ export interface HostSampler {
 }
 
 /**
- * Samples CPU, memory and pressure of the machine, of the containers and of the AI processes, from `/proc` and cgroups
+ * Samples CPU, memory, disks and pressure of the machine, CPU, memory and pressure of the containers and of the AI processes, from `/proc` and cgroups
  * where the platform has them, and otherwise through `systeminformation`.
  */
 export function createHostSampler(options: HostSamplerOptions): HostSampler {
   const root = options.root ?? '/';
   const monotonicMs = () => options.clock.monotonicMs();
   const source = existsSync(join(root, 'proc/stat'))
-    ? new ProcSource(root, monotonicMs)
+    ? new ProcSource(root, monotonicMs, options.askFilesystem)
     : new SystemInformationSource(monotonicMs);
   return new Sampler(options, source);
 }
@@ -136,10 +139,6 @@ class Sampler implements HostSampler {
     if (components.length === 0) return [[...id, ...this.#hostResource]];
     return components.map((component) => [['service.name', component], ...id, ...this.#hostResource]);
   }
-}
-
-function change<T>(now: T, before: T | undefined, seconds: number): Change<T> {
-  return before === undefined ? { now, seconds } : { now, before, seconds };
 }
 
 function isSameContainer(container: ContainerReading): (other: ContainerReading) => boolean {

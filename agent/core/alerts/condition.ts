@@ -40,7 +40,8 @@ export interface ConditionRules {
 }
 
 /** Forecasts of which a limit is worth waking somebody. */
-const BREACHING = /^(?:memoryMiB|gpuMemoryMiB|cpuPercent|gpuPercent|cacheUsageRatio|responseTimeMsP95)$/;
+const BREACHING =
+  /^(?:memoryMiB|gpuMemoryMiB|cpuPercent|gpuPercent|cacheUsageRatio|diskUsedRatio|inodesUsedRatio|responseTimeMsP95)$/;
 
 export function conditionsOf(facts: AlertFacts, rules: ConditionRules): readonly Condition[] {
   const { component, health, anomalies, burning, capacity } = facts;

@@ -12,6 +12,7 @@ import type { Forecast, Insight, ObservedAnomaly, ObservedPattern } from './find
 import { ForecastBook, type ForecastBookState } from './forecast-book.ts';
 import { type Relation, Relations } from './relations.ts';
 import { SignalInsight, type SignalInsightState } from './signal-insight.ts';
+import { WATCH_LIST } from './watch-list.ts';
 
 export interface ComponentInsightOptions {
   readonly component: string;
@@ -114,7 +115,11 @@ export class ComponentInsight {
     if (freezeAt === 'never') return undefined;
     const least = SEVERITIES.indexOf(freezeAt);
     return this.#book.openOnes.find(
-      (anomaly) => anomaly.kind === 'value' && SEVERITIES.indexOf(anomaly.severity) >= least && counts(anomaly),
+      (anomaly) =>
+        anomaly.kind === 'value' &&
+        SEVERITIES.indexOf(anomaly.severity) >= least &&
+        !(isWatchedSignal(anomaly.metric) && WATCH_LIST[anomaly.metric].leavesTuningAlone) &&
+        counts(anomaly),
     );
   }
 

@@ -10,7 +10,9 @@ import { WATCH_LIST } from './watch-list.ts';
 export type ForecastBookState = Readonly<Partial<Record<WatchedSignal, SignalForecastState>>>;
 
 /** Limits that must be told of before they are reached. Others (a busy CPU, a full cache) are no harm by themselves. */
-const BREACHABLE: ReadonlySet<WatchedSignal> = new Set(['memoryMiB', 'gpuMemoryMiB', 'responseTimeMsP95'] as const);
+const BREACHABLE: ReadonlySet<WatchedSignal> = new Set([
+  ...(['memoryMiB', 'gpuMemoryMiB', 'diskUsedRatio', 'inodesUsedRatio', 'responseTimeMsP95'] as const),
+]);
 
 export interface ForecastBookOptions {
   readonly component: string;

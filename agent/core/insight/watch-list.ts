@@ -9,6 +9,8 @@ export interface WatchPlan {
   readonly alwaysThere: boolean;
   /** Memory that a process may fail to give back. */
   readonly mayLeak?: true;
+  /** Nothing that a setting is measured by depends on it: however odd it is, tuning goes on. */
+  readonly leavesTuningAlone?: true;
   /** Kept by the hour for five weeks, and forecast. */
   readonly isForecast?: true;
 }
@@ -22,6 +24,11 @@ const stall: WatchPlan = { minimumEffect: { absolute: 0.05, relative: 0.1 }, alw
 const memory: WatchPlan = {
   ...{ minimumEffect: { absolute: 16, relative: 0.02 }, alwaysThere: true },
   ...{ mayLeak: true, isForecast: true },
+};
+
+const room: WatchPlan = {
+  ...{ minimumEffect: { absolute: 0.02, relative: 0.02 }, alwaysThere: true },
+  ...{ isForecast: true, leavesTuningAlone: true },
 };
 
 export const WATCH_LIST: Readonly<Record<WatchedSignal, WatchPlan>> = {
@@ -39,6 +46,11 @@ export const WATCH_LIST: Readonly<Record<WatchedSignal, WatchPlan>> = {
   memoryPressureRatio: stall,
   ioPressureRatio: stall,
   cpuThrottledRatio: stall,
+  diskUsedRatio: room,
+  inodesUsedRatio: room,
+  diskBusyRatio: { minimumEffect: { absolute: 0.2, relative: 0.1 }, alwaysThere: true, isForecast: true },
+  // Silent while nothing is read or written.
+  diskWaitMs: { minimumEffect: { absolute: 10, relative: 0.5 }, alwaysThere: false },
   inputTokensPerSecond: tokens,
   outputTokensPerSecond: tokens,
   cpuPercent: percent,

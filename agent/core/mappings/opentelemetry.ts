@@ -5,6 +5,7 @@ import { latency, resource, stall } from './rows.ts';
 const BUSY_MODES = ['', 'user', 'nice', 'system', 'kernel', 'interrupt', 'softirq', 'steal'];
 const busy = { 'cpu.mode': BUSY_MODES, state: BUSY_MODES };
 const used = { 'system.memory.state': ['', 'used'], state: ['', 'used'] };
+const writable = { 'system.filesystem.mode': ['', 'rw'], mode: ['', 'rw'] };
 const anyPoint = {};
 /** Ours: what a process reports over the control channel; nobody else has a metric for it. */
 export const OUTCOME_METRIC = 'performance_optimizer.outcome.reward';
@@ -58,6 +59,12 @@ export const OPENTELEMETRY_MAPPINGS: readonly SignalMapping[] = [
   stall(20, 'container.io.linux.pressure.10s', 'ioPressure'),
   stall(30, 'system.io.linux.pressure.10s', 'ioPressure'),
   { rank: 20, metric: 'container.cpu.throttled.ratio', signal: 'cpuThrottled' },
+
+  // A file system that nobody can write to is full by nature.
+  { rank: 30, metric: 'system.filesystem.utilization', signal: 'diskUsed', where: writable },
+  { rank: 30, metric: 'system.filesystem.inodes.utilization', signal: 'inodesUsed', where: writable },
+  { rank: 30, metric: 'system.disk.utilization', signal: 'diskBusy' },
+  { rank: 30, metric: 'system.disk.wait', signal: 'diskWait', scale: 1_000 },
 
   resource(30, 'hw.gpu.utilization', 'gpu', 'host', 'utilization', { 'hw.gpu.task': ['', 'general'] }),
   resource(30, 'hw.gpu.memory.usage', 'gpuMemory', 'host', 'usage', anyPoint),

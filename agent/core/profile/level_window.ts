@@ -28,17 +28,17 @@ const MAX_PARTS = 256;
 /**
  * A level reported in parts. Each series is one part (CPU modes, GPUs, routes, processes of one component); the parts
  * add up, or, with `average: 'devices'`, add up per device and are averaged over devices: 16 CPUs each 50 % busy are
- * 50 %. A part whose series has fallen silent for three of its own intervals no longer counts.
+ * 50 %; with `max` the greatest stands for all. A part whose series has fallen silent for three of its own intervals no longer counts.
  */
 export class LevelWindow {
   readonly #ring: IntervalRing<{ total: number; atMs: number }>;
-  readonly #combine: 'sum' | 'device_mean';
+  readonly #combine: 'sum' | 'device_mean' | 'max';
   readonly #parts = new Map<Series, Part>();
   readonly #period = new ReportPeriod();
   #droppedParts = 0;
   #sweptMs = Number.NEGATIVE_INFINITY;
 
-  constructor(intervalMs: number, size: number, combine: 'sum' | 'device_mean') {
+  constructor(intervalMs: number, size: number, combine: 'sum' | 'device_mean' | 'max') {
     this.#ring = new IntervalRing(
       intervalMs,
       size,
@@ -127,7 +127,7 @@ export class LevelWindow {
     const devices = new Set<string>();
     for (const part of this.#parts.values()) {
       if (this.#isSilent(part, nowMs)) continue;
-      total += part.value;
+      total = this.#combine === 'max' ? Math.max(total, part.value) : total + part.value;
       devices.add(part.device);
     }
     return this.#combine === 'device_mean' ? total / Math.max(1, devices.size) : total;
