@@ -33,7 +33,7 @@ import type { Measurement } from './window.ts';
  * Research 2012); Spall 1992 for moving all knobs at once; Eriksson et al. 2019 (arXiv 1910.01739) for staying near the best; Huber 1964.
  *
  * Example: a setting with μ = .02 of which a window would change .1 → worth .031, thirty times that is far above the cost: it is
- * tried. If it would change .005, the worth is 1e-6: it is not.
+ * tried. If it would change .005, the worth is 4e-8: it is not.
  */
 export interface ProbeRule {
   /** The nearer of the two distances at which settings are tried, as a share of the range; the farther is `maxStepRatio`. */

@@ -22,7 +22,7 @@
  * filtering and smoothing solutions to temporal Gaussian process regression models" (MLSP 2010) for the fading; the load as a
  * covariate is CUPED's (WSDM 2013).
  *
- * Example: one knob, windows of y = 0 at u = .3 and −.2 at u = .4, noise .02 → at u = .5 about −.34 ± .16 is expected.
+ * Example: one knob, windows of y = 0 at u = .3 and −.2 at u = .4, noise .02 → of the .2 .17 is believed, and at u = .5 −.26 is expected.
  */
 const KNOTS = 11;
 /** Log units over a knob's range: as much as is usual for a knob that matters. */
