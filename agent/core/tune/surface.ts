@@ -15,6 +15,10 @@
  * This is Gaussian-process regression with an additive kernel, exact except for the knots, at a cost that does not grow with the
  * number of windows: F² with F = 11 n + n (n − 1) / 2 + 3 weights, 46 for three knobs and 158 for ten.
  *
+ * The valley lies in the middle of the range: the ends of a range are rarely best and sometimes dangerous, so this is where to look first
+ * while nothing is known. It matters: with a flat prior the regret on p1-smooth is .53 instead of .09 and on p4-noisy .66 instead of
+ * .33 (16 seeds; there a first step to less concurrency saturates the server), on 80 random scenarios .28 instead of .25.
+ *
  * Units: u is the share of a knob's range, y the log objective. Fails where three knobs matter only together, and for narrow
  * dents that a grid of a tenth of the range does not see; a shift of the whole surface is followed at the pace of the memory.
  *
