@@ -345,14 +345,17 @@ export class Dossier {
 
   /** What is different at the process from what should be in force, and why it is put right. */
   noteReturn(nowMs: number): void {
-    const interrupted = this.standing.openTrial;
     const changes = changesBetween(this.#actuator.effective, this.incumbent);
-    if (interrupted === undefined) {
-      if (changes.length === 0) return;
-      const reason = `the process came back; ${describeChanges(changes)}, as was proven`;
-      this.#records.decide('restored', nowMs, reason, { changes });
-      return;
-    }
+    if (changes.length === 0) return;
+    const reason = `the process came back; ${describeChanges(changes)}, as was proven`;
+    this.#records.decide('restored', nowMs, reason, { changes });
+  }
+
+  /** The agent ended in a trial: what was recorded is to be in force again, unless more is found wrong. False: it did not. */
+  noteInterruption(nowMs: number): boolean {
+    const interrupted = this.standing.openTrial;
+    if (interrupted === undefined) return false;
+    const changes = changesBetween(this.#actuator.effective, this.incumbent);
     this.standing = withoutTrial(this.standing);
     // Its proof may have begun since the last word of it was saved. A level that served a lost proof and then another would count twice.
     this.#errorBudget.spend(false);
@@ -365,6 +368,7 @@ export class Dossier {
     const reason = `trial ${trialId} was interrupted by a restart of the agent; ${what}`;
     this.#records.decide('rolled_back', nowMs, reason, { changes, ...about });
     this.#records.emit('optimization_failed', nowMs, { ...about, error: reason, changes });
+    return true;
   }
 
   #about(trial: Trial, reference: Reference): Pick<Decision, 'trialId' | 'strategy' | 'proposalId' | 'evidence'> {

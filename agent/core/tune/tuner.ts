@@ -111,11 +111,12 @@ export class Tuner {
     this.#measuring.open(nowMs, this.#dossier.standing.walletBalance);
     this.#actuator.open(manifest, nowMs);
     this.#records.emit('session_opened', nowMs, { instanceUid: manifest.instanceUid, knobs: manifest.knobs.length });
+    const wasInterrupted = this.#dossier.noteInterruption(nowMs);
     this.#dossier.noteRestart(manifest, nowMs);
     for (const { knob, value, manual } of manifest.held) {
       if (manual && this.#dossier.standing.pins[knob]?.value !== value) this.#dossier.pinByHand(knob, value, nowMs);
     }
-    this.#dossier.noteReturn(nowMs);
+    if (!wasInterrupted) this.#dossier.noteReturn(nowMs);
     this.#toRestoring(nowMs);
     return this.#flush(nowMs);
   }
