@@ -7,12 +7,13 @@
  */
 import { parseArgs } from 'node:util';
 import { findOracle, type Oracle } from '../sim/plant/oracle.ts';
-import { builtInScenario, readScenario, type Scenario } from '../sim/scenario.ts';
+import { builtInScenario, type Scenario } from '../sim/scenario.ts';
 import { type Expectation, expectationsOf } from './tune/expectations.ts';
 import { randomScenario } from './tune/random_scenario.ts';
 import { peersOn } from './tune/roster.ts';
 import { runOurs } from './tune/run_ours.ts';
 import { runPeer } from './tune/run_peer.ts';
+import { scenarioAt } from './tune/scenario_file.ts';
 import { type Interval, type MethodReport, type RunScore, reportOf } from './tune/score.ts';
 import { whereOnAverage } from './tune/where.ts';
 
@@ -65,7 +66,7 @@ function main(): void {
   }
   const planned: readonly Race[] =
     positionals.length > 0
-      ? positionals.map((path) => ({ scenario: readScenario(path), seeds: SEEDS }))
+      ? positionals.map((path) => ({ scenario: scenarioAt(path), seeds: SEEDS }))
       : [
           { scenario: builtInScenario('p1-smooth'), seeds: SEEDS },
           // A rate of a few percent needs many seeds, and only of those whose claims are at stake.
