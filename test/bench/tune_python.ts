@@ -1,5 +1,8 @@
 /**
- * Optimisers of the Python world (optuna, cma, nevergrad) in the race of `bench:tune`: `npm run -s bench:tune:python -- [FILE...] [--seeds 3]`.
+ * Optimisers of the Python world (optuna, cma, nevergrad, smac, vizier) in the race of `bench:tune`: `npm run -s bench:tune:python -- [FILE...] [--seeds 3]`.
+ *
+ * BoTorch and HEBO are not among them: each brings torch, which the package index has for x86-64 only with 3 GB of CUDA libraries; TuRBO and the
+ * Gaussian processes of `bench:tune` stand in.
  *
  * The npm script makes a virtual environment from `python/requirements-tune.txt`. Python runs as a child behind two named pipes, which are read and written synchronously: ask and tell are plain calls for the plant. Peers see
  * each window's log objective and nothing else; a kill counts as ten times slower, as for every peer.
@@ -11,12 +14,13 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { findOracle } from '../sim/plant/oracle.ts';
-import { builtInScenario, readScenario } from '../sim/scenario.ts';
+import { builtInScenario } from '../sim/scenario.ts';
 import type { Method, MethodContext } from './tune/method.ts';
 import { runPeer } from './tune/run_peer.ts';
+import { scenarioAt } from './tune/scenario_file.ts';
 import { reportOf } from './tune/score.ts';
 
-const METHODS = ['optuna-tpe', 'cma', 'nevergrad-1+1', 'nevergrad-tbpsa'];
+const METHODS = ['optuna-tpe', 'cma', 'nevergrad-1+1', 'nevergrad-tbpsa', 'smac', 'vizier-eagle'];
 const WINDOWS = 400;
 const SCRIPT = new URL('python/tune_peers.py', import.meta.url).pathname;
 const answerSchema = z.object({ ask: z.array(z.number()), best: z.array(z.number()) });
@@ -81,7 +85,7 @@ function main(): void {
     },
   });
   const methods = values.methods?.split(',') ?? METHODS;
-  const scenarios = positionals.length > 0 ? positionals.map(readScenario) : [builtInScenario('p1-smooth')];
+  const scenarios = positionals.length > 0 ? positionals.map(scenarioAt) : [builtInScenario('p1-smooth')];
   const bridge = new Bridge(values.python);
   for (const scenario of scenarios) {
     const runMs = WINDOWS * scenario.windowMs;

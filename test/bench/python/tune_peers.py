@@ -77,9 +77,86 @@ class NevergradPeer:
         return [float(u) for u in self.optimizer.provide_recommendation().value]
 
 
+class VizierPeer:
+    """Google Vizier's Eagle strategy (fireflies), without its service. Its Gaussian process gives no numbers any more after a few
+    suggestions with the versions of JAX that it still imports under."""
+
+    def __init__(self, start, seed):
+        import logging
+
+        logging.disable(logging.WARNING)
+        from vizier import algorithms, pyvizier
+        from vizier._src.algorithms.designers.eagle_strategy.eagle_strategy import EagleStrategyDesigner
+
+        problem = pyvizier.ProblemStatement()
+        self.names = [f"u{i}" for i in range(len(start))]
+        for knob, u in zip(self.names, start):
+            problem.search_space.root.add_float_param(knob, 0.0, 1.0, default_value=u)
+        goal = pyvizier.ObjectiveMetricGoal.MINIMIZE
+        problem.metric_information.append(pyvizier.MetricInformation(name="y", goal=goal))
+        self.vizier, self.completed, self.active = pyvizier, algorithms.CompletedTrials, algorithms.ActiveTrials
+        self.designer = EagleStrategyDesigner(problem, seed=seed)
+        self.tried, self.waiting, self.best_y, self.best_u = 0, [list(start)], float("inf"), list(start)
+
+    def ask(self):
+        if self.waiting:
+            self.u = self.waiting.pop()
+            parameters = dict(zip(self.names, self.u))
+        else:
+            parameters = self.designer.suggest(1)[0].parameters
+            self.u = [float(parameters.get_value(knob)) for knob in self.names]
+        self.tried += 1
+        self.trial = self.vizier.Trial(id=self.tried, parameters=parameters)
+        return self.u
+
+    def tell(self, y):
+        self.trial.complete(self.vizier.Measurement(metrics={"y": y}))
+        self.designer.update(self.completed([self.trial]), self.active([]))
+        if y < self.best_y:
+            self.best_y, self.best_u = y, self.u
+
+    def best(self):
+        return self.best_u
+
+
+class SmacPeer:
+    """SMAC3 with its random forest, as for hyperparameters; the objective is noisy, so settings are tried more than once."""
+
+    def __init__(self, start, seed):
+        import tempfile
+        from pathlib import Path
+
+        from ConfigSpace import ConfigurationSpace, Float
+        from smac import HyperparameterOptimizationFacade as Facade
+        from smac import Scenario
+
+        self.names = [f"u{i}" for i in range(len(start))]
+        space = ConfigurationSpace(seed=seed)
+        space.add([Float(knob, (0.0, 1.0), default=u) for knob, u in zip(self.names, start)])
+        folder = Path(tempfile.mkdtemp(prefix="smac-"))
+        scenario = Scenario(space, n_trials=400, seed=seed, output_directory=folder)
+        first = Facade.get_initial_design(scenario, additional_configs=[space.get_default_configuration()])
+        self.smac = Facade(scenario, lambda config, seed: 0.0, initial_design=first, logging_level=False, overwrite=True)
+
+    def ask(self):
+        self.info = self.smac.ask()
+        return [float(self.info.config[knob]) for knob in self.names]
+
+    def tell(self, y):
+        from smac.runhistory.dataclasses import TrialValue
+
+        self.smac.tell(self.info, TrialValue(cost=y), save=False)
+
+    def best(self):
+        config = self.smac.intensifier.get_incumbents()[0]
+        return [float(config[knob]) for knob in self.names]
+
+
 METHODS = {
     "optuna-tpe": lambda start, seed: OptunaPeer("tpe", start, seed),
     "cma": CmaPeer,
+    "smac": SmacPeer,
+    "vizier-eagle": VizierPeer,
     "nevergrad-1+1": lambda start, seed: NevergradPeer("OptimisticNoisyOnePlusOne", start, seed),
     "nevergrad-tbpsa": lambda start, seed: NevergradPeer("TBPSA", start, seed),
 }
