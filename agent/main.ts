@@ -22,7 +22,8 @@ if (major < 24) {
   delete process.env.PERFOPT_PREPARED;
   process.exitCode = prepared === undefined ? await runCommand() : await runPrepared(prepared);
 
-  async function runPrepared(json: string): Promise<number> {
+  async function runPrepared(handed: string): Promise<number> {
+    const json = await takeOver(handed);
     const { runAgent } = await import('./command/agent.ts');
     return runAgent(JSON.parse(json), ends);
   }
@@ -52,10 +53,40 @@ if (major < 24) {
    */
   function becomeAgent(json: string): void {
     const [, script = ''] = process.argv;
-    // One string of an environment may have 128 KiB; there, and where there is no such call, this process has to do.
-    if (process.execve === undefined || process.platform === 'win32' || Buffer.byteLength(json) > 100_000) return;
+    // Where there is no such call, this process has to do.
+    if (process.execve === undefined || process.platform === 'win32') return;
+    const handed = handOver(json);
+    if (handed === undefined) return;
     const args = [process.execPath, ...HOUSEKEEPING, ...process.execArgv, script, 'run'];
-    process.execve(process.execPath, args, { MALLOC_ARENA_MAX: '1', ...process.env, PERFOPT_PREPARED: json });
+    process.execve(process.execPath, args, { MALLOC_ARENA_MAX: '1', ...process.env, PERFOPT_PREPARED: handed });
+  }
+
+  /**
+   * The configuration has secrets, and an environment can be read for as long as its process lives: it goes by a file that only this user
+   * can read and that is gone once it was read. Where no file can be written the environment has to do, for up to the 128 KiB that one string may have.
+   */
+  function handOver(json: string): string | undefined {
+    const { mkdtempSync, writeFileSync } = process.getBuiltinModule('node:fs');
+    const { tmpdir } = process.getBuiltinModule('node:os');
+    // Memory first, so that nothing of it is ever on a disk.
+    for (const place of ['/dev/shm', tmpdir()]) {
+      try {
+        const file = `${mkdtempSync(`${place}/perfopt-`)}/prepared.json`;
+        writeFileSync(file, json, { mode: 0o600 });
+        return file;
+      } catch {
+        // Not there, full, or read-only: the next may do.
+      }
+    }
+    return Buffer.byteLength(json) > 100_000 ? undefined : json;
+  }
+
+  async function takeOver(handed: string): Promise<string> {
+    if (handed.startsWith('{')) return handed;
+    const { readFileSync, rmSync } = await import('node:fs');
+    const json = readFileSync(handed, 'utf8');
+    rmSync(handed.slice(0, handed.lastIndexOf('/')), { recursive: true });
+    return json;
   }
 
   // On standard error, so that what is piped on stays clean.

@@ -1,5 +1,5 @@
 /** A real agent that wants credentials on its socket: who gets in, what is on record, and what no log shows. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { connectTuner, type TunerStatus } from '../../agent/client/typescript/tuner.ts';
@@ -58,6 +58,9 @@ test('an operator by a token file, a process by its token, nobody else; on recor
       },
     },
   });
+  // The agent is the second image of its process, and its environment can be read for as long as it lives.
+  const environment = `/proc/${agent.pid}/environ`;
+  if (existsSync(environment)) expect(readFileSync(environment, 'utf8')).not.toMatch(/secret-42/);
   const address = agent.controlAddress;
   const freeze = ['freeze', '--address', address, '--reason', 'incident', '--yes'];
   expect(await perfopt({}, ...freeze)).toMatchObject({

@@ -66,6 +66,11 @@ export class AgentProcess {
     this.#otlpPort = Number(String(ready.otlpGrpc).split(':').at(-1));
   }
 
+  get pid(): number {
+    if (this.#child?.pid === undefined) throw new Error('the agent is not running');
+    return this.#child.pid;
+  }
+
   get otlpUrl(): string {
     return `http://127.0.0.1:${this.#otlpPort}`;
   }

@@ -1,7 +1,8 @@
-import { execFileSync, fork } from 'node:child_process';
+import { execFileSync, fork, spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AgentProcess } from './agent_process.ts';
 
@@ -89,3 +90,68 @@ test('the agent as it is shipped runs, with all that it starts beside itself', a
     await agent.dispose();
   }
 }, 60_000);
+
+const CLIENT = `
+import { connectTuner } from 'performance-optimizer/client';
+const tuner = await connectTuner({ component: 'old', tier: 'advanced', address: process.argv[2], onStatus: ({ state }) => console.log(state) });
+// The client keeps no process alive.
+const batch = tuner.int('batch_size', { default: 8, min: 1, max: 64 });
+batch.onChange((value) => {
+  console.log('told ' + value);
+  if (value !== 16) return;
+  setImmediate(() => {
+    console.log('holds ' + batch.value);
+    tuner.close();
+  });
+});
+const alive = setInterval(() => tuner.status.reason === 'closed' && clearInterval(alive), 50);
+`;
+
+test.each(clientNodes())(
+  'the client of the package, in a process on %s',
+  async (_version, node) => {
+    const agent = new AgentProcess();
+    try {
+      await agent.start();
+      writeFileSync(join(folder, 'client.js'), CLIENT);
+      const child = spawn(node, [join(folder, 'client.js'), agent.controlAddress], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const said: string[] = [];
+      createInterface({ input: child.stdout }).on('line', (line) => said.push(line));
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      await agent.line(({ msg, component }) => msg === 'session opened' && component === 'old');
+      const main = join(root, 'agent', 'main.ts');
+      execFileSync(process.execPath, [
+        main,
+        'pin',
+        'old',
+        'batch_size',
+        '16',
+        '--yes',
+        '--address',
+        agent.controlAddress,
+      ]);
+      expect(await ended).toBe(0);
+      expect(said).toEqual(['connected', 'told 16', 'holds 16', 'told 8', 'disconnected']);
+    } finally {
+      await agent.dispose();
+    }
+  },
+  60_000,
+);
+
+/** This Node, and every older one that is at hand: the client is promised from 20 on. */
+function clientNodes(): readonly (readonly [version: string, path: string])[] {
+  const found = new Map<string, string>([[process.version, process.execPath]]);
+  for (const place of (process.env.PATH ?? '').split(delimiter)) {
+    try {
+      const path = join(place, 'node');
+      const version = execFileSync(path, ['--version'], { encoding: 'utf8' }).trim();
+      if (Number(/^v(\d+)/.exec(version)?.[1] ?? 0) >= 20 && !found.has(version)) found.set(version, path);
+    } catch {
+      // No Node there.
+    }
+  }
+  return [...found];
+}
