@@ -66,6 +66,7 @@ export interface Sidecar {
 const INVENTORY_TIMEOUT_MS = 30_000;
 /** After the agent is ready: its first ticks, samples and sessions are over. */
 const SETTLED_AFTER_MS = 10_000;
+const GROWTH_CHECK_MS = 10_000;
 const EVERY_MINUTE = '* * * * *';
 const EVERY_HOUR = '7 * * * *';
 const EVERY_TEN_MINUTES = '*/10 * * * *';
@@ -389,7 +390,11 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
     );
     void readInventory({ timeoutMs: INVENTORY_TIMEOUT_MS }).then((inventory) => log.info({ inventory }, 'inventory'));
     const settled = setTimeout(() => startMemory.release(), SETTLED_AFTER_MS).unref();
-    started.push(async () => clearTimeout(settled));
+    const growth = setInterval(() => startMemory.releaseIfGrown(clock.nowMs()), GROWTH_CHECK_MS).unref();
+    started.push(async () => {
+      clearTimeout(settled);
+      clearInterval(growth);
+    });
     const { grpc: otlpGrpc = 'off', http: otlpHttp = 'off' } = receiver.addresses;
     const addresses = { otlpGrpc, otlpHttp, control: control.addresses, web: web?.address ?? 'off' };
     return { addresses, stop: stopAll };

@@ -20,6 +20,11 @@ import type { Logger } from 'pino';
 export interface StartMemory {
   /** Never throws: where there is no such way, nothing happens. The heap of V8 is collected the first time only: later it may be large. */
   release(): Promise<void>;
+  /**
+   * Releases again where the process has grown since. The first telemetry makes the compilers work, and what they leave in malloc's arena and
+   * touch of the program is as much as the start's. Costs two system calls where nothing has grown.
+   */
+  releaseIfGrown(nowMs: number): Promise<void>;
 }
 
 export interface Mapping {
@@ -33,11 +38,22 @@ interface Calls {
 }
 
 const MADV_DONTNEED = 4;
+/** Less than this is what comes back by itself: pages of the program that are in use. */
+const GROWN_BYTES = 16 * 2 ** 20;
+/** Reading the mappings takes milliseconds: no more often, however fast the process grows. */
+const LEAST_BETWEEN_MS = 30_000;
 const SMAPS = '/proc/self/smaps';
 
 export function createStartMemory(log: Logger, program = process.execPath): StartMemory {
   let calls: Calls | undefined;
+  let leftBytes = Number.POSITIVE_INFINITY;
+  let releasedAtMs = Number.NEGATIVE_INFINITY;
   return {
+    async releaseIfGrown(nowMs) {
+      if (nowMs - releasedAtMs < LEAST_BETWEEN_MS || process.memoryUsage.rss() - leftBytes < GROWN_BYTES) return;
+      releasedAtMs = nowMs;
+      await this.release();
+    },
     async release() {
       if (process.platform !== 'linux') return;
       const beforeBytes = process.memoryUsage.rss();
@@ -48,10 +64,8 @@ export function createStartMemory(log: Logger, program = process.execPath): Star
         for (const { start, bytes } of cleanMappings(readFileSync(SMAPS, 'latin1'), program)) {
           if (calls.madvise(start, bytes, MADV_DONTNEED) !== 0) log.debug({ start, bytes }, 'madvise was refused');
         }
-        log.debug(
-          { beforeBytes, afterBytes: process.memoryUsage.rss() },
-          'memory that only the start needed is given back',
-        );
+        leftBytes = process.memoryUsage.rss();
+        log.debug({ beforeBytes, afterBytes: leftBytes }, 'memory that only the start needed is given back');
       } catch (error) {
         log.debug({ err: error }, 'memory that only the start needed cannot be given back here');
       }

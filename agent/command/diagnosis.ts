@@ -22,6 +22,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   undecodable: 'no OTLP request; check that the exporter speaks the protocol of the port it sends to',
   unsupported: 'a path, method, content type or compression that OTLP over HTTP does not have; check the endpoint',
   abandoned: 'their senders gave up first; the agent is short of CPU',
+  internal: 'a defect of the agent; report what its log says',
   badHttp: 'broken HTTP; check that the exporter speaks the protocol of the port it sends to',
 };
 

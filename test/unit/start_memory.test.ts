@@ -61,3 +61,24 @@ test.runIf(process.platform === 'linux')(
     ).toBe('1,2true');
   },
 );
+
+test.runIf(process.platform === 'linux')('only a process that has grown is looked at again', async () => {
+  const lines: string[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
+  const memory = createStartMemory(log);
+  // Nothing to compare with before the first time.
+  await memory.releaseIfGrown(0);
+  expect(lines).toHaveLength(0);
+  await memory.release();
+  const grown = Buffer.alloc(64 * 2 ** 20, 1);
+  await memory.releaseIfGrown(60_000);
+  expect(lines).toHaveLength(2);
+  const more = Buffer.alloc(64 * 2 ** 20, 1);
+  await memory.releaseIfGrown(80_000);
+  expect(lines).toHaveLength(2);
+  await memory.releaseIfGrown(90_000);
+  expect(lines).toHaveLength(3);
+  await memory.releaseIfGrown(120_000);
+  expect(lines).toHaveLength(3);
+  expect(grown.length + more.length).toBe(128 * 2 ** 20);
+});

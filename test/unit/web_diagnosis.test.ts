@@ -70,6 +70,10 @@ describe('diagnosis', () => {
       { ...well, receiver: { ...receiving, requestsRefused: { undecodable: 3, stopping: 9 } } },
       /^3 requests were refused: no OTLP/,
     ],
+    [
+      { ...well, receiver: { ...receiving, requestsRefused: { internal: 1 } } },
+      /^1 requests were refused: a defect of the agent/,
+    ],
     [{ ...well, engine: { ...base.engine, halted: 'assertion x' } }, /stopped for good: assertion x/],
     [{ ...well, engine: { ...base.engine, frozen: 'by ann' } }, /All tuning is frozen: by ann.*perfopt unfreeze/],
     [{ ...well, engine: { ...base.engine, tuning: false } }, /optimization.enabled/],
