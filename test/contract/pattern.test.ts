@@ -145,3 +145,26 @@ function countNumbers(value: unknown): number {
   if (typeof value !== 'object') return 0;
   return Object.values(value).reduce<number>((sum, v) => sum + countNumbers(v), 0);
 }
+
+describe('a look in parts', () => {
+  it('goes on after save and restore as if nothing had happened', () => {
+    const settings = { stepMs: MINUTE, limit: 1_000 };
+    const parts = new PatternWatch(settings);
+    const values = eventful(5, 400);
+    for (const [t, value] of values.entries()) parts.take(value, t * MINUTE);
+    expect(parts.isDue).toBe(true);
+    const one = new PatternWatch(settings, JSON.parse(JSON.stringify(parts.save())));
+    for (let part = 0; part < 3; part++) expect(one.look()).toEqual([]);
+    const two = new PatternWatch(settings, JSON.parse(JSON.stringify(one.save())));
+    const rest = (watch: PatternWatch) => {
+      const news = [];
+      while (watch.isDue) news.push(...watch.look());
+      return news;
+    };
+    const all = rest(parts);
+    expect(all.map(({ type }) => type)).toEqual(expect.arrayContaining(['seasonality', 'variance_shift']));
+    expect(rest(one)).toEqual(all);
+    expect(rest(two)).toEqual(all);
+    expect(two.save()).toEqual(parts.save());
+  });
+});

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Cusum } from '../../agent/core/pattern/cusum.ts';
 import { mannKendall } from '../../agent/core/pattern/mann-kendall.ts';
@@ -8,6 +9,7 @@ import {
   lagOneCorrelation,
   logGamma,
   median,
+  medianInPlace,
   poissonTail,
   robustSpread,
   twoSidedP,
@@ -40,6 +42,13 @@ describe('summaries', () => {
   it('median and robust spread', () => {
     expect(median([3, 1, 2])).toBe(2);
     expect(median([4, 1, 2, 3])).toBe(2.5);
+    fc.assert(
+      fc.property(fc.array(fc.double({ noNaN: true, min: -1e9, max: 1e9 })), (values) => {
+        // `+ 0`: of two zeros it may be either.
+        expect(medianInPlace(Float64Array.from(values)) + 0).toEqual(median(values) + 0);
+      }),
+    );
+    expect(medianInPlace(new Float64Array(1_000).fill(7))).toBe(7);
     expect(robustSpread([1, 2, 3, 4, 1000])).toBeCloseTo(1.4826, 9);
   });
 

@@ -1,4 +1,4 @@
-import { lagOneCorrelation, twoSidedP } from './statistics.ts';
+import { lagOneCorrelation, medianInPlace, twoSidedP } from './statistics.ts';
 
 export interface MonotoneTrend {
   /** Kendall's τ against time, −1 to 1: share of pairs that rise minus share that fall. */
@@ -34,8 +34,7 @@ export function mannKendall(values: ArrayLike<number>): MonotoneTrend | undefine
       slopes[k++] = rise / (at[j]! - at[i]!);
     }
   }
-  slopes.sort();
-  const slope = (slopes[(k - 1) >> 1]! + slopes[k >> 1]!) / 2;
+  const slope = medianInPlace(slopes);
   const rho = Math.max(0, lagOneCorrelation(at.map((i) => values[i]! - slope * i)));
   const inflation = (1 + rho) / (1 - Math.min(rho, 0.98));
   const variance = ((n * (n - 1) * (2 * n + 5)) / 18) * inflation;

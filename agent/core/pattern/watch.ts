@@ -36,6 +36,8 @@ export interface WatchState {
   readonly leak: LeakState | null;
   readonly present: readonly Pattern[];
   readonly lastSeenMs: Readonly<Partial<Record<PatternType, number>>>;
+  /** Of a look that is under way: the recognisers that have looked, and what they saw. */
+  readonly looking?: { readonly looked: number; readonly seen: readonly Pattern[] };
 }
 
 /** What a gauge can show over six hours of minutes. */
@@ -59,6 +61,8 @@ export class PatternWatch {
   #cusum: Cusum;
   #dueIn: number;
   #present: readonly Pattern[];
+  #looked: number;
+  #seen: readonly Pattern[];
   #lastSeenMs: Partial<Record<PatternType, number>>;
 
   constructor(settings: WatchSettings, state?: WatchState) {
@@ -78,13 +82,15 @@ export class PatternWatch {
     this.#dueIn = state?.dueIn ?? settings.firstLookSteps ?? LOOK_EVERY_STEPS;
     this.#present = state?.present ?? [];
     this.#lastSeenMs = { ...state?.lastSeenMs };
+    this.#looked = state?.looking?.looked ?? 0;
+    this.#seen = state?.looking?.seen ?? [];
   }
 
   /** Patterns that are new with this sample; mostly none. */
   learn(value: number, atMs: number): readonly Pattern[] {
     const news: Pattern[] = [];
     const leak = this.#each(value, atMs, () => {
-      if (this.isDue) news.push(...this.look());
+      while (this.isDue) news.push(...this.look());
     });
     return leak === undefined ? news : [leak, ...news];
   }
@@ -100,10 +106,20 @@ export class PatternWatch {
     return this.#dueIn <= 0;
   }
 
-  /** Patterns that are new since the last look; costs about a millisecond. */
+  /**
+   * One recogniser's part of a look, at the window as it is now: at most some milliseconds. With the last one's part come
+   * the patterns that are new since the last look.
+   */
   look(): readonly Pattern[] {
+    const seen = this.#recognisers[this.#looked]!.recognise(this.window());
+    if (seen !== undefined) this.#seen = [...this.#seen, seen];
+    this.#looked++;
+    if (this.#looked < this.#recognisers.length) return [];
+    const all = this.#seen;
+    this.#looked = 0;
+    this.#seen = [];
     this.#dueIn = LOOK_EVERY_STEPS;
-    return this.#look();
+    return this.#tell(all);
   }
 
   /** Where the metric ends, once that is known. */
@@ -140,6 +156,7 @@ export class PatternWatch {
       leak: this.#leak?.save() ?? null,
       present: this.#present,
       lastSeenMs: { ...this.#lastSeenMs },
+      ...(this.#looked > 0 && { looking: { looked: this.#looked, seen: this.#seen } }),
     };
   }
 
@@ -165,12 +182,9 @@ export class PatternWatch {
     if (this.#cusum.learn(step)) this.#dueIn = Math.min(this.#dueIn, LOOK_AFTER_ALARM_STEPS);
   }
 
-  #look(): readonly Pattern[] {
-    const window = this.window();
+  #tell(seen: readonly Pattern[]): readonly Pattern[] {
     const nowMs = this.#timesMs.at(-1)!;
-    this.#present = this.#recognisers
-      .flatMap((r) => r.recognise(window) ?? [])
-      .filter((p) => p.impactLog === undefined || Math.abs(p.impactLog) >= LEAST_IMPACT_LOG);
+    this.#present = seen.filter((p) => p.impactLog === undefined || Math.abs(p.impactLog) >= LEAST_IMPACT_LOG);
     const silence = MAX_STEPS * this.#settings.stepMs;
     return this.#present.filter((p) => {
       const seenMs = this.#lastSeenMs[p.type] ?? Number.NEGATIVE_INFINITY;
