@@ -70,6 +70,27 @@ describe('peers on their own examples', () => {
     expect(loss(drive(turbo(context([0.2, 0.8])), loss, 100)) - 3).toBeLessThan(0.02);
   });
 
+  test('TuRBO: Ackley’s function in ten dimensions on [−5, 10], far better than random search in two hundred evaluations', () => {
+    const ackley = (u: readonly number[]) => {
+      const x = u.map((value) => 15 * value - 5);
+      const waves = x.reduce((sum, value) => sum + Math.cos(2 * Math.PI * value), 0) / x.length;
+      return (
+        20 + Math.E - 20 * Math.exp(-0.2 * Math.sqrt(square(x, new Array(10).fill(0)) / x.length)) - Math.exp(waves)
+      );
+    };
+    const leastOf = (method: Method) => {
+      let least = Number.POSITIVE_INFINITY;
+      const noted = (u: readonly number[]) => {
+        least = Math.min(least, ackley(u));
+        return ackley(u);
+      };
+      drive(method, noted, 200);
+      return least;
+    };
+    const start = new Array<number>(10).fill(0.8);
+    expect(leastOf(turbo(context(start)))).toBeLessThan(0.7 * leastOf(randomSearch(context(start))));
+  });
+
   test('SafeOpt: improves without crossing its limit, and freezes where the baseline crosses it', () => {
     // Memory grows with the knob that helps; the limit is at .7 of the range.
     const run = (limit: number) => {
