@@ -20,7 +20,8 @@ import { runPeer } from './tune/run_peer.ts';
 import { scenarioAt } from './tune/scenario_file.ts';
 import { reportOf } from './tune/score.ts';
 
-const METHODS = ['optuna-tpe', 'cma', 'nevergrad-1+1', 'nevergrad-tbpsa', 'smac', 'vizier-eagle'];
+/** `smac` is there too, and has to be asked for by `--methods`: its forests take minutes a run. */
+const METHODS = ['optuna-tpe', 'cma', 'nevergrad-1+1', 'nevergrad-tbpsa', 'vizier-eagle'];
 const WINDOWS = 400;
 const SCRIPT = new URL('python/tune_peers.py', import.meta.url).pathname;
 const answerSchema = z.object({ ask: z.array(z.number()), best: z.array(z.number()) });
