@@ -72,8 +72,8 @@ describe('the guard of the memory limit', () => {
   });
 
   test('is more careful after the process has died of what was tried', () => {
-    const guard = learned(0.8, 60);
-    const far = { batch: 36, buffers: 0.5 };
+    const guard = learned(0.7, 60);
+    const far = { batch: 38, buffers: 0.5 };
     const before = guard.isUnsafe(far, incumbent);
     for (let i = 0; i < 10; i++) {
       guard.observe(7.8 * GB, { batch: 150, buffers: 0.5 });
