@@ -1,7 +1,7 @@
 /**
  * Optimisers of the Python world (optuna, cma, nevergrad, smac, vizier) in the race of `bench:tune`: `npm run -s bench:tune:python -- [FILE...] [--seeds 3]`.
  *
- * BoTorch and HEBO are not among them: each brings torch, which the package index has for x86-64 only with 3 GB of CUDA libraries; TuRBO and the
+ * BoTorch and HEBO are not among them: BoTorch brings torch with some 2.5 GB of CUDA libraries on x86-64, HEBO, which asks for torch too, was not tried; TuRBO and the
  * Gaussian processes of `bench:tune` stand in.
  *
  * The npm script makes a virtual environment from `python/requirements-tune.txt`. Python runs as a child behind two named pipes, which are read and written synchronously: ask and tell are plain calls for the plant. Peers see
@@ -20,7 +20,7 @@ import { runPeer } from './tune/run_peer.ts';
 import { scenarioAt } from './tune/scenario_file.ts';
 import { reportOf } from './tune/score.ts';
 
-/** `smac` is there too, and has to be asked for by `--methods`: its forests take minutes a run. */
+/** `smac` is there too, and has to be asked for by `--methods`: its forests took more than ten minutes for a run of p1-smooth. */
 const METHODS = ['optuna-tpe', 'cma', 'nevergrad-1+1', 'nevergrad-tbpsa', 'vizier-eagle'];
 const WINDOWS = 400;
 const SCRIPT = new URL('python/tune_peers.py', import.meta.url).pathname;

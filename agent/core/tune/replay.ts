@@ -49,7 +49,7 @@ class Replayer {
 
   decision(decision: Decision): void {
     const { id, evidence } = decision;
-    if (evidence === undefined) return;
+    if (evidence === undefined) return this.#cutShort(decision);
     if (evidence.charges !== undefined) {
       this.#compare(id, 'harm spent', evidence.harmSpent, evidence.charges.reduce(sum, 0));
     }
@@ -64,6 +64,15 @@ class Replayer {
     if (decision.kind === 'audited') this.#compare(id, 'level', proof.rule.alpha, proof.budget.q);
     else this.#budget(decision, proof);
     this.#verdict(decision, evidence, proof);
+  }
+
+  /** A trial that a restart of the agent ended has no evidence any more, and has spent its level. */
+  #cutShort({ kind, trialId, component }: Decision): void {
+    const before = this.#budgets.get(component);
+    if (kind !== 'rolled_back' || trialId === undefined || before === undefined) return;
+    const ledger = new ErrorBudget(before.q, before);
+    ledger.spend(false);
+    this.#budgets.set(component, { q: before.q, ...ledger.state() });
   }
 
   result(): Replay {

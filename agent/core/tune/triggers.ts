@@ -6,6 +6,10 @@ import type { Measurement } from './window.ts';
  *
  * These rules may be wrong about the cause (a spike of the load looks the same): a needless rollback costs one trial, a missed one
  * costs the users.
+ *
+ * Error ratios are judged by the lower end of Wilson's interval, far worse windows by two in a row beyond a limit, as run rules of
+ * control charts do. Sources: Wilson 1927; Western Electric, Statistical Quality Control Handbook, 1956. Example: 3 errors are never
+ * a reason to stop, 30 in 200 requests at a limit of 5 % are.
  */
 
 /** Two windows in a row more than 28 % worse than the incumbent (ln 1.28 in log units). */
