@@ -12,6 +12,7 @@ export interface Readings extends Counts {
   readonly upstream?: Readonly<Record<string, UpstreamReadings>>;
   readonly alerts: AlertReadings;
   readonly recommendations: { readonly open: number; readonly dropped: number };
+  /** Files of cgroups that are set now; writes so far; those refused, and those that somebody else has set since. */
   readonly cgroups: {
     readonly applied: number;
     readonly writes: number;
@@ -59,12 +60,14 @@ export interface AuditReadings {
   readonly high: number;
 }
 
+/** What somebody was told of and still holds; told, over, held back by the rate (each look counts), and forgotten for want of room. */
 export interface AlertReadings {
   readonly open: number;
   readonly opened: number;
   readonly resolved: number;
   readonly delayed: number;
   readonly dropped: number;
+  /** Absent: none is configured. */
   readonly webhook?: {
     readonly queued: number;
     readonly delivered: number;

@@ -1,3 +1,5 @@
+import type { AlertReadings, Readings } from '../readings/readings.ts';
+
 /** What `/status` shows: every part's state in one object, for humans with `curl`, for `perfopt doctor`, and for scripts. */
 export interface Status {
   readonly version: string;
@@ -17,7 +19,7 @@ export interface Status {
   readonly history: HistoryStatus;
   readonly alerts: AlertsStatus;
   readonly recommendations: { readonly open: number; readonly dropped: number };
-  readonly cgroups: CgroupsStatus;
+  readonly cgroups: Readings['cgroups'];
   /** Absent: none is configured, and traces and logs end here. */
   readonly upstream?: UpstreamStatus;
   readonly components: readonly ComponentStatus[];
@@ -105,7 +107,7 @@ export interface UpstreamSignalStatus {
 }
 
 /** What somebody was told of and still holds, and how telling goes. */
-export interface AlertsStatus {
+export interface AlertsStatus extends Omit<AlertReadings, 'open'> {
   readonly open: readonly {
     readonly id: string;
     readonly kind: string;
@@ -114,27 +116,6 @@ export interface AlertsStatus {
     readonly summary: string;
     readonly sinceMs: number;
   }[];
-  /** Alerts: told, over, held back by the rate (each look counts), and forgotten for want of room. */
-  readonly opened: number;
-  readonly resolved: number;
-  readonly delayed: number;
-  readonly dropped: number;
-  /** Absent: none is configured. */
-  readonly webhook?: {
-    readonly queued: number;
-    readonly delivered: number;
-    readonly retries: number;
-    /** By reason. */
-    readonly dropped: Readonly<Record<string, number>>;
-  };
-}
-
-/** Files of cgroups that are set now; writes so far; those refused, and those that somebody else has set since. */
-export interface CgroupsStatus {
-  readonly applied: number;
-  readonly writes: number;
-  readonly refused: number;
-  readonly overruled: number;
 }
 
 export interface ComponentStatus {
