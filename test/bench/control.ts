@@ -18,8 +18,8 @@ for (const pointsPerSecond of [0, POINTS_PER_SECOND])
   for (const sessions of [1, 10, 100]) {
     const measured = await measureRoundTrips(sessions, commands, pointsPerSecond);
     roundTrips.push(measured);
-    const { p50Ms, p99Ms, maxMs, echo } = measured;
-    const bare = `; an echo without agent: p50 ${echo.p50Ms} ms, p99 ${echo.p99Ms} ms, at most ${echo.maxMs} ms`;
+    const { p50Ms, p99Ms, maxMs, cold, echo } = measured;
+    const bare = `; cold: p99 ${cold.p99Ms} ms; an echo without agent: p50 ${echo.p50Ms} ms, p99 ${echo.p99Ms} ms, at most ${echo.maxMs} ms`;
     const load = pointsPerSecond === 0 ? '' : `, ${pointsPerSecond} points/s beside it`;
     if (!values.json)
       console.log(`${sessions} sessions${load}: p50 ${p50Ms} ms, p99 ${p99Ms} ms, at most ${maxMs} ms${bare}`);

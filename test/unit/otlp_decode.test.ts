@@ -53,6 +53,21 @@ describe('the decoder', () => {
     );
   });
 
+  it('reads the same in parts of any size, and begins anew after one that was dropped half read', () => {
+    const decoder = newDecoder();
+    fc.assert(
+      fc.property(requestArb, fc.integer({ min: 1, max: 5 }), fc.nat(3), (bytes, size, before) => {
+        decoder.begin(bytes, 0);
+        for (let i = 0; i < before; i++) if (decoder.advance(size) !== undefined) break;
+        decoder.begin(bytes, 0);
+        let result = decoder.advance(size);
+        while (result === undefined) result = decoder.advance(size);
+        expect(result.ok && seen(result)).toEqual(oracle(bytes));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   it('succeeds on nothing at all', () => {
     expect(decoded(new Uint8Array(0)).batch.size).toBe(0);
     expect(decoded(encodeRequest({ resourceMetrics: [{}] })).batch.size).toBe(0);
@@ -247,6 +262,9 @@ describe('the decoder', () => {
     decoder.decode(idle, 0);
     decoder.decode(used, 0);
     const before = decoder.decode(used, 5_000);
+    decoder.begin(used, 6_000);
+    expect(decoder.evictIdle(6_000, 2_000)).toBe(0);
+    decoder.advance(10);
     expect(decoder.evictIdle(6_000, 2_000)).toBe(1);
     const after = decoder.decode(used, 6_000);
     expect(before.ok && after.ok && after.batch.series[0] === before.batch.series[0]).toBe(true);

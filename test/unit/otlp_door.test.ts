@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { type Admitted, Door } from '../../agent/adapters/otlp/door.ts';
-import { Turns } from '../../agent/adapters/otlp/turns.ts';
+import { Turns, type Work } from '../../agent/adapters/otlp/turns.ts';
 import type { SampleSink } from '../../agent/core/model.ts';
 
 const FORMAT = 'grpc gzip';
@@ -74,16 +74,16 @@ test('what is let in never exceeds the room, and leaving gives all of it back', 
 test('little work is done at once; much in turns and in order, and others get theirs between', async () => {
   const turns = new Turns();
   const done: string[] = [];
-  turns.run(() => done.push('first'));
+  turns.run(() => void done.push('first'));
   expect(done).toEqual(['first']);
-  const busy = (name: string) => (): void => {
+  const busy = (name: string) => (): undefined => {
     const untilMs = performance.now() + 6;
     while (performance.now() < untilMs) {}
     done.push(name);
   };
   const all = new Promise<void>((resolve) => {
     for (const name of ['a', 'b', 'c']) turns.run(busy(name));
-    turns.run(resolve);
+    turns.run(() => void resolve());
   });
   expect(done).toEqual(['first', 'a']);
   setImmediate(() => done.push('other'));
@@ -94,12 +94,12 @@ test('little work is done at once; much in turns and in order, and others get th
 test('while many are refused, work waits, but not for ever', async () => {
   const turns = new Turns();
   const done: string[] = [];
-  const busy = (): void => {
+  const busy = (): undefined => {
     const untilMs = performance.now() + 6;
     while (performance.now() < untilMs) {}
   };
   turns.run(busy);
-  const worked = new Promise<void>((resolve) => turns.run(resolve)).then(() => done.push('work'));
+  const worked = new Promise<void>((resolve) => turns.run(() => void resolve())).then(() => done.push('work'));
   let rounds = 0;
   const crowd = (): void => {
     if (done.length > 0) return;
@@ -111,4 +111,34 @@ test('while many are refused, work waits, but not for ever', async () => {
   await worked;
   expect(rounds).toBeGreaterThanOrEqual(4);
   expect(rounds).toBeLessThanOrEqual(7);
+});
+
+const parts = (done: string[], name: string, left: number) => (): Work | undefined => {
+  done.push(`${name}${left}`);
+  return left === 0 ? undefined : parts(done, name, left - 1);
+};
+
+test('what is large is done in parts, a turn for each, and nothing else of it before it is whole', async () => {
+  const turns = new Turns();
+  const done: string[] = [];
+  turns.run(parts(done, 'a', 2));
+  expect(done).toEqual(['a2']);
+  const other = (): void => {
+    done.push('other');
+    if (done.length < 6) setImmediate(other);
+  };
+  setImmediate(other);
+  await vi.waitUntil(() => done.length >= 6);
+  expect(done).toEqual(['a2', 'a1', 'other', 'a0', 'other', 'other']);
+});
+
+test('while others wait, parts follow one another', async () => {
+  const turns = new Turns();
+  const done: string[] = [];
+  turns.run(parts(done, 'a', 2));
+  turns.run(parts(done, 'b', 1));
+  const all = new Promise<void>((resolve) => turns.run(() => void resolve()));
+  setImmediate(() => done.push('other'));
+  await all;
+  expect(done).toEqual(['a2', 'a1', 'a0', 'b1', 'b0']);
 });

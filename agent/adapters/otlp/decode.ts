@@ -30,6 +30,9 @@ const MAX_CACHED_BYTES = 32 * 1024 * 1024;
 const MAX_EXPECTED_POINTS = 65_536;
 const NO_BYTES = new Uint8Array(0);
 
+/** Work that stops where the points it may read are used up, and is taken up again from there. */
+type Parts<Result> = Generator<undefined, Result, undefined>;
+
 /**
  * Decodes `ExportMetricsServiceRequest` straight into the columns of a batch.
  *
@@ -49,6 +52,7 @@ export class MetricsDecoder {
   readonly #scopeSpan = new Span();
   readonly #headerSpan = new Span();
   readonly #points: PointReader;
+  #inWork: Parts<void> | undefined;
   #bytesPerPoint = 64;
 
   constructor(options: { readonly interner: SeriesInterner; readonly maxCachedKeys: number }) {
@@ -60,31 +64,62 @@ export class MetricsDecoder {
 
   /** Keeps nothing of `bytes`. `nowMs` dates the series for `evictIdle`. */
   decode(bytes: Uint8Array, nowMs: number): Decoded {
+    this.begin(bytes, nowMs);
+    for (;;) {
+      const decoded = this.advance(Number.POSITIVE_INFINITY);
+      if (decoded !== undefined) return decoded;
+    }
+  }
+
+  /**
+   * For requests that are large: `advance` decodes them in parts, between which others get their turn. One request at a
+   * time: what was begun before and is not at its end is dropped. `bytes` must stay as they are until then.
+   */
+  begin(bytes: Uint8Array, nowMs: number): void {
+    this.#letGo();
     if (this.#budget.isSpent) this.#forget();
     this.#points.begin(Math.min(MAX_EXPECTED_POINTS, Math.ceil(bytes.length / this.#bytesPerPoint) + 1), nowMs);
     this.#wire.reset(bytes);
+    this.#inWork = this.#request(bytes.length);
+  }
+
+  /** So many points at most of what was begun; `undefined`: there is more. */
+  advance(points: number): Decoded | undefined {
+    if (this.#inWork === undefined) throw new Error('no request was begun');
+    const { length } = this.#wire.bytes;
+    this.#points.allow(points);
+    let isPart = false;
     try {
-      this.#request(bytes.length);
+      isPart = this.#inWork.next().done !== true;
+      if (isPart) return undefined;
     } catch (error) {
       if (error instanceof MalformedError) return { ok: false, offset: error.offset, message: error.message };
       throw error;
     } finally {
-      // Let the request go: it may be as large as the limit.
-      this.#wire.reset(NO_BYTES);
-      for (const span of [this.#resourceSpan, this.#scopeSpan, this.#headerSpan]) span.clear(this.#wire);
-      this.#points.release();
+      if (!isPart) this.#letGo();
     }
     const { batch, rejections } = this.#points.end();
-    if (batch.size > 0) this.#bytesPerPoint = bytes.length / batch.size;
+    if (batch.size > 0) this.#bytesPerPoint = length / batch.size;
     return { ok: true, batch, rejections };
   }
 
-  /** Frees series that no request has named for `idleMs`. */
+  /**
+   * Frees series that no request has named for `idleMs`. None while a request is half decoded: an entry must not outlive
+   * its series, or the interner would make a second object for the same identity.
+   */
   evictIdle(nowMs: number, idleMs: number): number {
+    if (this.#inWork !== undefined) return 0;
     const evicted = this.#interner.evictIdle(nowMs, idleMs);
-    // An entry must not outlive its series: the interner would make a second object for the same identity.
     if (evicted > 0) this.#forget();
     return evicted;
+  }
+
+  /** The request goes: it may be as large as the limit. */
+  #letGo(): void {
+    this.#inWork = undefined;
+    this.#wire.reset(NO_BYTES);
+    for (const span of [this.#resourceSpan, this.#scopeSpan, this.#headerSpan]) span.clear(this.#wire);
+    this.#points.release();
   }
 
   #forget(): void {
@@ -92,17 +127,17 @@ export class MetricsDecoder {
     this.#budget.clear();
   }
 
-  #request(end: number): void {
+  *#request(end: number): Parts<void> {
     const wire = this.#wire;
     let previous: CacheEntry<ResourceEntry> | undefined;
     while (wire.pos < end) {
       const tag = wire.tag(end);
-      if (tag === TAG_1_BYTES) previous = this.#resourceMetrics(wire.lengthEnd(end), previous);
+      if (tag === TAG_1_BYTES) previous = yield* this.#resourceMetrics(wire.lengthEnd(end), previous);
       else wire.skip(tag, end);
     }
   }
 
-  #resourceMetrics(end: number, previous: CacheEntry<ResourceEntry> | undefined): CacheEntry<ResourceEntry> {
+  *#resourceMetrics(end: number, previous: CacheEntry<ResourceEntry> | undefined): Parts<CacheEntry<ResourceEntry>> {
     const wire = this.#wire;
     const start = wire.pos;
     const span = this.#resourceSpan;
@@ -114,17 +149,18 @@ export class MetricsDecoder {
     let previousScope: CacheEntry<ScopeEntry> | undefined;
     while (wire.pos < end) {
       const tag = wire.tag(end);
-      if (tag === TAG_2_BYTES) previousScope = this.#scopeMetrics(wire.lengthEnd(end), entry.value, previousScope);
+      if (tag === TAG_2_BYTES)
+        previousScope = yield* this.#scopeMetrics(wire.lengthEnd(end), entry.value, previousScope);
       else wire.skip(tag, end);
     }
     return entry;
   }
 
-  #scopeMetrics(
+  *#scopeMetrics(
     end: number,
     resource: ResourceEntry,
     previous: CacheEntry<ScopeEntry> | undefined,
-  ): CacheEntry<ScopeEntry> {
+  ): Parts<CacheEntry<ScopeEntry>> {
     const wire = this.#wire;
     const start = wire.pos;
     const span = this.#scopeSpan;
@@ -143,9 +179,14 @@ export class MetricsDecoder {
     let previousMetric: CacheEntry<MetricEntry> | undefined;
     while (wire.pos < end) {
       const tag = wire.tag(end);
-      if (tag === TAG_2_BYTES)
-        previousMetric = this.#metric(wire.lengthEnd(end), resource, entry.value, previousMetric);
-      else wire.skip(tag, end);
+      if (tag !== TAG_2_BYTES) wire.skip(tag, end);
+      else {
+        const stop = wire.lengthEnd(end);
+        previousMetric = this.#metric(stop, resource, entry.value, previousMetric);
+        // No generator of its own: many metrics have one point each, and pay for nothing but that.
+        while (!this.#points.read()) yield;
+        wire.pos = stop;
+      }
     }
     return entry;
   }
@@ -164,6 +205,7 @@ export class MetricsDecoder {
     }
   }
 
+  /** Opens the points of a metric. */
   #metric(
     end: number,
     resource: ResourceEntry,
@@ -194,8 +236,7 @@ export class MetricsDecoder {
     const entry =
       scope.metrics.find(span.view, span.start, span.end, previous) ??
       scope.metrics.add(span.bytes, span.view, span.start, span.end, previous, readMetricHeader(span));
-    if (kind !== undefined) this.#points.read(kind, dataStart, dataEnd, resource, scope, entry.value);
-    wire.pos = end;
+    if (kind !== undefined) this.#points.open(kind, dataStart, dataEnd, resource, scope, entry.value);
     return entry;
   }
 }

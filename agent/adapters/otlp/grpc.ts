@@ -5,11 +5,12 @@ import { WEIGHTLESS } from './door.ts';
 import { type Inflated, Inflater } from './inflate.ts';
 import { formatOf, Intake } from './intake.ts';
 import { listenOn } from './listen.ts';
-import { type Outcome, OVERLOADED, TAKEN } from './metrics_requests.ts';
 import { leave, type Signal, viaOf } from './raw_sink.ts';
-import { RETRY_MS, type Reception } from './reception.ts';
+import type { Reception } from './reception.ts';
+import { type Outcome, OVERLOADED, RETRY_MS } from './requests.ts';
 import { exportResponse, FULL_SUCCESS } from './response.ts';
 import { permanent, unavailable } from './status.ts';
+import type { Work } from './turns.ts';
 
 export interface OtlpGrpcOptions {
   readonly reception: Reception;
@@ -42,6 +43,7 @@ const MAX_STREAMS_PER_CONNECTION = 1_024;
 /** A peer that is silently gone (a container that was killed) is noticed after about this long. */
 const KEEPALIVE_MS = 120_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
+const NO_BYTES = Buffer.alloc(0);
 
 type Handler = handleUnaryCall<Buffer, Buffer>;
 
@@ -51,7 +53,7 @@ type Handler = handleUnaryCall<Buffer, Buffer>;
  */
 export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport {
   const { reception, maxMessageBytes, maxInFlightBytes, certificates } = options;
-  const { counters, requests, door, turns, onDefect, upstream } = reception;
+  const { counters, requests, door, turns, upstream } = reception;
   const address = parseAddress(options.address);
   const intake = new Intake(maxInFlightBytes, maxMessageBytes, reception, pathOf('metrics', 'MetricsService'));
   const inflater = new Inflater(maxMessageBytes);
@@ -70,45 +72,32 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport 
         turns.refused();
         return answer(unavailable(OVERLOADED, RETRY_MS.overloaded));
       }
-      const handle = (inflated: Inflated): void => {
-        door.leave(admitted);
-        try {
-          if (isStopped) {
-            counters.refused.stopping += 1;
-            answer(unavailable('the agent is stopping', RETRY_MS.stopping));
-          } else if (inflated.state === 'too_large') {
-            counters.refused.tooLarge += 1;
-            answer(permanent(status.RESOURCE_EXHAUSTED, `the request inflates to more than ${maxMessageBytes} bytes`));
-          } else if (inflated.state === 'corrupt') {
-            counters.refused.undecodable += 1;
-            answer(permanent(status.INVALID_ARGUMENT, 'the request is not what its grpc-encoding says'));
-          } else {
-            const outcome = signal === 'metrics' ? requests.handle(inflated.bytes, admitted) : TAKEN;
+      const handle = (inflated: Inflated): Work | undefined =>
+        requests.take(inflated, {
+          ...{ signal, admitted, isStopped: () => isStopped },
+          conclude: (outcome) => {
             if (outcome.state !== 'taken') return answer(refusal(outcome));
+            // What was not inflated was not taken.
+            const body = inflated.state === 'done' ? inflated.bytes : NO_BYTES;
             const { rejected, message } = outcome;
-            const request = { signal, body: inflated.bytes, encoding: 'protobuf', via: viaOf(call.metadata) } as const;
-            leave(upstream, request, (kept) => {
+            leave(upstream, { signal, body, encoding: 'protobuf', via: viaOf(call.metadata) }, (kept) => {
               if (kept.state === 'kept') answer(null, exportResponse(rejected, message));
               else answer(unavailable('too much waits for the disk of the upstream queue', kept.retryAfterMs));
             });
-          }
-        } catch (error) {
-          counters.refused.internal += 1;
-          onDefect(error);
-          answer(permanent(status.INTERNAL, 'the agent failed to handle this request; its log says why'));
-        }
-      };
+          },
+        });
       turns.run(() => {
         if (call.cancelled) {
           counters.refused.abandoned += 1;
           door.leave(admitted);
-        } else if (encoding === undefined || !Inflater.isCompressed(call.request, encoding)) {
-          handle({ state: 'done', bytes: call.request });
-        } else {
-          const inflated = inflater.inflate(call.request, encoding);
-          if (inflated instanceof Promise) void inflated.then((late) => turns.run(() => handle(late)));
-          else handle(inflated);
+          return undefined;
         }
+        if (encoding === undefined || !Inflater.isCompressed(call.request, encoding))
+          return handle({ state: 'done', bytes: call.request });
+        const inflated = inflater.inflate(call.request, encoding);
+        if (!(inflated instanceof Promise)) return handle(inflated);
+        void inflated.then((late) => turns.run(() => handle(late)));
+        return undefined;
       });
     };
   const dropTraces: Handler = (_call, answer) => {
@@ -175,10 +164,15 @@ export function createOtlpGrpcReceiver(options: OtlpGrpcOptions): OtlpTransport 
   };
 }
 
+const CODES = {
+  invalid: status.INVALID_ARGUMENT,
+  too_large: status.RESOURCE_EXHAUSTED,
+  failed: status.INTERNAL,
+} as const;
+
 function refusal(outcome: Exclude<Outcome, { state: 'taken' }>): StatusObject {
-  if (outcome.state === 'overloaded') return unavailable(outcome.message, outcome.retryAfterMs);
-  const code = outcome.state === 'invalid' ? status.INVALID_ARGUMENT : status.RESOURCE_EXHAUSTED;
-  return permanent(code, outcome.message);
+  if (outcome.state === 'unavailable') return unavailable(outcome.message, outcome.retryAfterMs);
+  return permanent(CODES[outcome.state], outcome.message);
 }
 
 function pathOf(signal: string, service: string): string {

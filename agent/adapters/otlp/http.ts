@@ -11,9 +11,10 @@ import { type Arriving, InFlight } from './in_flight.ts';
 import { type Encoding, type Inflated, Inflater } from './inflate.ts';
 import { JsonTranscoder } from './json_transcoder.ts';
 import { listenHttpOn } from './listen.ts';
-import { type Outcome, OVERLOADED, TAKEN } from './metrics_requests.ts';
 import { leave, type Signal, VIA } from './raw_sink.ts';
-import { RETRY_MS, type Reception } from './reception.ts';
+import type { Reception } from './reception.ts';
+import { type Outcome, OVERLOADED, RETRY_MS } from './requests.ts';
+import type { Work } from './turns.ts';
 
 export interface OtlpHttpOptions {
   readonly reception: Reception;
@@ -39,6 +40,7 @@ const TIMEOUTS = {
 };
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_CONNECTIONS = 1_024;
+const CODES = { invalid: 400, too_large: 413, failed: 500 } as const;
 
 /**
  * OTLP over HTTP: metrics into the sink, and everything on to the upstream; without one, traces and logs are answered with
@@ -46,7 +48,7 @@ const MAX_CONNECTIONS = 1_024;
  */
 export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport {
   const { reception, paths, maxMessageBytes, maxInFlightBytes, certificates } = options;
-  const { counters, requests, gate, door, turns, onDefect, upstream } = reception;
+  const { counters, requests, gate, door, turns, upstream } = reception;
   const address = parseAddress(options.address);
   const signals = new Map<string, Signal>([
     [paths.metrics, 'metrics'],
@@ -79,8 +81,8 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
   const conclude = (response: ServerResponse, media: Media, outcome: Outcome): void => {
     const { state, message } = outcome;
     if (state === 'taken') answer(response, 200, media, successBody(media, outcome.rejected, message));
-    else if (state === 'overloaded') postpone(response, 503, media, message, outcome.retryAfterMs);
-    else refuse(response, state === 'invalid' ? 400 : 413, media, message);
+    else if (state === 'unavailable') postpone(response, 503, media, message, outcome.retryAfterMs);
+    else refuse(response, CODES[state], media, message);
   };
 
   const handle = (
@@ -89,39 +91,23 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
     media: Media,
     admitted: Admitted,
     inflated: Inflated,
-  ): void => {
-    door.leave(admitted);
-    try {
-      if (isStopped) {
-        counters.refused.stopping += 1;
-        postpone(response, 503, media, 'the agent is stopping', RETRY_MS.stopping);
-      } else if (inflated.state === 'too_large') {
-        counters.refused.tooLarge += 1;
-        refuse(response, 413, media, `the request inflates to more than ${maxMessageBytes} bytes`);
-      } else if (inflated.state === 'corrupt') {
-        counters.refused.undecodable += 1;
-        refuse(response, 400, media, 'the request is not what its Content-Encoding says');
-      } else {
-        const { bytes } = inflated;
-        const isJson = media === 'application/json';
-        let outcome = TAKEN;
-        if (signal === 'metrics') {
-          outcome = isJson ? requests.handleJson(bytes, admitted, transcoder) : requests.handle(bytes, admitted);
-        }
-        if (outcome.state !== 'taken' || upstream === undefined) return conclude(response, media, outcome);
+  ): Work | undefined => {
+    const isJson = media === 'application/json';
+    return requests.take(inflated, {
+      ...{ signal, admitted, isStopped: () => isStopped },
+      ...(isJson && { transcoder }),
+      conclude: (outcome) => {
+        if (outcome.state !== 'taken' || inflated.state !== 'done' || upstream === undefined)
+          return conclude(response, media, outcome);
         // A copy: these bytes are only lent, and a small body would keep the whole chunk that it came in.
-        const body = Buffer.from(bytes);
+        const body = Buffer.from(inflated.bytes);
         const via = String(response.req.headers[VIA] ?? '');
         leave(upstream, { signal, body, encoding: isJson ? 'json' : 'protobuf', via }, (kept) => {
           if (kept.state === 'kept') conclude(response, media, outcome);
           else postpone(response, 503, media, 'too much waits for the disk of the upstream queue', kept.retryAfterMs);
         });
-      }
-    } catch (error) {
-      counters.refused.internal += 1;
-      onDefect(error);
-      refuse(response, 500, media, 'the agent failed to handle this request; its log says why');
-    }
+      },
+    });
   };
 
   const take = (
@@ -149,19 +135,19 @@ export function createOtlpHttpReceiver(options: OtlpHttpOptions): OtlpTransport 
           turns.refused();
           return postpone(response, 503, media, OVERLOADED, RETRY_MS.overloaded);
         }
-        const conclude = (inflated: Inflated): void => handle(response, signal, media, admitted, inflated);
+        const go = (inflated: Inflated): Work | undefined => handle(response, signal, media, admitted, inflated);
         turns.run(() => {
           if (response.destroyed) {
             counters.refused.abandoned += 1;
             door.leave(admitted);
-            // Nothing at all is an empty request, however it was meant to be compressed.
-          } else if (encoding === 'none' || bytes === 0) {
-            conclude({ state: 'done', bytes: bodies.joinBriefly(chunks) });
-          } else {
-            const inflated = inflater.inflate(Buffer.concat(chunks), encoding);
-            if (inflated instanceof Promise) void inflated.then((late) => turns.run(() => conclude(late)));
-            else conclude(inflated);
+            return undefined;
           }
+          // Nothing at all is an empty request, however it was meant to be compressed.
+          if (encoding === 'none' || bytes === 0) return go({ state: 'done', bytes: bodies.joinBriefly(chunks) });
+          const inflated = inflater.inflate(Buffer.concat(chunks), encoding);
+          if (!(inflated instanceof Promise)) return go(inflated);
+          void inflated.then((late) => turns.run(() => go(late)));
+          return undefined;
         });
       },
       () => {

@@ -48,7 +48,7 @@ export class BodyCollector {
     });
   }
 
-  /** The chunks as one stretch of bytes, which is used again for the next: for what is done with before that. */
+  /** The chunks as one stretch of bytes, which is used again for the next: for what is done with before that, as all is that is done in `Turns`. */
   joinBriefly(chunks: readonly Buffer[]): Buffer {
     if (chunks.length === 1) return chunks[0]!;
     let bytes = 0;

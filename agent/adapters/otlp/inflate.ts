@@ -13,7 +13,7 @@ import {
 export type Encoding = 'gzip' | 'deflate' | 'zstd';
 export type Inflated =
   | { readonly state: 'done'; readonly bytes: Buffer }
-  | { readonly state: 'too_large' }
+  | { readonly state: 'too_large'; readonly maxBytes: number }
   | { readonly state: 'corrupt' };
 
 /** What inflates to this at most is done at once: a millisecond or two, less than handing it to a thread costs others. */
@@ -66,7 +66,7 @@ export class Inflater {
       try {
         return { state: 'done', bytes: CODECS[encoding].now(bytes, { maxOutputLength: limit }) };
       } catch (error) {
-        const failed = failure(error);
+        const failed = failure(error, this.#maxBytes);
         if (failed.state === 'corrupt' || limit === this.#maxBytes) return failed;
       }
     }
@@ -78,13 +78,13 @@ export class Inflater {
   #inThread(bytes: Uint8Array, encoding: Encoding): Promise<Inflated> {
     return new Promise((resolve) => {
       CODECS[encoding].later(bytes, { maxOutputLength: this.#maxBytes }, (error, inflated) => {
-        resolve(error === null ? { state: 'done', bytes: inflated } : failure(error));
+        resolve(error === null ? { state: 'done', bytes: inflated } : failure(error, this.#maxBytes));
       });
     });
   }
 }
 
-function failure(error: unknown): Inflated {
+function failure(error: unknown, maxBytes: number): Inflated {
   const isTooLarge = error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
-  return { state: isTooLarge ? 'too_large' : 'corrupt' };
+  return isTooLarge ? { state: 'too_large', maxBytes } : { state: 'corrupt' };
 }

@@ -8,8 +8,8 @@ import {
 } from '@grpc/grpc-js';
 import type { Format } from './door.ts';
 import { type Arriving, InFlight } from './in_flight.ts';
-import { OVERLOADED } from './metrics_requests.ts';
-import { RETRY_MS, type Reception } from './reception.ts';
+import type { Reception } from './reception.ts';
+import { OVERLOADED, RETRY_MS } from './requests.ts';
 import { unavailable } from './status.ts';
 
 type GrpcEncoding = 'gzip' | 'deflate';

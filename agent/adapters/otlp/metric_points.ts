@@ -46,7 +46,10 @@ export function kindOf(tag: number): Series['kind'] | undefined {
   }
 }
 
-/** The points of one metric become rows of the batch, or rejections. */
+/**
+ * The points of one metric become rows of the batch, or rejections. A metric may have any number of them: it is opened, and
+ * then read in as many parts as the caller likes.
+ */
 export class PointReader {
   readonly #wire: Wire;
   readonly #interner: SeriesInterner;
@@ -58,6 +61,11 @@ export class PointReader {
   readonly #builder = new SampleBatchBuilder();
   #rejections = new Rejections();
   #nowMs = 0;
+  /** Of the metric that is open, and where its data message ends. */
+  #variant: MetricVariant | undefined;
+  #end = 0;
+  #previous: CacheEntry<Series> | undefined;
+  #left = 0;
 
   constructor(wire: Wire, interner: SeriesInterner, budget: CacheBudget) {
     this.#wire = wire;
@@ -69,6 +77,12 @@ export class PointReader {
     this.#builder.begin(expectedPoints);
     this.#rejections = new Rejections();
     this.#nowMs = nowMs;
+    this.#variant = undefined;
+  }
+
+  /** So many points may be read from now on. */
+  allow(points: number): void {
+    this.#left = points;
   }
 
   end(): { readonly batch: SampleBatch; readonly rejections: Rejections } {
@@ -77,14 +91,16 @@ export class PointReader {
 
   /** Lets go of the request's bytes; call it when the wire no longer holds them. */
   release(): void {
+    this.#variant = undefined;
+    this.#previous = undefined;
     this.#numberPoint.attributes.clear(this.#wire);
     this.#histogramFields.release(this.#wire);
     this.#exponentialFields.release(this.#wire);
     this.#summaryFields.release(this.#wire);
   }
 
-  /** The data message of `metric` from `start` to `end`. */
-  read(
+  /** Opens the data message of `metric` from `start` to `end`; `read` reads its points. */
+  open(
     kind: Series['kind'],
     start: number,
     end: number,
@@ -115,45 +131,42 @@ export class PointReader {
         return;
       }
     }
-    const variant = this.#variant(resource, scope, metric, kind, temporality, monotonic && kind === 'sum');
+    this.#variant = variantOf(
+      this.#budget,
+      { resource, scope, metric },
+      { kind, temporality, monotonic: monotonic && kind === 'sum' },
+    );
     wire.pos = start;
-    let previous: CacheEntry<Series> | undefined;
-    while (wire.pos < end) {
+    this.#end = end;
+    this.#previous = undefined;
+  }
+
+  /** Reads on in what is open, as far as is allowed; whether that was all of it. */
+  read(): boolean {
+    const variant = this.#variant;
+    if (variant === undefined) return true;
+    const wire = this.#wire;
+    const end = this.#end;
+    const { kind } = variant.identity;
+    let previous = this.#previous;
+    let left = this.#left;
+    while (wire.pos < end && left > 0) {
       const tag = wire.tag(end);
       if (tag !== TAG_POINT) wire.skip(tag, end);
       else {
         const stop = wire.lengthEnd(end);
+        left -= 1;
         if (kind === 'histogram') previous = this.#histogram(stop, variant, previous);
         else if (kind === 'exponential_histogram') previous = this.#exponential(stop, variant, previous);
         else if (kind === 'summary') previous = this.#summary(stop, variant, previous);
         else previous = this.#number(stop, variant, previous);
       }
     }
-  }
-
-  #variant(
-    resource: ResourceEntry,
-    scope: ScopeEntry,
-    metric: MetricEntry,
-    kind: Series['kind'],
-    temporality: number,
-    monotonic: boolean,
-  ): MetricVariant {
-    const index = KINDS.indexOf(kind) * 6 + temporality * 2 + (monotonic ? 1 : 0);
-    metric.variants[index] ??= {
-      identity: {
-        name: metric.name,
-        unit: metric.unit,
-        kind,
-        ...(temporality !== 0 && { temporality: temporality === DELTA ? 'delta' : 'cumulative' }),
-        monotonic,
-        scope: scope.scope,
-        resource: resource.attributes,
-      },
-      series: new ByteCache(this.#budget),
-      bounds: new ByteCache(this.#budget),
-    };
-    return metric.variants[index];
+    this.#left = left;
+    this.#previous = previous;
+    if (wire.pos < end) return false;
+    this.#variant = undefined;
+    return true;
   }
 
   #number(
@@ -254,4 +267,36 @@ export class PointReader {
     }
     return variant.series.add(bytes, view, start, end, previous, series);
   }
+}
+
+interface Where {
+  readonly resource: ResourceEntry;
+  readonly scope: ScopeEntry;
+  readonly metric: MetricEntry;
+}
+
+interface Shape {
+  readonly kind: Series['kind'];
+  readonly temporality: number;
+  readonly monotonic: boolean;
+}
+
+/** A metric's name may come with another kind or temporality than before: those are other series. */
+function variantOf(budget: CacheBudget, { resource, scope, metric }: Where, shape: Shape): MetricVariant {
+  const { kind, temporality, monotonic } = shape;
+  const index = KINDS.indexOf(kind) * 6 + temporality * 2 + (monotonic ? 1 : 0);
+  metric.variants[index] ??= {
+    identity: {
+      name: metric.name,
+      unit: metric.unit,
+      kind,
+      ...(temporality !== 0 && { temporality: temporality === DELTA ? 'delta' : 'cumulative' }),
+      monotonic,
+      scope: scope.scope,
+      resource: resource.attributes,
+    },
+    series: new ByteCache(budget),
+    bounds: new ByteCache(budget),
+  };
+  return metric.variants[index];
 }

@@ -5,8 +5,8 @@ import { newCounters, type ReceiverCounters } from './counters.ts';
 import { MetricsDecoder } from './decode.ts';
 import { Door } from './door.ts';
 import { MemoryGate } from './memory_gate.ts';
-import { MetricsRequests } from './metrics_requests.ts';
 import type { RawSink } from './raw_sink.ts';
+import { Requests } from './requests.ts';
 import { Turns } from './turns.ts';
 
 export interface ReceptionOptions {
@@ -24,11 +24,11 @@ export interface ReceptionOptions {
 
 /**
  * What the receivers of all transports share: one decoder, so that a series is the same object however it comes in, one
- * gate, and one set of counters. Sound because a request is decoded and offered to the sink in one go, never in parts.
+ * gate, and one set of counters. Sound because a request is offered to the sink as a whole, and the next one begins when it is.
  */
 export interface Reception {
   readonly counters: ReceiverCounters;
-  readonly requests: MetricsRequests;
+  readonly requests: Requests;
   readonly gate: MemoryGate;
   readonly door: Door;
   /** In which metrics are inflated and decoded. */
@@ -52,7 +52,7 @@ export function createReception(options: ReceptionOptions): Reception {
     counters,
     door,
     turns: new Turns(),
-    requests: new MetricsRequests({ decoder, sink, counters, nowMs, door }),
+    requests: new Requests({ decoder, sink, counters, nowMs, door, onDefect }),
     gate: new MemoryGate({
       maxResidentBytes,
       residentBytes: options.residentBytes ?? (() => process.memoryUsage.rss()),
@@ -63,6 +63,3 @@ export function createReception(options: ReceptionOptions): Reception {
     evictIdle: (idleMs) => decoder.evictIdle(nowMs(), idleMs),
   };
 }
-
-/** How long a sender is asked to wait, by why it is refused. */
-export const RETRY_MS = { inFlight: 1_000, memory: 5_000, overloaded: 1_000, stopping: 1_000 } as const;

@@ -1,5 +1,8 @@
 import { performance } from 'node:perf_hooks';
 
+/** Something to be done; what it returns is the rest of it, for the next turn. */
+export type Work = () => Work | undefined;
+
 /** Long enough to be worth while, short enough that nobody notices. */
 const TURN_MS = 5;
 
@@ -11,17 +14,18 @@ const MOST_ROUNDS = 4;
 /**
  * Does work at once while there is little of it, and in turns when there is much: after some milliseconds the event loop
  * reads what has come in meanwhile. Without that, senders who are to be refused would wait behind the decoding of those
- * who were before them, unread.
+ * who were before them, unread. What is large is done in parts, and nothing else until it is whole: each in a
+ * turn of its own while nobody else waits.
  */
 export class Turns {
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: Work[] = [];
   #spentMs = 0;
   #turn: NodeJS.Immediate | undefined;
   #refusals = 0;
   #rounds = 0;
 
   /** Work must not throw. */
-  run(work: () => void): void {
+  run(work: Work): void {
     this.#turn ??= setImmediate(() => this.#next());
     if (this.#waiting.length === 0 && this.#spentMs < TURN_MS) this.#do(work);
     else this.#waiting.push(work);
@@ -51,9 +55,13 @@ export class Turns {
     if (this.#waiting.length > 0) this.#turn = setImmediate(() => this.#next());
   }
 
-  #do(work: () => void): void {
+  #do(work: Work): void {
     const startedMs = performance.now();
-    work();
+    const rest = work();
     this.#spentMs += performance.now() - startedMs;
+    if (rest === undefined) return;
+    // Each turn of the event loop has its price, which senders who wait would pay.
+    if (this.#waiting.length === 0) this.#spentMs = TURN_MS;
+    this.#waiting.unshift(rest);
   }
 }
