@@ -234,11 +234,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       intervalMs: config.monitoring.interval,
       interner,
       clock: { nowMs: () => clock.nowMs(), monotonicMs: () => performance.now() },
-      targets: () =>
-        runtime.components().flatMap((component) => {
-          const tuning = runtime.tuning(component);
-          return tuning?.connected === true && tuning.pid !== undefined ? [{ component, pid: tuning.pid }] : [];
-        }),
+      targets: () => control.processes(),
     };
     const sampler = createHostSampler({
       ...samplerOptions,

@@ -76,6 +76,25 @@ describe('workers of one component', () => {
     expect(inbox.all.filter(isResult)).toHaveLength(1);
   });
 
+  test('are each known as a process, as long as they are there', async () => {
+    const { server, inbox, address } = await rig();
+    const of = (instanceUid: string, pid: string) => ({
+      ...{ component: 'embedder', instanceUid, resource: { 'process.pid': pid } },
+    });
+    await raw(address).welcomed(of('a', '41'));
+    const leaving = raw(address);
+    await leaving.welcomed(of('b', '42'));
+    await raw(address).welcomed({ component: 'silent', instanceUid: 'c' });
+    expect(server.processes()).toEqual([
+      { component: 'embedder', pid: 41 },
+      { component: 'embedder', pid: 42 },
+    ]);
+    const before = inbox.all.length;
+    leaving.stream.end();
+    await inbox.first((input) => inbox.all.indexOf(input) >= before && isOpened(input));
+    expect(server.processes()).toEqual([{ component: 'embedder', pid: 41 }]);
+  });
+
   test('a change that one of them refuses is refused, and it says which', async () => {
     const { server, inbox, address } = await rig();
     await worker(address);

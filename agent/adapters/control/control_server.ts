@@ -30,7 +30,7 @@ import {
   type SessionInput,
 } from './ports.ts';
 import { reflectionService } from './reflection.ts';
-import { Sessions } from './sessions.ts';
+import { type ConnectedProcess, Sessions } from './sessions.ts';
 import { Taps } from './taps.ts';
 import { type After, afterInRealTime } from './timer.ts';
 import { tuningService } from './tuning_service.ts';
@@ -74,6 +74,8 @@ export interface ControlServer {
   stop(deadline: AbortSignal): Promise<void>;
   /** Carries an effect of the engine out. Never blocks. */
   perform(effect: ControlEffect): void;
+  /** Those that have a session now and have said their pid: workers of one component are several. */
+  processes(): readonly ConnectedProcess[];
   /** Looks at certificates and tokens now, for new content. */
   reload(): void;
 }
@@ -227,6 +229,7 @@ export function createControlServer(options: ControlServerOptions): ControlServe
           return;
       }
     },
+    processes: () => sessions.processes(),
     reload,
   };
 }

@@ -23,6 +23,12 @@ export interface SessionsOptions {
   readonly nowMs: () => number;
 }
 
+/** A process that lets itself be tuned; `pid` as it knows it itself. */
+export interface ConnectedProcess {
+  readonly component: string;
+  readonly pid: number;
+}
+
 /** The sessions that are open: one a process that lets itself be tuned, of one component or another. */
 export class Sessions {
   readonly #house: SessionHouse;
@@ -69,6 +75,13 @@ export class Sessions {
   /** What the tuner may do has changed, or may have. */
   refreshModes(): void {
     for (const { members } of this.#byComponent.values()) for (const session of members) session.refreshModes();
+  }
+
+  processes(): readonly ConnectedProcess[] {
+    return [...this.#byComponent].flatMap(([component, { members }]) => {
+      const pids = new Set([...members].flatMap(({ manifest }) => manifest?.pid ?? []));
+      return [...pids].map((pid) => ({ component, pid }));
+    });
   }
 
   endAll(reason: string): void {

@@ -38,8 +38,6 @@ export interface TunerView {
   readonly alpha: number;
   /** How often the proof errs here. */
   readonly audit: AuditView;
-  /** Of the process, where it has said so. */
-  readonly pid?: number;
 }
 
 export interface RuleView extends LearnedRule {
@@ -100,7 +98,6 @@ export function viewOf({
 }: TunerParts): TunerView {
   const { proposals, revisions, rules, pareto, frozen, held, pins } = standing;
   const incumbent = terms.incumbent(standing);
-  const pid = terms.manifest?.pid;
   return {
     tier: terms.tier,
     phase,
@@ -130,7 +127,6 @@ export function viewOf({
     walletBalance,
     alpha,
     audit: auditView(standing.audit, q),
-    ...(pid !== undefined && { pid }),
   };
 }
 
