@@ -108,7 +108,8 @@ function zshScript(commands: readonly Command[]): string {
     ...commands.map((command) => `    ${command.name}) compadd -- ${everyWord(command)}; _files ;;`),
     '  esac',
     '}',
-    'compdef _perfopt perfopt',
+    // Sourced, it announces itself; found by name in a folder of $fpath, it is already being asked.
+    'if [[ $funcstack[1] == _perfopt ]]; then _perfopt "$@"; else compdef _perfopt perfopt; fi',
   ].join('\n');
 }
 
