@@ -114,6 +114,7 @@ const context: fc.Arbitrary<StrategyContext> = fc
       ...(lastKeptMs !== undefined && { lastKept: { strategy: 'x', atMs: lastKeptMs } }),
       rejection: () => undefined,
       judgedMs: () => undefined,
+      opened: () => [],
     };
   });
 
@@ -186,6 +187,7 @@ for (const strategy of STRATEGIES) {
         ...{ profile: undefined, circumstances: 'here' },
         rejection: () => undefined,
         judgedMs: () => undefined,
+        opened: () => [],
       };
       expect(strategy.plan(empty, ['auto'])).toBeUndefined();
       expect(strategy.plan(empty, [])).toBeUndefined();

@@ -25,6 +25,12 @@ const knobBase = {
   applyClass: z.enum(['hot', 'drain', 'reload', 'restart']).default('hot'),
   settleMs: z.number().min(0).default(0).describe('time until the metrics show the new value alone'),
   ceilingAtBoot: z.boolean().default(false),
+  conditionalOn: z
+    .strictObject({ knob: z.string(), values: z.array(z.union([z.string(), z.boolean()])).min(1) })
+    .optional()
+    .describe(
+      'an enum or switch and its values at which this knob does anything; at others every term that names it is 0',
+    ),
 };
 const numericKnob = z.strictObject({
   ...knobBase,
@@ -289,7 +295,10 @@ export function scenarioFrom(data: unknown, where: string): Scenario {
   for (const name of knobsNamedBy(result.data)) {
     if (!known.has(name)) throw new Error(`${where}: no knob is called '${name}'; there are ${[...known].join(', ')}`);
   }
-  for (const spec of result.data.knobs) checkRange(spec, where);
+  for (const spec of result.data.knobs) {
+    checkRange(spec, where);
+    checkCondition(spec, result.data.knobs, where);
+  }
   return result.data;
 }
 
@@ -309,8 +318,10 @@ export function scenarioJsonSchema(): unknown {
 /** The knobs in the core's words. */
 export function knobSpecs(of: Scenario): readonly KnobSpec[] {
   return of.knobs.map((spec) => {
-    if (spec.type === 'enum' || spec.type === 'bool') return spec;
-    const { step, ...rest } = spec;
+    const { conditionalOn, ...always } = spec;
+    const given = { ...always, ...(conditionalOn !== undefined && { conditionalOn }) };
+    if (given.type === 'enum' || given.type === 'bool') return given;
+    const { step, ...rest } = given;
     return step === undefined ? rest : { ...rest, step };
   });
 }
@@ -327,6 +338,17 @@ function checkRange(spec: Scenario['knobs'][number], where: string): void {
     if (spec.scale === 'log' && spec.min <= 0)
       throw new Error(`${where}: '${spec.id}' is logarithmic and needs min > 0`);
   }
+}
+
+function checkCondition({ id, conditionalOn }: Scenario['knobs'][number], all: Scenario['knobs'], where: string): void {
+  if (conditionalOn === undefined) return;
+  const parent = all.find((each) => each.id === conditionalOn.knob);
+  if (parent === undefined || parent.id === id || (parent.type !== 'enum' && parent.type !== 'bool'))
+    throw new Error(`${where}: conditionalOn of '${id}' needs another knob that is an enum or a switch`);
+  const allowed: readonly (string | boolean)[] = parent.type === 'enum' ? parent.values : [true, false];
+  const odd = conditionalOn.values.find((value) => !allowed.includes(value));
+  if (odd !== undefined)
+    throw new Error(`${where}: conditionalOn of '${id}' names ${odd}, and '${parent.id}' has ${allowed.join(', ')}`);
 }
 
 function knobsNamedBy(of: Scenario): string[] {

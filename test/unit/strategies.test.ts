@@ -45,6 +45,7 @@ function context(knob: TunableKnob, now: number, more: Partial<StrategyContext> 
     ...{ profile: undefined, circumstances: 'here' },
     rejection: () => undefined,
     judgedMs: () => undefined,
+    opened: () => [],
     ...more,
   };
 }

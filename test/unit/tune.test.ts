@@ -344,6 +344,7 @@ describe('the timeout strategy', () => {
     limits: { errorRatio: 0.02 },
     rejection: () => undefined,
     judgedMs: () => undefined,
+    opened: () => [],
   });
   const bounds = Array.from({ length: 60 }, (_, i) => 1.2 ** i);
   const distribution = (share: (bucket: number) => number, total = 10_000) => {

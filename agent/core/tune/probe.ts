@@ -198,6 +198,11 @@ export class Probe {
     return this.#surface.effect(this.#center) - this.#surface.effect(this.#start);
   }
 
+  /** What a window at a setting would show at this load. */
+  expected(setting: Setting, x: number): number {
+    return this.#surface.at(this.#encode(setting), x);
+  }
+
   /** How much worse a setting is than the start, as the surface has it now. */
   excessOf(setting: Setting): number {
     return this.#surface.effect(this.#encode(setting)) - this.#surface.effect(this.#start);

@@ -45,6 +45,8 @@ export interface StrategyContext {
   /** The last change that was kept, and by whose idea. */
   readonly lastKept?: { readonly strategy: string; readonly atMs: number };
   readonly limits: EngineSettings['limits'];
+  /** Knobs that would begin to mean something were this knob at this value. */
+  readonly opened: (knob: string, value: KnobValue) => readonly TunableKnob[];
   /** Values that the process refused for good, with its reason. */
   readonly rejection: (knob: string, value: KnobValue) => string | undefined;
   /** When a value of a switch or an enum was last found to be no better than the one in force. */
@@ -66,6 +68,8 @@ export type Plan =
   | {
       readonly kind: 'explore';
       readonly axes: readonly Axis[];
+      /** Not around the incumbent, but around it with these values, at which the axes mean something in the first place. */
+      readonly at?: Setting;
       readonly reason: string;
       readonly signals: Readonly<Record<string, number>>;
     }

@@ -178,6 +178,11 @@ export class Surface {
     };
   }
 
+  /** What a window at `u` would show now. */
+  at(u: readonly number[], x: number): number {
+    return (this.#origin?.y ?? 0) + dot(this.#features(u, x), this.#mean);
+  }
+
   /** What is expected at `u`, on top of the level. */
   effect(u: readonly number[]): number {
     const w = this.#mean;

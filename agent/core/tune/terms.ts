@@ -1,4 +1,4 @@
-import type { KnobMode, KnobSpec, Manifest, Setting, Tier } from '../model.ts';
+import type { KnobMode, KnobSpec, KnobValue, Manifest, Setting, Tier } from '../model.ts';
 import type { ComponentPolicy, EngineSettings, TierPolicy } from '../settings.ts';
 import type { ObjectiveWeights } from './objective.ts';
 import { type Axis, axisOf, type Bounds } from './space.ts';
@@ -62,10 +62,20 @@ export class Terms {
 
   /** Knobs that a strategy may look at: not pinned, not switched off by a condition, at least in mode `recommend`. */
   tunable(standing: Standing): readonly TunableKnob[] {
+    return this.#tunableAt(this.incumbent(standing), standing);
+  }
+
+  /** Those that a condition switches off now, and would not were the knob at this value. */
+  opened(standing: Standing, knob: string, value: KnobValue): readonly TunableKnob[] {
     const incumbent = this.incumbent(standing);
+    const there = this.#tunableAt({ ...incumbent, [knob]: value }, standing);
+    return there.filter(({ spec }) => !isActive(spec, incumbent));
+  }
+
+  #tunableAt(setting: Setting, standing: Standing): readonly TunableKnob[] {
     return this.specs.flatMap((spec) => {
       const mode = this.modeOf(spec, standing);
-      if (mode === 'observe' || standing.pins[spec.id] !== undefined || !isActive(spec, incumbent)) return [];
+      if (mode === 'observe' || standing.pins[spec.id] !== undefined || !isActive(spec, setting)) return [];
       const axis = axisOf(spec, this.#policy.knobs?.[spec.id]);
       return [{ spec, mode, ...(axis !== undefined && { axis }) }];
     });

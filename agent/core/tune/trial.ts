@@ -5,7 +5,7 @@ import type { ObjectiveWeights } from './objective.ts';
 import type { ObjectiveValues } from './objectives.ts';
 import type { Objectives } from './pareto.ts';
 import { Probe, type ProbeMemory, type ProbeRule, type ProbeWindow } from './probe.ts';
-import { expectedBlocks } from './proof.ts';
+import { expectedBlocks, median } from './proof.ts';
 import { type ProofTerms, Proving } from './proving.ts';
 import type { Random } from './random.ts';
 import { between, distance } from './reach.ts';
@@ -81,6 +81,8 @@ const LOOK_BACK_PER_PAIR = 1;
 const MOST_WINDOWS_PER_PAIR = 8;
 /** A proof that would take more than this share of its blocks is not begun while probing may go on. */
 const PROVABLE_SHARE = 0.5;
+/** Away from the incumbent in a value that does not move, then one window at home: nothing unproven stands still for longer. */
+const WINDOWS_ELSEWHERE = 4;
 const MEASURE: Progress = { state: 'measure' };
 
 export class Trial {
@@ -95,7 +97,11 @@ export class Trial {
   readonly objectiveSignals: string;
   readonly alarmAtStart: string | undefined;
   readonly #options: TrialOptions;
+  /** Around what it looks: the incumbent, or that with the values that the plan says. */
+  readonly #ground: Setting;
   readonly #probe: Probe | undefined;
+  /** Where it looks elsewhere: windows at the incumbent. */
+  readonly #home: ProbeWindow[] = [];
   #stage: Stage;
   #candidate: Setting | undefined;
   #proving: Proving | undefined;
@@ -118,14 +124,21 @@ export class Trial {
     this.objectiveSignals = options.objectiveSignals;
     this.alarmAtStart = options.alarmAtStart;
     this.#candidate = options.candidate;
+    this.#ground = { ...options.recorded, ...(options.plan.kind === 'explore' && options.plan.at) };
     if (options.plan.kind === 'explore') {
-      const { axes } = options.plan;
-      const { noise, memory, known } = options.probe;
-      const others = Object.entries(options.recorded).filter(([id]) => axes.every((axis) => axis.id !== id));
+      const { axes, at = {} } = options.plan;
+      const { noise, memory, known, isBanned } = options.probe;
+      const others = Object.entries(this.#ground).filter(([id]) => axes.every((axis) => axis.id !== id));
       const place = JSON.stringify([options.objectiveSignals, others]);
-      this.#probe = new Probe(axes, options.recorded, noise, { ...options.probe, place }, memory);
+      const rule = {
+        ...options.probe,
+        place,
+        isBanned: (setting: Setting) => isBanned?.({ ...at, ...setting }) === true,
+      };
+      this.#probe = new Probe(axes, this.#ground, noise, rule, this.#isElsewhere ? undefined : memory);
       const { atMs } = this.#probe;
-      for (const window of known) if (window.atMs > atMs) this.#probe.observe(options.recorded, window);
+      if (this.#isElsewhere) this.#home.push(...known);
+      else for (const window of known) if (window.atMs > atMs) this.#probe.observe(options.recorded, window);
       this.#stage = { state: 'probing', at: this.#probe.next(options.random) };
       return;
     }
@@ -136,7 +149,13 @@ export class Trial {
 
   /** Where it leads, as far as it is known. */
   get candidate(): Setting {
-    return this.#candidate ?? this.recorded;
+    return this.#candidate ?? this.#ground;
+  }
+
+  /** It looks around another setting than the incumbent, of which a surface of the incumbent's knobs says nothing. */
+  get #isElsewhere(): boolean {
+    const { plan } = this.#options;
+    return plan.kind === 'explore' && plan.at !== undefined;
   }
 
   /** The candidate is looked for, not given. */
@@ -152,7 +171,7 @@ export class Trial {
   /** The setting of the next window. */
   get target(): Setting {
     const stage = this.#stage;
-    if (stage.state === 'probing') return { ...this.recorded, ...stage.at };
+    if (stage.state === 'probing') return { ...this.#ground, ...stage.at };
     if (stage.state === 'walking') {
       return between(this.#options.axes, this.recorded, this.candidate, stage.step / stage.steps);
     }
@@ -181,17 +200,18 @@ export class Trial {
 
   /** What probing has taught; absent where nothing was probed. */
   get probeMemory(): ProbeMemory | undefined {
-    return this.#probe?.memory();
+    return this.#isElsewhere ? undefined : this.#probe?.memory();
   }
 
   /** A window at `target`, whatever becomes of it, says something of the surface. */
   learn(window: ProbeWindow): void {
-    this.#probe?.observe(this.target, window);
+    if (this.#isElsewhere && !this.isTrying) this.#home.push(window);
+    else this.#probe?.observe(this.target, window);
   }
 
   /** How much worse `target` is than the incumbent, where a surface tells; a single window is mostly noise. */
   get excess(): number | undefined {
-    return this.#probe?.excessOf(this.target);
+    return this.#isElsewhere ? undefined : this.#probe?.excessOf(this.target);
   }
 
   get blocks(): number {
@@ -215,15 +235,20 @@ export class Trial {
   #onProbe(nowMs: number): Progress {
     const { probe: rule, proof, random } = this.#options;
     if (this.#probe === undefined) throw new Error(`trial ${this.id} probes without a probe`);
+    if (!this.isTrying) {
+      this.#stage = { state: 'probing', at: this.#probe.next(random) };
+      return MEASURE;
+    }
     this.#probe.recenter();
     this.#gains.push(this.#probe.predictedGain);
     const isYoung = this.#gains.length < LEAST_WINDOWS_PER_PAIR * rule.pairs;
     if (isYoung || this.#isGaining || !this.#isProvable) {
-      this.#stage = { state: 'probing', at: this.#probe.next(random) };
+      const isHomesick = this.#isElsewhere && this.#gains.length % WINDOWS_ELSEWHERE === 0;
+      this.#stage = { state: 'probing', at: isHomesick ? this.recorded : this.#probe.next(random) };
       return MEASURE;
     }
-    const candidate = { ...this.recorded, ...this.#probe.candidate() };
-    const isWorthwhile = this.#probe.predictedGain <= Math.log(1 - proof.minimumEffect);
+    const candidate = { ...this.#ground, ...this.#probe.candidate() };
+    const isWorthwhile = this.#predictedGain(this.#probe) <= Math.log(1 - proof.minimumEffect);
     if (!isWorthwhile || changesBetween(this.recorded, candidate).length === 0) {
       return {
         state: 'ended',
@@ -234,6 +259,13 @@ export class Trial {
     this.#candidate = candidate;
     this.#stage = this.#toProving(nowMs);
     return MEASURE;
+  }
+
+  /** Log objective of where probing led against the incumbent; negative is better. */
+  #predictedGain(probe: Probe): number {
+    if (!this.#isElsewhere) return probe.predictedGain;
+    const load = median(this.#home.map(({ x }) => x));
+    return probe.expected(probe.candidate(), load) - median(this.#home.map(({ y }) => y));
   }
 
   /**

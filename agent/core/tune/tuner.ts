@@ -565,6 +565,7 @@ export class Tuner {
       ...(lastKept !== undefined && { lastKept }),
       limits: this.#terms.limits,
       judgedMs: (knob, value) => choices[choiceKey(knob, value)],
+      opened: (knob, value) => this.#terms.opened(this.#dossier.standing, knob, value),
       rejection: (knob, value) => this.#actuator.rejection(knob, value),
     };
   }

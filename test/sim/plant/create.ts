@@ -1,4 +1,5 @@
 import type { KnobSpec } from '../../../agent/core/model.ts';
+import { valueAt } from '../knob_space.ts';
 import { knobSpecs, type Scenario } from '../scenario.ts';
 import { AnalyticPlant } from './analytic.ts';
 import { createBatchingModel } from './batching.ts';
@@ -23,6 +24,18 @@ export function createModel(scenario: Scenario, knobs: readonly KnobSpec[]): Mod
     knobs.map((knob) => knob.id),
     (id) => levelsOf(knobs, id),
     load.requestsPerSecond,
+    conditionsOf(knobs),
+  );
+}
+
+function conditionsOf(knobs: readonly KnobSpec[]): ReadonlyMap<string, (u: ArrayLike<number>) => boolean> {
+  return new Map(
+    knobs.flatMap(({ id, conditionalOn }) => {
+      const at = knobs.findIndex((each) => each.id === conditionalOn?.knob);
+      const parent = knobs[at];
+      if (conditionalOn === undefined || parent === undefined) return [];
+      return [[id, (u: ArrayLike<number>) => conditionalOn.values.includes(valueAt(parent, u[at] ?? 0))]];
+    }),
   );
 }
 

@@ -21,14 +21,19 @@ export interface Model {
 
 type Compiled = (u: ArrayLike<number>, shifts: ArrayLike<number>) => number;
 
-/** The response surface as a sum of terms (see the schema for each term's formula). */
+/**
+ * The response surface as a sum of terms (see the schema for each term's formula). `isActive`: of the knobs that do something only
+ * where another has certain values.
+ */
 export function createSurfaceModel(
   spec: SurfacePlantSpec,
   knobIds: readonly string[],
   levelsOf: (knob: string) => readonly string[],
   requestsPerSecond: number,
+  isActive: ReadonlyMap<string, (u: ArrayLike<number>) => boolean> = new Map(),
 ): Model {
-  const compileAll = (terms: readonly Term[]) => terms.map((term) => compile(term, knobIds, levelsOf));
+  const compileAll = (terms: readonly Term[]) =>
+    terms.map((term) => onlyWhere(term, isActive, compile(term, knobIds, levelsOf)));
   const latency = compileAll(spec.latency.terms);
   const errors = compileAll(spec.errors.terms);
   const memory = compileAll(spec.memory?.terms ?? []);
@@ -60,6 +65,21 @@ export function createSurfaceModel(
       }
     },
   };
+}
+
+function knobsOf(term: Term): readonly string[] {
+  if (term.kind === 'coupling') return term.knobs;
+  return term.kind === 'well' ? Object.keys(term.at) : [term.knob];
+}
+
+function onlyWhere(
+  term: Term,
+  isActive: ReadonlyMap<string, (u: ArrayLike<number>) => boolean>,
+  value: Compiled,
+): Compiled {
+  const conditions = knobsOf(term).flatMap((knob) => isActive.get(knob) ?? []);
+  if (conditions.length === 0) return value;
+  return (u, shifts) => (conditions.every((holds) => holds(u)) ? value(u, shifts) : 0);
 }
 
 function compile(term: Term, knobIds: readonly string[], levelsOf: (knob: string) => readonly string[]): Compiled {

@@ -9,7 +9,8 @@ import type { Strategy } from '../strategy.ts';
  * A proof of something clear takes some fifteen windows, two thirds of them at the new value; something far worse is taken
  * back after two. What was tried in vain waits with this strategy, twice as long after each failure (`standing.ts`).
  *
- * Fails where values help only together (a scheduler and its parameter): the parameter is probed again after the switch.
+ * A value that opens further knobs (speculation and its draft length) is not judged by what they happen to stand at: they are probed
+ * at that value first, and what is proven is the best of it. Fails where values of two enums help only together.
  * Source: one-factor-at-a-time arms beside a continuous search, as in mixed-variable tuners (OPPerTune, NSDI 2024).
  * Example: scheduler fifo, fair or shortest and a cache on or off: three arms, each drawn a third of the time; once the cache has
  * been proven, "off" has lost, and two arms are left.
@@ -26,7 +27,7 @@ export const choiceStrategy: Strategy = {
   roles: ['concurrency', 'batch', 'queue', 'threads', 'other'],
   priority: 4,
   canApply: ({ knobs }) => knobs.some(({ spec }) => valuesOf(spec).length > 0),
-  plan({ knobs, incumbent, nowMs, rejection, judgedMs }, modes) {
+  plan({ knobs, incumbent, nowMs, rejection, judgedMs, opened }, modes) {
     const roles = this.roles;
     const arms = knobs.flatMap(({ spec, mode }) => {
       if (!modes.includes(mode) || !roles.includes(spec.role)) return [];
@@ -41,14 +42,15 @@ export const choiceStrategy: Strategy = {
     const drawn = Math.imul(Math.floor(nowMs / 1_000), SPREAD) >>> 0;
     const arm = due[Math.floor((drawn / 0x1_0000_0000) * due.length)];
     if (arm === undefined) return undefined;
+    const setting = { [arm.id]: arm.value };
+    const signals = { arms: open.length };
     const reason = `trying ${arm.id} ${String(arm.value)}, one of ${open.length} values of switches and enums that may be better`;
-    return {
-      kind: 'candidate',
-      setting: { [arm.id]: arm.value },
-      isDrawn: open.length > 1,
-      reason,
-      signals: { arms: open.length },
-    };
+    const axes = opened(arm.id, arm.value).flatMap(({ axis, mode }) =>
+      axis !== undefined && mode === 'auto' && modes.includes(mode) ? [axis] : [],
+    );
+    if (axes.length === 0) return { kind: 'candidate', setting, isDrawn: open.length > 1, reason, signals };
+    const names = axes.map(({ id }) => id).join(', ');
+    return { kind: 'explore', at: setting, axes, reason: `${reason}, with what it opens: ${names}`, signals };
   },
 };
 
