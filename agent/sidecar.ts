@@ -43,7 +43,7 @@ import { componentSnapshotOf, snapshotOf } from './snapshot.ts';
 import { insightReadings, readingsOf, type StatusParts, statusOf } from './status.ts';
 import { Tap } from './tap.ts';
 import { learningFrom, measuredResults } from './upkeep/decisions.ts';
-import { keepInsights, keepInsightsNow, reportCapacity, restoreInsights, warmForecasts } from './upkeep/insights.ts';
+import { InsightKeeper, reportCapacity, restoreInsights, warmForecasts } from './upkeep/insights.ts';
 
 export interface SidecarOptions {
   readonly log: Logger;
@@ -69,7 +69,6 @@ const SETTLED_AFTER_MS = 10_000;
 const GROWTH_CHECK_MS = 10_000;
 const EVERY_MINUTE = '* * * * *';
 const EVERY_HOUR = '7 * * * *';
-const EVERY_TEN_MINUTES = '*/10 * * * *';
 const SERIES_IDLE_MS = 900_000;
 const DECISIONS_READ = 10_000;
 
@@ -102,7 +101,8 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
       const warmed = warmForecasts(engine, history, clock.nowMs());
       if (warmed > 0) log.info({ signals: warmed }, 'forecasts begin with the hours of earlier runs');
     }
-    started.push(async () => keepInsightsNow(engine, journal));
+    const insightKeeper = new InsightKeeper(engine, journal);
+    started.push(async () => insightKeeper.keepNow());
     const [exportWatch, pageWatch] = [new LoopWatch(), new LoopWatch()];
     const telemetry = createTelemetry({
       endpoint: config.telemetry.endpoint,
@@ -267,7 +267,7 @@ export async function startSidecar(config: Config, { log, version, seed }: Sidec
           cron: EVERY_MINUTE,
           run: () => history?.keep(engine.takeHistory(clock.nowMs()), clock.nowMs()),
         },
-        { name: 'insights', cron: EVERY_TEN_MINUTES, run: () => keepInsights(engine, journal) },
+        { name: 'insights', cron: EVERY_MINUTE, run: () => insightKeeper.keep() },
         {
           name: 'capacity report',
           cron: config.analytics.capacityReport,

@@ -20,7 +20,7 @@ import { ResourceManager, type ResourceSource } from '../core/resources.ts';
 import { SeriesInterner } from '../core/series/interner.ts';
 import { Runtime } from '../runtime.ts';
 import { learningFrom, measuredResults } from '../upkeep/decisions.ts';
-import { keepInsights, keepInsightsNow, restoreInsights } from '../upkeep/insights.ts';
+import { InsightKeeper, restoreInsights } from '../upkeep/insights.ts';
 import type { Agent, AgentRequest, Reply } from './agent.ts';
 import type { AIComponent, ResourceAllocation } from './component.ts';
 import { LocalSession } from './local-session.ts';
@@ -38,7 +38,7 @@ export interface LocalAgentOptions {
 }
 
 const ALL_SERIES = 10_000;
-const KEEP_EVERY_MS = 600_000;
+const KEEP_EVERY_MS = 60_000;
 /** Of waiting for the next millisecond: a clock that stands still is not waited for. */
 const MAX_TURNS = 10_000;
 
@@ -58,6 +58,7 @@ export class LocalAgent implements Agent {
   readonly #gpuSampler: GpuSampler;
   readonly #sessions = new Map<string, LocalSession>();
   readonly #asked = new Map<string, (reply: Reply) => void>();
+  readonly #insightKeeper: InsightKeeper | undefined;
   #incarnation = 0;
   #started = false;
   /** A component is here whose process has not been sampled for it. */
@@ -73,7 +74,10 @@ export class LocalAgent implements Agent {
     const epoch = this.#journal?.raiseEpoch(nowMs) ?? Math.floor(nowMs / 1_000);
     this.#results = measuredResults(journal);
     this.#engine = options.engine ?? engineOf(config, epoch, this.#journal, log);
-    if (journal !== undefined) restoreInsights(this.#engine, journal, nowMs, log);
+    if (journal !== undefined) {
+      this.#insightKeeper = new InsightKeeper(this.#engine, journal);
+      restoreInsights(this.#engine, journal, nowMs, log);
+    }
     this.#answers = new Answers({
       engine: this.#engine,
       results: this.#results,
@@ -148,7 +152,7 @@ export class LocalAgent implements Agent {
     for (const answer of this.#asked.values()) answer({ ok: false, message: 'the optimizer has shut down' });
     this.#asked.clear();
     if (this.#journal === undefined) return;
-    keepInsightsNow(this.#engine, this.#journal);
+    this.#insightKeeper?.keepNow();
     this.#journal.close();
   }
 
@@ -314,10 +318,11 @@ export class LocalAgent implements Agent {
   }
 
   async #keep(): Promise<void> {
-    if (this.#journal === undefined) return;
-    await keepInsights(this.#engine, this.#journal).catch((error: unknown) =>
-      this.#options.log.warn({ err: error }, 'what the detectors have learned could not be written down'),
-    );
+    await this.#insightKeeper
+      ?.keep()
+      .catch((error: unknown) =>
+        this.#options.log.warn({ err: error }, 'what the detectors have learned could not be written down'),
+      );
   }
 
   #report(): void {

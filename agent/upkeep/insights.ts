@@ -46,26 +46,72 @@ export function restoreInsights(engine: Engine, journal: Keeper, nowMs: number, 
   }
 }
 
-/**
- * Writes what the detectors have learned, one component at a time: some hundred kilobytes each, so it is not part of
- * every decision. A crash loses what they learned since the last time.
- */
-export async function keepInsights(engine: Engine, journal: Keeper): Promise<void> {
-  const names = engine.insights();
-  const before: readonly string[] = JSON.parse(journal.kept(INDEX) ?? '[]');
-  for (const component of names) {
-    keepOne(engine, journal, component);
-    await setImmediate();
-  }
-  keepIndex(journal, names, before);
-}
+/** What is written a minute: a gigabyte and a half a day, which disks bear. */
+const BYTES_A_MINUTE = 1024 * 1024;
+/** Whatever that comes to, each component has its turn within so many minutes. */
+const MOST_MINUTES = 10;
 
-/** The same at once, for the end. */
-export function keepInsightsNow(engine: Engine, journal: Keeper): void {
-  const names = engine.insights();
-  const before: readonly string[] = JSON.parse(journal.kept(INDEX) ?? '[]');
-  for (const component of names) keepOne(engine, journal, component);
-  keepIndex(journal, names, before);
+/**
+ * Writes what the detectors have learned, one component at a time: some hundred kilobytes each, so it is not part of every
+ * decision. Asked every minute, it writes all of a few components and those of many by turns. A crash loses what they
+ * learned since their last time: a minute's worth, up to ten with many.
+ */
+export class InsightKeeper {
+  readonly #engine: Engine;
+  readonly #journal: Keeper;
+  /** In the order in which they were written; a new one comes first. */
+  #turns: readonly string[] = [];
+
+  constructor(engine: Engine, journal: Keeper) {
+    this.#engine = engine;
+    this.#journal = journal;
+  }
+
+  async keep(): Promise<void> {
+    const names = this.#engine.insights();
+    const before = this.#index();
+    const known = new Set(this.#turns);
+    const due = [...names.filter((name) => !known.has(name)), ...this.#turns.filter((name) => names.includes(name))];
+    const least = Math.ceil(names.length / MOST_MINUTES);
+    let written = 0;
+    let bytes = 0;
+    for (const component of due) {
+      if (written >= least && bytes >= BYTES_A_MINUTE) break;
+      bytes += this.#keepOne(component);
+      written++;
+      await setImmediate();
+    }
+    this.#turns = [...due.slice(written), ...due.slice(0, written)];
+    this.#keepIndex(names, before);
+  }
+
+  /** All of it at once, for the end. */
+  keepNow(): void {
+    const names = this.#engine.insights();
+    const before = this.#index();
+    for (const component of names) this.#keepOne(component);
+    this.#keepIndex(names, before);
+  }
+
+  /** How much that was. */
+  #keepOne(component: string): number {
+    const saved = this.#engine.saveInsight(component);
+    if (saved === undefined) return 0;
+    const json = JSON.stringify(saved);
+    this.#journal.keep(rowOf(component), json);
+    return json.length;
+  }
+
+  #index(): readonly string[] {
+    return JSON.parse(this.#journal.kept(INDEX) ?? '[]');
+  }
+
+  /** Names those that have a row, and those that will have one: a row that is missing is skipped when it is read. */
+  #keepIndex(names: readonly string[], before: readonly string[]): void {
+    if (names.length === before.length && names.every((name) => before.includes(name))) return;
+    this.#journal.keep(INDEX, JSON.stringify(names));
+    for (const gone of before) if (!names.includes(gone)) this.#journal.keep(rowOf(gone), undefined);
+  }
 }
 
 /** Hours from before the start, for forecasts that have none of their own. Returns how many signals had some. */
@@ -109,16 +155,6 @@ export async function reportCapacity(
 function figureOf(row: Rollup, figure: 'mean' | 'p95'): number {
   if (figure === 'p95') return row.sketch?.quantile(0.95, row.min, row.max) ?? Number.NaN;
   return row.count > 0 ? row.sum / row.count : Number.NaN;
-}
-
-function keepOne(engine: Engine, journal: Keeper, component: string): void {
-  const saved = engine.saveInsight(component);
-  if (saved !== undefined) journal.keep(rowOf(component), JSON.stringify(saved));
-}
-
-function keepIndex(journal: Keeper, names: readonly string[], before: readonly string[]): void {
-  journal.keep(INDEX, JSON.stringify(names));
-  for (const gone of before) if (!names.includes(gone)) journal.keep(rowOf(gone), undefined);
 }
 
 function entriesOf<K extends string, V>(table: Readonly<Partial<Record<K, V>>>): readonly (readonly [K, V])[] {
