@@ -1,3 +1,4 @@
+import type { Level } from '../core/profile/level_window.ts';
 import type { PerformanceProfile } from '../core/profile/performance_profile.ts';
 import { LATENCY_SIGNALS, RESOURCES } from '../core/signals.ts';
 import { TuningService } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
@@ -62,15 +63,32 @@ function describe(profile: PerformanceProfile, colours: Paint): string {
     const figures = [usage.usage, usage.average, usage.peak, usage.efficiency, usage.utilizationRatio];
     return [[`${resource} (${unit})`, ...figures.map((value) => measured(value)), usage.scope]];
   });
+  const { queueDepth, inFlight, cacheUsage } = metrics;
+  const levels = Object.entries({
+    ...{ queueDepth, inFlight, 'cacheUsage (share)': cacheUsage },
+    ...labelled(profile.stalls, () => 'share of time'),
+    ...labelled(profile.disks, (signal) => (signal === 'diskWait' ? 'ms' : 'share')),
+  }).flatMap(([name, level]) =>
+    level === undefined ? [] : [[name, ...[level.current, level.average, level.peak].map((value) => measured(value))]],
+  );
   const sections = [
     latencies.length > 0 && table([['', 'current', 'average', 'p95', 'p99', 'trend'], ...latencies], colours),
     rates.length + shares.length > 0 &&
       table([['', 'current', 'average', 'peak', 'trend'], ...rates, ...shares], colours),
+    levels.length > 0 && table([['', 'current', 'average', 'peak'], ...levels], colours),
     used.length > 0 && table([['', 'usage', 'average', 'peak', 'efficiency', 'utilisation', 'of'], ...used], colours),
   ].filter((section) => section !== false);
   const head = `${colours.bold(printable(profile.component))} ${colours.dim(`over ${profile.windowMs / 1_000} s, ${instant(profile.atMs)}`)}`;
   if (sections.length === 0) return `${head}\nnothing was measured in this time`;
   return [head, ...sections, describeTuning(optimization)].join('\n\n');
+}
+
+function labelled<Signal extends string>(
+  levels: { readonly [signal in Signal]?: Level } = {},
+  unit: (signal: Signal) => string,
+): Record<string, Level | undefined> {
+  const signals = Object.keys(levels) as Signal[]; // Of a group whose keys are signals and nothing else.
+  return Object.fromEntries(signals.map((signal) => [`${signal} (${unit(signal)})`, levels[signal]]));
 }
 
 function describeTuning({ lastOptimized, optimizations, lastImprovement }: PerformanceProfile['optimization']): string {

@@ -208,6 +208,12 @@ export class ComponentProfile {
         ioPressure: level('ioPressure'),
         cpuThrottled: level('cpuThrottled'),
       }),
+      disks: present({
+        diskUsed: level('diskUsed'),
+        inodesUsed: level('inodesUsed'),
+        diskBusy: level('diskBusy'),
+        diskWait: level('diskWait'),
+      }),
       optimization: {
         lastOptimized: this.#lastOptimizedMs,
         optimizations: this.#optimizations,

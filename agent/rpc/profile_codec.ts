@@ -6,7 +6,7 @@ import type { Level } from '../core/profile/level_window.ts';
 import type { PerformanceProfile } from '../core/profile/performance_profile.ts';
 import type { ResourceUsage } from '../core/profile/resource_window.ts';
 import type { ReliabilityMetrics, ThroughputMetrics } from '../core/profile/traffic_window.ts';
-import { LATENCY_SIGNALS, RESOURCES, type ResourceScope, STALL_SIGNALS } from '../core/signals.ts';
+import { DISK_SIGNALS, LATENCY_SIGNALS, RESOURCES, type ResourceScope, STALL_SIGNALS } from '../core/signals.ts';
 import {
   type LatencyFigures,
   type LevelFigures,
@@ -27,7 +27,7 @@ type Metrics = PerformanceProfile['metrics'];
 type QueueDepth = NonNullable<Metrics['queueDepth']>;
 
 export function encodeProfile(profile: PerformanceProfile): WireProfile {
-  const { metrics, resources, stalls = {}, optimization } = profile;
+  const { metrics, resources, stalls = {}, disks = {}, optimization } = profile;
   const { lastOptimized, optimizations, lastImprovement } = optimization;
   return create(ProfileSchema, {
     component: profile.component,
@@ -40,6 +40,7 @@ export function encodeProfile(profile: PerformanceProfile): WireProfile {
     levels: picked(LEVELS, metrics, encodeLevel),
     resources: picked(RESOURCES, resources, (figures: ResourceUsage) => ({ ...figures })),
     stalls: picked(STALL_SIGNALS, stalls, encodeLevel),
+    disks: picked(DISK_SIGNALS, disks, encodeLevel),
     optimization: {
       ...(lastOptimized !== 0 && { lastOptimized: encodeTimeMs(lastOptimized) }),
       optimizations,
@@ -64,6 +65,7 @@ export function decodeProfile(wire: WireProfile): PerformanceProfile {
     },
     resources: picked(RESOURCES, wire.resources, decodeResource),
     stalls: picked(STALL_SIGNALS, wire.stalls, decodeLevel),
+    disks: picked(DISK_SIGNALS, wire.disks, decodeLevel),
     optimization: {
       lastOptimized: lastOptimized === undefined ? 0 : decodeTimeMs(lastOptimized),
       optimizations,

@@ -110,11 +110,12 @@ test('a profile with everything in it survives the wire, and so does one with no
       gpuMemory: { usage: 1, average: 2, peak: 3, scope: 'host' },
     },
     stalls: { cpuPressure: level, memoryPressure: level, ioPressure: level, cpuThrottled: level },
+    disks: { diskUsed: level, inodesUsed: level, diskBusy: level, diskWait: level },
     optimization: { lastOptimized: 1_700_000_000_001, optimizations: 2, lastImprovement: 0.25 },
   };
   expect(decodeProfile(encodeProfile(full))).toEqual(full);
   const empty: PerformanceProfile = {
-    ...{ component: 'c', atMs: 0, windowMs: 1_000, metrics: {}, resources: {}, stalls: {} },
+    ...{ component: 'c', atMs: 0, windowMs: 1_000, metrics: {}, resources: {}, stalls: {}, disks: {} },
     optimization: { lastOptimized: 0, optimizations: 0 },
   };
   expect(decodeProfile(encodeProfile(empty))).toEqual(empty);

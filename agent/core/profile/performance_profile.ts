@@ -1,4 +1,4 @@
-import type { Resource, StallSignal } from '../signals.ts';
+import type { DiskSignal, Resource, StallSignal } from '../signals.ts';
 import type { LatencyMetrics } from './latency_window.ts';
 import type { Level } from './level_window.ts';
 import type { ResourceUsage } from './resource_window.ts';
@@ -45,6 +45,8 @@ export interface PerformanceProfile {
   readonly resources: { readonly [resource in Resource]?: ResourceUsage };
   /** Shares of time, in [0, 1], in which something waited for a resource, or a quota of CPU time had run out. */
   readonly stalls?: { readonly [stall in StallSignal]?: Level };
+  /** Of the machine, the worst of its disks: shares in use and of time busy, in [0, 1], and milliseconds that a request waits. */
+  readonly disks?: { readonly [signal in DiskSignal]?: Level };
   readonly optimization: {
     /**
      * Milliseconds since the epoch of the last change that was kept; 0 where there was none, so that the document's
