@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { changePoints } from '../../agent/core/pattern/change-points.ts';
+import { correlate } from '../../agent/core/pattern/correlation.ts';
+import { loadKnee } from '../../agent/core/pattern/load-dependence.ts';
 import { LeakWatch } from '../../agent/core/pattern/memory-leak.ts';
 import type { Pattern, Window } from '../../agent/core/pattern/pattern.ts';
 import { saturation } from '../../agent/core/pattern/saturation.ts';
@@ -81,6 +84,42 @@ function sane(pattern: Pattern | undefined): void {
   expect(pattern.samples).toBeGreaterThan(0);
   for (const v of [...Object.values(pattern.evidence), pattern.impactLog ?? 0]) expect(v).not.toBeNaN();
 }
+
+/** What is recognised in two metrics, or in the shape of one, passes this: add it here. */
+const relations: Readonly<Record<string, (values: readonly number[], others: readonly number[]) => unknown>> = {
+  correlation: (values, others) => correlate(windowOf(others), windowOf(values.map((v, i) => values[i - 1] ?? v))),
+  'load dependence': (values, others) =>
+    loadKnee(values.map((value, i) => Object.freeze({ atMs: i * MINUTE, load: others[i] ?? Number.NaN, value }))),
+  'change points': (values) => changePoints(Object.freeze([...values])),
+};
+
+describe.each(Object.entries(relations))('%s', (_, recognise) => {
+  /** A metric that follows a load of its own, with a knee at 180. */
+  const load = eventful(11, 400);
+  const latency = load.map((now) => 10 + 0.1 * now + 3 * Math.max(0, now - 180));
+
+  it('says the same twice of what it may not touch, and says something', () => {
+    const said = recognise(latency, load);
+    expect(recognise(latency, load)).toEqual(said);
+    expect(said).toBeDefined();
+  });
+
+  it('survives nothing, one, gaps, constants, steps and infinities', () => {
+    const odd = [
+      ...[[], [1], new Array<number>(100).fill(Number.NaN), new Array<number>(100).fill(7)],
+      Array.from({ length: 100 }, (__, t) => (t < 50 ? 0 : 1)),
+      Array.from({ length: 100 }, (__, t) => (t === 50 ? Number.POSITIVE_INFINITY : t)),
+      Array.from({ length: 100 }, (__, t) => (t % 2 === 0 ? 1e300 : -1e300)),
+    ];
+    for (const values of odd) {
+      for (const others of [...odd, load]) {
+        const said = JSON.stringify(recognise(values, others), (__, v) => (Number.isNaN(v) ? 'NaN' : v)) ?? '';
+        expect(said).not.toContain('NaN');
+      }
+    }
+    expect(recognise(new Array<number>(100).fill(7), new Array<number>(100).fill(7)) ?? []).toEqual([]);
+  });
+});
 
 interface Learner {
   learn(value: number, atMs: number): unknown;
