@@ -88,26 +88,25 @@ function segmentCost(y: Float64Array): (start: number, end: number) => number {
     moment[t + 1] = moment[t]! + t * y[t]!;
     square[t + 1] = square[t]! + y[t]! ** 2;
   }
-  // Everything that depends on the length alone.
-  const byLength = Float64Array.from({ length: n + 1 }, (_, k) => {
+  // Everything that depends on the length alone: the search asks for each length hundreds of times.
+  const byLength = new Float64Array(n + 1);
+  const levelShare = new Float64Array(n + 1);
+  const slopeShare = new Float64Array(n + 1);
+  for (let k = 0; k <= n; k++) {
     const spreadOfTime = (k * (k * k - 1)) / 12 / n / n;
-    return (
+    levelShare[k] = 1 / (1 / LEVEL_VARIANCE + k);
+    slopeShare[k] = 1 / (1 / SLOPE_VARIANCE + spreadOfTime) / n / n;
+    byLength[k] =
       k * Math.log(2 * Math.PI) +
       Math.log(LEVEL_VARIANCE * (1 / LEVEL_VARIANCE + k)) +
       Math.log(SLOPE_VARIANCE * (1 / SLOPE_VARIANCE + spreadOfTime)) -
-      2 * (NOISE_SHAPE * Math.log(NOISE_SCALE) + logGamma(NOISE_SHAPE + k / 2) - logGamma(NOISE_SHAPE))
-    );
-  });
+      2 * (NOISE_SHAPE * Math.log(NOISE_SCALE) + logGamma(NOISE_SHAPE + k / 2) - logGamma(NOISE_SHAPE));
+  }
   return (start, end) => {
     const k = end - start;
     const total = sum[end]! - sum[start]!;
-    const tilt = (moment[end]! - moment[start]! - ((start + end - 1) / 2) * total) / n;
-    const spreadOfTime = (k * (k * k - 1)) / 12 / n / n;
-    const left =
-      square[end]! -
-      square[start]! -
-      total ** 2 / (1 / LEVEL_VARIANCE + k) -
-      tilt ** 2 / (1 / SLOPE_VARIANCE + spreadOfTime);
+    const tilt = moment[end]! - moment[start]! - ((start + end - 1) / 2) * total;
+    const left = square[end]! - square[start]! - total * total * levelShare[k]! - tilt * tilt * slopeShare[k]!;
     return byLength[k]! + (2 * NOISE_SHAPE + k) * Math.log(NOISE_SCALE + Math.max(0, left) / 2);
   };
 }
