@@ -37,7 +37,7 @@ export interface RuntimeStats {
 }
 
 /** Work gives way to the event loop after this long, so that a burst of points never holds up a command or its result. */
-const TURN_MS = 0.5;
+const TURN_MS = 0.25;
 /** Points that are taken in one step: a few tenths of a millisecond, in an engine that has long done something else. */
 const POINTS_A_STEP = 128;
 /** Decisions that could not be written yet; beyond, the oldest are given up and counted in the log. */
