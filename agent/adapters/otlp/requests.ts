@@ -48,7 +48,6 @@ export const OVERLOADED = 'the agent is overloaded';
 
 const TAKEN: Outcome = { state: 'taken', rejected: 0, message: '' };
 const STOPPING: Outcome = { state: 'unavailable', message: 'the agent is stopping', retryAfterMs: RETRY_MS.stopping };
-const FAILED: Outcome = { state: 'failed', message: 'the agent failed to handle this request; its log says why' };
 
 /**
  * A thousand points are half a millisecond. Commands to the process and its answers pass through the same event loop, and
@@ -77,20 +76,29 @@ export class Requests {
   }
 
   #part(request: Request, work: () => Outcome | undefined): Work | undefined {
-    const { counters, door, onDefect } = this.#options;
+    const { counters, door } = this.#options;
+    let outcome: Outcome | undefined = STOPPING;
     try {
-      let outcome: Outcome | undefined = STOPPING;
       if (request.isStopped()) counters.refused.stopping += 1;
       else outcome = work();
-      if (outcome === undefined) return () => this.#part(request, () => this.#advance(request.admitted));
-      door.leave(request.admitted);
+    } catch (error) {
+      outcome = this.#failed(error);
+    }
+    if (outcome === undefined) return () => this.#part(request, () => this.#advance(request.admitted));
+    door.leave(request.admitted);
+    try {
       request.conclude(outcome);
     } catch (error) {
-      counters.refused.internal += 1;
-      onDefect(error);
-      request.conclude(FAILED);
+      request.conclude(this.#failed(error));
     }
     return undefined;
+  }
+
+  #failed(error: unknown): Outcome {
+    const { counters, onDefect } = this.#options;
+    counters.refused.internal += 1;
+    onDefect(error);
+    return { state: 'failed', message: 'the agent failed to handle this request; its log says why' };
   }
 
   /** The outcome, where that is all. */
