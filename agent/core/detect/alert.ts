@@ -19,7 +19,7 @@
  * Source: adaptive conformal inference (I. Gibbs and E. Candès, NeurIPS 2021) for t; DETECTION.md for the load.
  *
  * Example: b = .2 a day, one point a minute: log₁₀(1440/.2) + 1.1 = 4.96. After an alert the next needs 5.36, and 5.02
- * two days later. On independent noise (normal, exponential, uniform) 60 days cost .22, .23 and .09 alerts a day.
+ * two days later. On independent noise (normal, exponential, uniform) 60 days cost .23, .24 and .12 alerts a day.
  */
 export type AlertPolicy =
   /** False alerts that the operator tolerates on this series, a day: the stage finds the bar. */

@@ -19,21 +19,19 @@ import type { View } from './view.ts';
 const ORDER = 6;
 const STEP = 0.05;
 const LEVEL_ALPHA = 0.01;
-const SEEN = EWMA_SLOTS;
-const WEIGHTS = EWMA_SLOTS + 1;
+const WEIGHTS = EWMA_SLOTS;
 const LAGS = WEIGHTS + ORDER;
 
 export const linearPredictionView: View = {
   channels: [{ name: 'linear prediction', sides: 'both', role: 'lead', inValueUnit: true }],
-  // Level, number of lags filled, weights, last values (newest first).
-  slots: EWMA_SLOTS + 1 + 2 * ORDER,
+  // Level (whose count says how many lags are filled), weights, last values (newest first).
+  slots: EWMA_SLOTS + 2 * ORDER,
   measure(state, at, value, _atMs, out, first) {
-    out[first] = state[at + SEEN]! < ORDER ? Number.NaN : value - predict(state, at);
+    out[first] = state[at + 1]! < ORDER ? Number.NaN : value - predict(state, at);
   },
   learn(state, at, value) {
     const level = state[at]!;
-    if (state[at + SEEN]! < ORDER) state[at + SEEN]! += 1;
-    else {
+    if (state[at + 1]! >= ORDER) {
       let power = 0;
       for (let i = 0; i < ORDER; i++) power += (state[at + LAGS + i]! - level) ** 2;
       const error = value - predict(state, at);

@@ -35,6 +35,9 @@ export interface Workspace {
   atMs: number;
 }
 
+/** The detector keeps a bit of each in half a word. */
+export const MOST_SKETCHES = 16;
+
 /** `name` goes into saved states: change it whenever the views or their order change. */
 export function layOut(name: string, views: readonly View[]): StandingSet {
   const placed: { view: View; at: number; first: number }[] = [];
@@ -51,6 +54,8 @@ export function layOut(name: string, views: readonly View[]): StandingSet {
       sketches++;
     }
   }
+  if (sketches > MOST_SKETCHES)
+    throw new Error(`standing set "${name}" has ${sketches} tail sketches; allowed: ${MOST_SKETCHES}`);
   const residuals = new Float64Array(channels.length);
   const workspace = { residuals, owner: undefined, value: 0, atMs: 0 };
   const level = placed.find(({ view }) => view === levelView);
@@ -63,7 +68,7 @@ export function layOut(name: string, views: readonly View[]): StandingSet {
  * What every series of the agent is watched with. Three time scales (a moment, a few points, hundreds of points) and
  * three questions (level, raggedness, the clock), so that what one is blind to another sees.
  */
-export const STANDING_SET: StandingSet = layOut('standing-1', [
+export const STANDING_SET: StandingSet = layOut('standing-2', [
   levelView,
   recentWindowView('median', 7, 0.01),
   timeOfDayView,

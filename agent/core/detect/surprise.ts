@@ -1,11 +1,11 @@
 import type { Detector, Interval, Score } from './detector.ts';
 import { AGREEMENT_FROM, LEAD_AGREEMENT, SUPPORT_AGREEMENT } from './fusion.ts';
 import { levelOf } from './level.ts';
-import type { StandingSet } from './standing-set.ts';
+import { MOST_SKETCHES, type StandingSet } from './standing-set.ts';
 import {
   addToSketch,
   emptySketch,
-  isSketchBlind,
+  isSketchEmpty,
   rescaleSketch,
   SKETCH_KEEP,
   SKETCH_SLOTS,
@@ -13,8 +13,17 @@ import {
   sketchSurprise,
 } from './tail-sketch.ts';
 
-/** Weights are rescaled when a new point's weight passes this: far below where single precision loses counts. */
-const RESCALE_AT = 1e6;
+/**
+ * A sketch in which nothing of the last two spans was told apart (all lay in its lowest counter) is blind: what it learned
+ * before, of an outage at the start or one enormous value, says nothing of the metric as it is now. It starts afresh. Two
+ * spans are more than a week of five-minute points, so that what comes back weekly is kept. Spans of 1300, 1500, 1800 and
+ * 2000 points: KPI F1 .783, .786, .785, .777 (.756 without), NAB 74.9, 75.2, 75.3, 75.4 (75.4 without).
+ */
+const SPAN_POINTS = 1800;
+/** Weights are rescaled at the end of each span: far below where single precision loses counts. */
+const RESCALE_AT = SKETCH_KEEP ** -SPAN_POINTS;
+/** Which sketches told a point apart is two sets of bits in one number: this span's below, the last one's above. */
+const SPAN_BITS = MOST_SKETCHES;
 /** An expected range holds all but one in a thousand values. */
 const ORDINARY_DECADES = 3;
 const NOTHING: Score = { surprise: 0, channel: '', channelSurprise: 0 };
@@ -40,13 +49,13 @@ export interface SurpriseState {
  */
 export class SurpriseDetector implements Detector {
   readonly #set: StandingSet;
-  /** The views' slots, then per channel the weight of the points it has judged, then the weight of a new point. */
+  /** The views' slots, then per channel the weight of the points it has judged, then the weight of a new point, then the bits. */
   readonly #state: Float64Array;
   readonly #sketches: Float32Array;
 
   constructor(set: StandingSet) {
     this.#set = set;
-    this.#state = new Float64Array(set.slots + set.channels.length + 1);
+    this.#state = new Float64Array(set.slots + set.channels.length + 2);
     this.#state[this.#unitAt] = 1;
     this.#sketches = new Float32Array(set.sketches * SKETCH_SLOTS);
     for (let i = 0; i < set.sketches; i++) emptySketch(this.#sketches, i * SKETCH_SLOTS);
@@ -97,20 +106,16 @@ export class SurpriseDetector implements Detector {
     const { channels, views, slots } = this.#set;
     const residuals = this.#measure(value, atMs);
     const unit = this.#state[this.#unitAt]!;
+    let told = this.#state[this.#unitAt + 1]!;
     for (let c = 0; c < channels.length; c++) {
       const residual = residuals[c]!;
       if (Number.isNaN(residual)) continue;
       const channel = channels[c]!;
       const sketchAt = residual < 0 ? channel.belowAt : channel.aboveAt;
-      if (isSketchBlind(this.#sketches, sketchAt, unit)) {
-        // Both sides start afresh, for they share the weight of the points that were judged.
-        emptySketch(this.#sketches, channel.aboveAt);
-        emptySketch(this.#sketches, channel.belowAt);
-        this.#state[slots + c] = 0;
-      }
-      addToSketch(this.#sketches, sketchAt, Math.abs(residual), unit);
+      if (addToSketch(this.#sketches, sketchAt, Math.abs(residual), unit)) told |= 1 << (sketchAt / SKETCH_SLOTS);
       this.#state[slots + c]! += unit;
     }
+    this.#state[this.#unitAt + 1] = told;
     for (const { view, at } of views) view.learn(this.#state, at, value, atMs);
     this.#set.workspace.owner = undefined;
     this.#age(unit / SKETCH_KEEP);
@@ -206,5 +211,22 @@ export class SurpriseDetector implements Detector {
     for (let i = 0; i < sketches; i++) rescaleSketch(this.#sketches, i * SKETCH_SLOTS, 1 / unit);
     for (let c = 0; c < channels.length; c++) this.#state[slots + c]! /= unit;
     this.#state[this.#unitAt] = 1;
+    this.#endSpan();
+  }
+
+  /** Starts the blind sketches afresh: both sides of a channel, for they share the weight of the points judged. */
+  #endSpan(): void {
+    const { channels, slots } = this.#set;
+    const bits = this.#state[this.#unitAt + 1]!;
+    const told = bits | (bits >> SPAN_BITS);
+    const saysNothing = (at: number): boolean =>
+      isSketchEmpty(this.#sketches, at) || (told & (1 << (at / SKETCH_SLOTS))) === 0;
+    for (const [c, { aboveAt, belowAt }] of channels.entries()) {
+      if (!saysNothing(aboveAt) || !saysNothing(belowAt)) continue;
+      emptySketch(this.#sketches, aboveAt);
+      emptySketch(this.#sketches, belowAt);
+      this.#state[slots + c] = 0;
+    }
+    this.#state[this.#unitAt + 1] = bits << SPAN_BITS;
   }
 }

@@ -13,8 +13,8 @@
  * k = 10 points and clamped to .3 to 3. A slope from ten points is itself uncertain; averaged over that uncertainty the
  * tail is a Lomax one, which adds k·log₁₀(1 + e·ln 10/k): 2.3 decades for e = 3, and 9 for e = 30.
  *
- * Fails: after one enormous value all usual sizes share the lowest counter and look equally usual, until that value is
- * forgotten (below 1/100 of a point, 23,000 points later) and the sketch starts afresh; on dependent residuals N
+ * Fails: after one enormous value, or wild first days, all usual sizes share the lowest counter and look equally usual,
+ * until the owner sees that nothing recent was told apart and starts the sketch afresh; on dependent residuals N
  * overstates what was seen, so claims are relative until an alert stage has counted alerts.
  *
  * Source: log-scale histograms as in DDSketch (C. Masson et al., VLDB 2019); tail slope after B. M. Hill, Annals of
@@ -40,7 +40,6 @@ const SLOPE_MAX = 3;
 const SLOPE_POINTS = 10;
 /** A highest bin that weighs less than this many points is given up: after some 23,000 points without another. */
 const FORGOTTEN_POINTS = 0.01;
-const BLIND_SHARE = 0.9;
 /** Sizes are held to 2^±600: beyond lies no measurement, and ratios overflow. */
 const OCTAVES_MAX = 600;
 const SIZE_MIN = 2 ** -OCTAVES_MAX;
@@ -96,25 +95,20 @@ export function sketchSize(sketch: Float32Array, at: number, surprise: number, t
   return 0;
 }
 
-export function addToSketch(sketch: Float32Array, at: number, size: number, unit: number): void {
-  if (size < SIZE_MIN) return;
+/** False when the size went to the lowest counter, where sizes are not told apart, or below all. */
+export function addToSketch(sketch: Float32Array, at: number, size: number, unit: number): boolean {
+  if (size < SIZE_MIN) return false;
   const bin = Math.floor(binPosition(size));
   const top = sketch[at + SKETCH_BINS]!;
   if (bin > top) raise(sketch, at, top === NO_BIN ? SKETCH_BINS : bin - top, bin);
   else if (sketch[at + SKETCH_BINS - 1]! < FORGOTTEN_POINTS * unit) lower(sketch, at);
   const index = Math.max(0, bin - sketch[at + SKETCH_BINS]! + SKETCH_BINS - 1);
   sketch[at + index]! += unit;
+  return index > 0;
 }
 
-/**
- * True when the highest bin is forgotten and nine tenths of the rest lie in the lowest, where sizes are not told apart:
- * what one enormous value leaves behind. Nothing that is still remembered is lost by starting afresh.
- */
-export function isSketchBlind(sketch: Float32Array, at: number, unit: number): boolean {
-  if (sketch[at + SKETCH_BINS]! === NO_BIN || sketch[at + SKETCH_BINS - 1]! >= FORGOTTEN_POINTS * unit) return false;
-  let all = 0;
-  for (let i = 0; i < SKETCH_BINS; i++) all += sketch[at + i]!;
-  return sketch[at]! >= BLIND_SHARE * all;
+export function isSketchEmpty(sketch: Float32Array, at: number): boolean {
+  return sketch[at + SKETCH_BINS]! === NO_BIN;
 }
 
 /** Converts all weights to a new unit. */
