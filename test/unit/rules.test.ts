@@ -96,6 +96,24 @@ describe('when a context returns', () => {
   });
 });
 
+test('a search that stands at the best there is ends after as many windows as it needs to see that', () => {
+  const loop = new Loop({
+    seed: 2,
+    knobs: [intKnob('batch', { baseline: 2 })],
+    latencyS: ({ batch = 1 }) => 0.05 * Math.exp(0.12 * (Math.log2(batch) - 1) ** 2),
+    settings: { cooldown: { windows: 2, maxWindows: 4 } },
+  });
+  loop.open();
+  loop.run(3_600);
+  const begun = new Map(loop.decisions.map(({ kind, trialId, atMs }) => [`${kind} ${trialId}`, atMs]));
+  const searches = loop.decisions.filter(
+    ({ kind, reason }) => kind === 'futile' && reason.includes('windows of probing'),
+  );
+  expect(searches.length).toBeGreaterThan(2);
+  const lengths = searches.map(({ trialId, atMs }) => atMs - (begun.get(`trial_started ${trialId}`) ?? 0));
+  expect(Math.max(...lengths)).toBeLessThan(2 * 16 * 10_000);
+});
+
 test('learningRate: a larger gain takes a larger step on the same evidence', () => {
   const axis = axisOf(intKnob('k', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0 }));
   if (axis === undefined) throw new Error('no axis');

@@ -1,69 +1,77 @@
 import type { Setting } from '../model.ts';
+import type { EngineSettings } from '../settings.ts';
+import { Limit, type LimitRule } from './limit.ts';
 import { between } from './reach.ts';
-import { type Axis, encode } from './space.ts';
+import { logLoad } from './reference.ts';
+import { sameSetting } from './setting.ts';
+import type { Axis } from './space.ts';
+import type { Measurement } from './window.ts';
 
 /**
- * The guard of the memory limit: what is expected to run out of memory is not tried, and what comes close is left in time.
+ * The guard of the limits: what is expected to cross one is not tried, and what comes close to running out of memory is left in time.
  *
- * Intuition. Every reading of the memory in use, at whatever setting it was taken, says something about the settings around. A linear
- * model of it, with its own uncertainty, tells before a step how much room there is; where little is known or little is
- * left, steps are short, and each of them teaches the next.
+ * Every declared limit has a model of its signal over the knobs (`limit.ts`), all of the same shape:
  *
- *   bytes / first reading = [1, ln load, u₁ … u_d, v₁ … v_d]·θ + ε     recursive least squares, forgetting .995 a reading
+ *   memory        bytes in use / first reading                 hard    κ from 5.5, at the highest load seen lately and 10 % more
+ *   p95           ln ms                                        soft    κ from 2, at the present load
+ *   error ratio   ln(limit / 2 + ratio)                        soft    the same; from half the limit up, so that its noise is even
+ *   objective     y(setting) − y(incumbent), limit ln 1.25     soft    the same; what is far worse than now is not tried either
  *
- * with each knob twice: `u`, its place in its (log) range, and `v = value / max`. What grows with the logarithm of a knob and what
- * grows with the knob itself are both straight lines in one of them. A setting is unsafe when
+ * A crossed memory limit is a kill, so its κ is large: what is held at the edge must be given up when the load rises (p2, 60 runs:
+ * regret .29 at κ = 3.5, .17 at 5, .18 at 5.5, .20 at 6). A crash raises it by a fifth.
+ * The memory in force raises the alarm when the mean of the last readings comes within three deviations of the limit.
  *
- *   μ + κ √(s² + zᵀPz) > limit        at the highest load seen lately and 10 % more
- *
- * and it is not expected to use less than the incumbent (where the incumbent itself is too close, down is always allowed).
- * κ starts at 5.5: a run has some hundred readings, and one above the limit is a kill. Caution pays: what is held at the edge must be
- * given up when the load rises (p2, 60 runs: regret .29 at κ = 3.5, .17 at 5, .18 at 5.5, .20 at 6). It rises by a fifth with each crash.
- * The same in force raises the alarm when the mean of the last readings comes within three deviations of the limit.
- *
- * Units: bytes in, shares of the first reading inside. Fails for knobs whose memory fills only later than a reading (a cache), and
- * for spikes within an export interval; leave room in the limit for those.
- *
- * Sources: recursive least squares with forgetting (Ljung 1999); safe optimisation by confidence bounds (Sui et al. 2015), with a
- * linear model in place of a Gaussian process. Example: 5.8 of 8 GB used, noise 2 %, nothing known: a step of 6 % of four
- * knobs is allowed, one of 30 % is not.
+ * Units: bytes, milliseconds and ratios in. Memory that fills only later than a reading, and spikes within an export interval, are not
+ * seen; leave room in the limit for those. Sources and an example: `limit.ts`.
  */
-const FORGETTING = 0.995;
-const CONFIDENCE = 5.5;
-const MORE_AFTER_CRASH = 1.2;
-const MAX_CONFIDENCE = 8;
-/** Largest share of the first reading that a knob's whole range is expected to add, and that an e-fold load adds. */
-const KNOB_PRIOR_SD = 0.4;
-const LOAD_PRIOR_SD = 0.3;
-const FIRST_NOISE = 0.03;
-const LEAST_NOISE = 0.003;
-const NOISE_MEMORY = 0.97;
+const HARD: LimitRule = {
+  isHard: true,
+  ...{ knobSd: 0.4, loadSd: 0.3, levelSd: 0.1, firstNoise: 0.03, leastNoise: 0.003 },
+  ...{ forgetting: 0.995, memory: Number.POSITIVE_INFINITY },
+  confidence: { first: 5.5, least: 5.5, most: 8, step: 1.1, target: 0.001 },
+};
+const SOFT: LimitRule = {
+  isHard: false,
+  ...{ knobSd: 0.6, loadSd: 0.7, levelSd: 0.3, firstNoise: 0.08, leastNoise: 0.01 },
+  ...{ forgetting: 0.97, memory: 300 },
+  confidence: { first: 2, least: 0.5, most: 4, step: 0.1, target: 0.05 },
+};
+const FAR_WORSE = Math.log(1.25);
 const LOADS_KEPT = 32;
 const LOAD_HEADROOM = 0.1;
 const SUSPECT_SHARE = 0.85;
-/** Shares of the way back to the baselines that a retreat tries. */
-const RETREATS = [0.2, 0.4, 0.6, 0.8] as const;
+/** Shares of a knob's way back to its baseline that a retreat tries. */
+const RETREATS = [0.2, 0.4, 0.6, 0.8, 1] as const;
+/** A way back costs at least so much of the objective: less cannot be told from nothing. */
+const LEAST_COST = 0.01;
 const ALARM_READINGS = 3;
 const ALARM_DEVIATIONS = 3;
 
 export class Guard {
+  readonly #memory = new Limit(HARD);
+  readonly #p95 = new Limit(SOFT);
+  readonly #errors = new Limit(SOFT);
+  readonly #objective = new Limit(SOFT);
   #axes: readonly Axis[] = [];
   #scale = 0;
-  #mean: number[] = [];
-  #covariance: number[][] = [];
-  #noiseVariance = FIRST_NOISE ** 2;
-  #confidence = CONFIDENCE;
   #limitBytes: number | undefined;
-  /** Where the first reading was taken. */
-  #origin: { readonly x: readonly number[]; readonly load: number } | undefined;
+  #errorLimit: number;
+  #signals: string | undefined;
   #recent: number[] = [];
   #loads: number[] = [];
+
+  constructor(limits: EngineSettings['limits']) {
+    this.#errorLimit = limits.errorRatio;
+    this.#errors.bound = this.#errorSignal(limits.errorRatio);
+    this.#p95.bound = limits.responseTimeMsP95 && Math.log(limits.responseTimeMsP95);
+  }
 
   /** The knobs are these from now on; what was learned of others does not hold for them. */
   open(axes: readonly Axis[]): void {
     if (axes.map(({ id }) => id).join() === this.#axes.map(({ id }) => id).join()) return;
     this.#axes = axes;
     this.#scale = 0;
+    for (const limit of [this.#memory, this.#p95, this.#errors, this.#objective]) limit.open(axes);
   }
 
   /** Beyond it the process is killed; undefined: not known. */
@@ -77,33 +85,45 @@ export class Guard {
     if (this.#loads.length > LOADS_KEPT) this.#loads.shift();
   }
 
-  /** A reading while `setting` was in force. */
+  /** A reading of the memory in use while `setting` was in force. */
   observe(bytes: number, setting: Setting): void {
     if (bytes <= 0) return;
-    if (this.#scale === 0) this.#begin(bytes);
+    if (this.#scale === 0) this.#scale = bytes;
     this.#recent.push(bytes);
     if (this.#recent.length > ALARM_READINGS) this.#recent.shift();
-    const z = this.#features(setting, this.#loads.at(-1) ?? 0);
-    const p = this.#covariance;
-    const pz = p.map((row) => row.reduce((sum, value, j) => sum + value * z[j], 0));
-    const explained = z.reduce((sum, value, i) => sum + value * pz[i], 0);
-    const innovation = bytes / this.#scale - z.reduce((sum, value, i) => sum + value * this.#mean[i], 0);
-    const total = explained + this.#noiseVariance;
-    for (let i = 0; i < z.length; i++) {
-      this.#mean[i] += (pz[i] / total) * innovation;
-      for (let j = 0; j < z.length; j++) p[i][j] -= (pz[i] * pz[j]) / total;
+    this.#memory.observe(bytes / this.#scale, setting, this.#loads.at(-1) ?? 0);
+  }
+
+  /** A window at `setting`; with the objective, where it is whole. `incumbent`: what it is compared with. */
+  window(
+    measurement: Measurement,
+    objective: { y: number; signals: string },
+    setting: Setting,
+    incumbent: Setting,
+  ): void {
+    if (this.#isElsewhere(setting, incumbent)) return;
+    const load = logLoad(measurement);
+    const isTried = !sameSetting(setting, incumbent);
+    const { latencyMsP95, errorRatio } = measurement;
+    if (latencyMsP95 !== undefined && latencyMsP95 > 0) {
+      learn(this.#p95, Math.log(latencyMsP95), setting, incumbent, load, isTried);
     }
-    // What is not excited is forgotten no further than to where it began.
-    const growth = p.map((row, i) => (row[i] < FORGETTING * this.#priorVariance(i) ? 1 / Math.sqrt(FORGETTING) : 1));
-    for (let i = 0; i < z.length; i++) for (let j = 0; j < z.length; j++) p[i][j] *= growth[i] * growth[j];
-    const surprise = Math.max(innovation ** 2 - explained, LEAST_NOISE ** 2);
-    this.#noiseVariance = NOISE_MEMORY * this.#noiseVariance + (1 - NOISE_MEMORY) * surprise;
+    if (errorRatio !== undefined) {
+      learn(this.#errors, this.#errorSignal(errorRatio), setting, incumbent, load, isTried);
+    }
+    if (this.#signals !== objective.signals) this.#objective.open(this.#axes);
+    this.#signals = objective.signals;
+    if (isTried && this.#objective.isKnown) {
+      const here = this.#objective.expect(incumbent, load);
+      this.#objective.tried(objective.y > here.mean + FAR_WORSE + this.#objective.noise);
+    }
+    this.#objective.observe(objective.y, setting, load);
   }
 
   /** The process is gone while something was tried: of its memory, if that was not far from its limit. */
   gone(): void {
     if (Math.max(...this.#recent, 0) < SUSPECT_SHARE * (this.#limitBytes ?? Number.POSITIVE_INFINITY)) return;
-    this.#confidence = Math.min(MAX_CONFIDENCE, this.#confidence * MORE_AFTER_CRASH);
+    this.#memory.tried(true);
     this.#recent = [];
   }
 
@@ -112,67 +132,91 @@ export class Guard {
     this.#recent = [];
   }
 
-  /** As far from `incumbent` towards `baseline` as is needed to be safe, or all the way; the readings so far say nothing of it. */
+  /**
+   * What must be given back of `incumbent` towards `baseline` to be safe: knob by knob, that first whose way back saves most
+   * memory for what it costs of the objective, each only as far as is needed; all of it where that is not enough. The readings so
+   * far say nothing of what is left.
+   */
   wayBack(incumbent: Setting, baseline: Setting): Setting {
     this.moved();
-    const ways = RETREATS.map((share) => between(this.#axes, incumbent, baseline, share));
-    return ways.find((setting) => !this.isUnsafe(setting, setting)) ?? baseline;
+    let left = incumbent;
+    for (const axis of this.#carriers(incumbent, baseline)) {
+      const way = { ...left, [axis.id]: baseline[axis.id] };
+      const parts = RETREATS.map((share) => between([axis], left, way, share));
+      const found = parts.find((setting) => !this.#outgrows(setting, setting));
+      if (found !== undefined) return found;
+      left = way;
+    }
+    return baseline;
   }
 
   isUnsafe(setting: Setting, incumbent: Setting): boolean {
-    if (this.#limitBytes === undefined || this.#scale === 0) return false;
-    const { mean, sd } = this.#predict(setting);
-    if (mean + this.#confidence * sd <= this.#limitBytes / this.#scale) return false;
-    return mean >= this.#predict(incumbent).mean;
+    return this.whyUnsafe(setting, incumbent) !== undefined;
+  }
+
+  /** Which limit a setting is expected to cross, in words; `hard`: the soft ones are not asked. */
+  whyUnsafe(setting: Setting, incumbent: Setting, which: 'all' | 'hard' = 'all'): string | undefined {
+    if (this.#outgrows(setting, incumbent)) return 'it may need more memory than there is';
+    if (which === 'hard') return undefined;
+    const load = this.#loads.at(-1) ?? 0;
+    if (this.#p95.isUnsafe(setting, incumbent, load)) return 'its p95 may cross the limit';
+    if (this.#errors.isUnsafe(setting, incumbent, load)) return 'its error ratio may cross the limit';
+    const { mean, sd } = this.#objective.isKnown ? this.#objective.difference(setting, incumbent) : { mean: 0, sd: 0 };
+    return mean + this.#objective.confidence * sd > FAR_WORSE ? 'it may be far worse than what is in force' : undefined;
   }
 
   /** Why what is in force must be left, in words. */
   alarm(): string | undefined {
     if (this.#limitBytes === undefined || this.#recent.length < ALARM_READINGS) return undefined;
     const level = this.#recent.reduce((sum, bytes) => sum + bytes, 0) / ALARM_READINGS;
-    const noise = ALARM_DEVIATIONS * Math.sqrt(this.#noiseVariance) * this.#scale;
+    const noise = ALARM_DEVIATIONS * this.#memory.noise * this.#scale;
     if (level + noise <= this.#limitBytes) return undefined;
     return `memory of ${gigabytes(level)} is within ${gigabytes(noise)} of its limit of ${gigabytes(this.#limitBytes)}`;
   }
 
-  #begin(bytes: number): void {
-    this.#scale = bytes;
-    const size = 2 + 2 * this.#axes.length;
-    this.#mean = Array.from({ length: size }, (_, i) => (i === 0 ? 1 : 0));
-    this.#covariance = Array.from({ length: size }, (_, i) =>
-      Array.from({ length: size }, (_, j) => (i === j ? this.#priorVariance(i) : 0)),
-    );
-    this.#noiseVariance = FIRST_NOISE ** 2;
-    this.#confidence = CONFIDENCE;
-    this.#origin = undefined;
-  }
-
-  #priorVariance(i: number): number {
-    return i === 0 ? 0.01 : (i === 1 ? LOAD_PRIOR_SD : KNOB_PRIOR_SD) ** 2;
-  }
-
-  #predict(setting: Setting): { readonly mean: number; readonly sd: number } {
-    const highest = this.#loads.length === 0 ? 0 : Math.max(...this.#loads);
-    const z = this.#features(setting, highest + LOAD_HEADROOM);
-    let mean = 0;
-    let variance = this.#noiseVariance;
-    for (let i = 0; i < z.length; i++) {
-      mean += z[i] * this.#mean[i];
-      for (let j = 0; j < z.length; j++) variance += z[i] * this.#covariance[i][j] * z[j];
-    }
-    return { mean, sd: Math.sqrt(Math.max(variance, this.#noiseVariance)) };
-  }
-
-  /** Differences from where the first reading was taken, so that the constant is what was read there. */
-  #features(setting: Setting, load: number): readonly number[] {
-    const x = this.#axes.flatMap((axis) => {
-      const value = Number(setting[axis.id]);
-      return [encode(axis, value), value / axis.max];
+  /** The knobs that carry memory, that first whose way back saves most for what it costs. */
+  #carriers(incumbent: Setting, baseline: Setting): readonly Axis[] {
+    const ways = this.#axes.flatMap((axis) => {
+      const way = { ...incumbent, [axis.id]: baseline[axis.id] ?? incumbent[axis.id] };
+      const saved = -this.#memory.difference(way, incumbent).mean;
+      const cost = this.#objective.isKnown ? this.#objective.difference(way, incumbent).mean : 0;
+      return saved > 0 ? [{ axis, worth: saved / Math.max(cost, LEAST_COST) }] : [];
     });
-    this.#origin ??= { x, load };
-    const { x: from, load: fromLoad } = this.#origin;
-    return [1, load - fromLoad, ...x.map((at, i) => at - from[i])];
+    return ways.sort((a, b) => b.worth - a.worth).map(({ axis }) => axis);
   }
+
+  #outgrows(setting: Setting, incumbent: Setting): boolean {
+    if (this.#limitBytes === undefined || this.#scale === 0) return false;
+    this.#memory.bound = this.#limitBytes / this.#scale;
+    const highest = this.#loads.length === 0 ? 0 : Math.max(...this.#loads);
+    return this.#memory.isUnsafe(setting, incumbent, highest + LOAD_HEADROOM);
+  }
+
+  /** Switches and enums are not in the models: another value of one of those is another level. */
+  #isElsewhere(setting: Setting, incumbent: Setting): boolean {
+    const isAxis = (id: string) => this.#axes.some((axis) => axis.id === id);
+    return Object.entries(setting).some(([id, value]) => value !== incumbent[id] && !isAxis(id));
+  }
+
+  #errorSignal(ratio: number): number {
+    return Math.log(this.#errorLimit / 2 + ratio);
+  }
+}
+
+function learn(
+  limit: Limit,
+  value: number,
+  setting: Setting,
+  incumbent: Setting,
+  load: number,
+  isTried: boolean,
+): void {
+  const { bound } = limit;
+  // In repair mode crossing the limit is what is there already.
+  if (isTried && bound !== undefined && limit.isKnown && limit.expect(incumbent, load).mean <= bound) {
+    limit.tried(value > bound);
+  }
+  limit.observe(value, setting, load);
 }
 
 function gigabytes(bytes: number): string {

@@ -28,7 +28,7 @@ export type WindowReading =
  */
 export class Measuring {
   readonly reference = new Reference();
-  readonly guard = new Guard();
+  readonly guard: Guard;
   /** Whose memory is watched: the container's, whose limit kills, once it is known. */
   #memoryScope: ResourceScope | undefined;
   readonly #settings: EngineSettings;
@@ -42,6 +42,7 @@ export class Measuring {
   constructor(settings: EngineSettings, terms: Terms) {
     this.#settings = settings;
     this.#terms = terms;
+    this.guard = new Guard(terms.limits);
     this.#meter = new Meter(settings.window);
     this.#burn = settings.slo === undefined ? undefined : new BurnRate(settings.slo);
   }
@@ -100,7 +101,7 @@ export class Measuring {
   watch(incumbent: Setting, nowMs: number, actuator: ActuatorState): void {
     if (actuator.state !== 'settled') return this.#meter.cancel();
     if (!this.#meter.isMeasuring) return this.#meter.watch(incumbent, nowMs);
-    const reading = this.read(nowMs, actuator);
+    const reading = this.read(incumbent, nowMs, actuator);
     if (reading?.state === 'measured') this.reference.push(reading.y, reading.signals, reading.measurement, incumbent);
   }
 
@@ -113,8 +114,8 @@ export class Measuring {
     this.#badWindows = new BadWindows();
   }
 
-  /** The window under way, once it is over. */
-  read(nowMs: number, actuator: ActuatorState): WindowReading | undefined {
+  /** The window under way, once it is over; what it says of the limits is learned. */
+  read(incumbent: Setting, nowMs: number, actuator: ActuatorState): WindowReading | undefined {
     if (actuator.state === 'settled') this.#transient.applied(actuator.sinceMs);
     const reading = this.#meter.collect(nowMs, actuator);
     if (reading === undefined) return undefined;
@@ -124,6 +125,7 @@ export class Measuring {
     this.guard.load(measurement.requestsPerSecond ?? 0);
     const objective = objectiveOf(measurement, this.#terms.weights);
     if (objective === undefined) return { state: 'unusable' };
+    this.guard.window(measurement, objective, reading.setting, incumbent);
     return { state: 'measured', ...objective, measurement };
   }
 
@@ -134,7 +136,7 @@ export class Measuring {
       (counts && errorTrigger(counts, this.#terms.limits.errorRatio, this.reference.errorRatio)) ??
       (trial.alarmAtStart === undefined ? this.alarm(nowMs) : undefined) ??
       this.guard.alarm();
-    if (why !== undefined) this.#chargePartial(trial, this.#meter.partial());
+    if (why !== undefined) this.#cutShort(trial, this.#meter.partial());
     return why;
   }
 
@@ -153,12 +155,13 @@ export class Measuring {
     );
   }
 
-  /** A window cut short costs what it was worse, by the share of it that had passed. */
-  #chargePartial(trial: Trial, partial: Measurement | undefined): void {
-    const y = partial === undefined ? undefined : objectiveOf(partial, this.#terms.weights)?.y;
-    if (partial === undefined || y === undefined) return;
+  /** A window cut short costs what it was worse, by the share of it that had passed, and the guard learns from what was seen. */
+  #cutShort(trial: Trial, partial: Measurement | undefined): void {
+    const objective = partial === undefined ? undefined : objectiveOf(partial, this.#terms.weights);
+    if (partial === undefined || objective === undefined) return;
+    this.guard.window(partial, objective, trial.target, trial.recorded);
     const share = Math.min(1, (partial.endMs - partial.startMs) / this.#settings.window.minMs);
-    this.#charge(trial, (y - this.reference.expected(partial)) * share);
+    this.#charge(trial, (objective.y - this.reference.expected(partial)) * share);
   }
 
   #charge(trial: Trial, worseBy: number): void {

@@ -7,7 +7,7 @@ import { sameSetting } from './setting.ts';
 import { type Measurement, MeasurementWindow, type WindowRule } from './window.ts';
 
 export type Reading =
-  | { readonly state: 'complete'; readonly measurement: Measurement }
+  | { readonly state: 'complete'; readonly measurement: Measurement; readonly setting: Setting }
   | { readonly state: 'thin' }
   | { readonly state: 'silent' };
 
@@ -92,9 +92,10 @@ export class Meter {
       return { state };
     }
     const measurement = this.#window.measurement();
-    this.#last = { target: this.#target, endMs: measurement.endMs };
+    const setting = this.#target;
+    this.#last = { target: setting, endMs: measurement.endMs };
     this.#window = undefined;
     this.#target = undefined;
-    return { state, measurement };
+    return { state, measurement, setting };
   }
 }

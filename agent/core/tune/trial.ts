@@ -235,7 +235,7 @@ export class Trial {
   #onProbe(nowMs: number): Progress {
     const { probe: rule, proof, random } = this.#options;
     if (this.#probe === undefined) throw new Error(`trial ${this.id} probes without a probe`);
-    if (!this.isTrying) {
+    if (this.#isElsewhere && !this.isTrying) {
       this.#stage = { state: 'probing', at: this.#probe.next(random) };
       return MEASURE;
     }

@@ -6,6 +6,7 @@ import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { ResourceRole, SignalRole } from '../signals.ts';
 import { AUDIT_EVERY_WINDOWS, AUDIT_WINDOWS } from './audit.ts';
+import { reachable } from './candidate.ts';
 import { contextOf } from './context.ts';
 import { Dossier } from './dossier.ts';
 import { Measuring } from './measuring.ts';
@@ -16,7 +17,6 @@ import { type Next, Planner } from './planner.ts';
 import { type ProbeMemory, probeWindow } from './probe.ts';
 import { Proving } from './proving.ts';
 import { type Random, seedFrom } from './random.ts';
-import { within } from './reach.ts';
 import { Records } from './records.ts';
 import { Restoring } from './restoring.ts';
 import { choiceKey, type Proposal, type Standing } from './standing.ts';
@@ -73,8 +73,6 @@ export interface OperatorAnswer {
 
 const REFERENCE_WINDOWS = 3;
 const MAX_THIN_WINDOWS = 3;
-/** A candidate farther away than this many of the tier's steps is approached over several trials. */
-const MAX_WALK_STEPS = 4;
 
 export class Tuner {
   readonly #options: TunerOptions;
@@ -343,7 +341,7 @@ export class Tuner {
   #audit(phase: Phase & { state: 'auditing' }, frozen: string | undefined, nowMs: number): void {
     const isAsked = this.#dossier.standing.proposals.some(({ approvedBy }) => approvedBy !== undefined);
     if (frozen !== undefined || isAsked) return this.#toWaiting(nowMs);
-    const reading = this.#measuring.read(nowMs, this.#actuator.state);
+    const reading = this.#measuring.read(this.#dossier.incumbent, nowMs, this.#actuator.state);
     if (reading === undefined) return;
     const isComparable = reading.state === 'measured' && reading.signals === (phase.signals ?? reading.signals);
     if (reading.state !== 'measured' || !isComparable) return this.#toWaiting(nowMs + this.#settings.window.minMs);
@@ -373,7 +371,7 @@ export class Tuner {
       const trouble = this.#measuring.trouble(trial, nowMs);
       if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs);
     }
-    const reading = this.#measuring.read(nowMs, this.#actuator.state);
+    const reading = this.#measuring.read(this.#dossier.incumbent, nowMs, this.#actuator.state);
     if (reading === undefined) return;
     const isComparable =
       trial === undefined || (reading.state === 'measured' && reading.signals === trial.objectiveSignals);
@@ -431,11 +429,17 @@ export class Tuner {
     const { probe, proof, optimization } = this.#settings;
     const recorded = this.#dossier.incumbent;
     const axes = this.#terms.axes;
-    const limit = MAX_WALK_STEPS * this.#terms.maxStepRatio;
-    const candidate = plan.kind === 'candidate' ? within(axes, recorded, plan.setting, limit) : undefined;
-    const isBanned = (setting: Setting): boolean =>
-      this.#dossier.isBanned(setting, nowMs) || this.#measuring.guard.isUnsafe({ ...recorded, ...setting }, recorded);
-    const whyNot = candidate && this.#whyNotTry(recorded, candidate, isBanned);
+    const { guard } = this.#measuring;
+    // What was asked for, or proven in these circumstances, may risk a soft limit; what kills the process may not be tried.
+    const isOurs = plan.kind === 'explore' || (proposal === undefined && rule === undefined);
+    const whyBanned = (setting: Setting): string | undefined =>
+      this.#dossier.isBanned(setting, nowMs)
+        ? 'it lies where an experiment had to be abandoned not long ago'
+        : guard.whyUnsafe({ ...recorded, ...setting }, recorded, isOurs ? 'all' : 'hard');
+    const { candidate, whyNot } =
+      plan.kind === 'candidate'
+        ? reachable(axes, recorded, plan.setting, this.#terms.maxStepRatio, whyBanned)
+        : { candidate: undefined, whyNot: undefined };
     if (whyNot !== undefined) {
       this.#dossier.fail(strategy, nowMs);
       this.#decline(proposal, whyNot, nowMs);
@@ -456,7 +460,7 @@ export class Tuner {
         perturbation: probe.perturbation,
         gain: optimization.learningRate,
         maxStepRatio: this.#terms.maxStepRatio,
-        isBanned,
+        isBanned: (setting) => whyBanned(setting) !== undefined,
         noise: this.#measuring.reference.noise,
         pairs: probe.pairsPerProof,
         memory: this.#probeMemory,
@@ -472,12 +476,6 @@ export class Tuner {
     this.#phase = { state: 'trying', trial };
     this.#dossier.trialStarted(trial, this.#measuring.reference, proposal, nowMs);
     this.#take(trial.target, nowMs);
-  }
-
-  #whyNotTry(recorded: Setting, candidate: Setting, isBanned: (setting: Setting) => boolean): string | undefined {
-    if (changesBetween(recorded, candidate).length === 0)
-      return 'it is in force already, as far as the tier lets it go';
-    return isBanned(candidate) ? 'it lies where an experiment had to be abandoned not long ago' : undefined;
   }
 
   #promote(trial: Trial, nowMs: number): void {
