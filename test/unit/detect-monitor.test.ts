@@ -47,6 +47,17 @@ describe('series monitor', () => {
     expect(['high', 'critical']).toContain(anomaly!.severity);
   });
 
+  test('ten minutes after it was first seen, twice as much is not told yet, and twelve times as much is', () => {
+    const { normal } = noise(3);
+    const told = (factor: number) => {
+      const monitor = new SeriesMonitor('latency');
+      const values = Array.from({ length: 130 }, (_, i) => 30 * (i < 120 ? 1 : factor) * Math.exp(0.08 * noise(i)));
+      return values.flatMap((value, i) => monitor.observe(value, i * 5_000).map(({ kind }) => kind));
+    };
+    expect(told(2)).toEqual([]);
+    expect(told(12)).toEqual(['anomaly']);
+  });
+
   test('a lasting shift is alerted once, resolved when it is the new normal, and not alerted again', () => {
     const { monitor, nowMs } = seasoned();
     const findings: Finding[] = [];

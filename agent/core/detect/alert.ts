@@ -9,7 +9,8 @@
  *         come at rate b; an alert far above the bar is hardly a false one and hardly counts.
  *   load  fast: +1 with each alert, fading over 1500 points. A second alert must be 2.5 times rarer than the first.
  *   cold  6·log₁₀(1 / (b·d)) while d, the days watched, is below 1/b: who has watched for one day has no ground to call
- *         anything a once-in-five-days event, unless it lies far beyond all that was seen.
+ *         anything a once-in-five-days event, unless it lies far beyond all that was seen: 18 decades always do (twice
+ *         as much as ever of a metric that varies by 1 %, four times of one that varies by 5 %).
  * No alert in the first 100 points. After an alert there is none until 20 points have passed with the surprise a decade
  * below the bar it crossed, unless it climbs two decades above the peak: that is another event.
  *
@@ -47,6 +48,8 @@ const TRIM_STEP = 0.15;
 const TRIM_LIMIT = 2;
 const EXCESS_DISCOUNT = 0.2;
 const COLD_GAIN = 6;
+/** However short the time that was watched: this is told. */
+const GROSS_DECADES = 18;
 /** A pause this many times the usual interval is a gap, and says nothing of the usual interval. */
 const GAP_INTERVALS = 4;
 const INTERVAL_ALPHA = 0.05;
@@ -180,7 +183,8 @@ export class AlertStage {
     if (this.#policy.kind === 'bar') return this.#policy.decades + load;
     const pointsPerDay = this.#intervalMs > 0 ? DAY_MS / this.#intervalMs : 0;
     const honest = Math.log10(Math.max(1, pointsPerDay / this.#policy.alertsPerDay)) + MARGIN;
-    return Math.max(LEAST_BAR, honest + this.#trim) + load + this.#cold();
+    const warm = Math.max(LEAST_BAR, honest + this.#trim) + load;
+    return Math.max(warm, Math.min(GROSS_DECADES, warm + this.#cold()));
   }
 
   #cold(): number {
