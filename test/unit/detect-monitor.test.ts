@@ -48,7 +48,6 @@ describe('series monitor', () => {
   });
 
   test('ten minutes after it was first seen, twice as much is not told yet, and twelve times as much is', () => {
-    const { normal } = noise(3);
     const told = (factor: number) => {
       const monitor = new SeriesMonitor('latency');
       const values = Array.from({ length: 130 }, (_, i) => 30 * (i < 120 ? 1 : factor) * Math.exp(0.08 * noise(i)));
