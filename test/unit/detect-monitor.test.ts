@@ -92,6 +92,13 @@ describe('series monitor', () => {
     expect(findings[0]).toHaveProperty('text', expect.stringContaining('the tuner changed maxBatch from 8 to 16'));
   });
 
+  test('a value from before the newest of two commands is explained by the one before', () => {
+    const { monitor, nowMs } = seasoned();
+    monitor.excuse({ kind: 'own_change', what: 'maxBatch to 16' }, nowMs, nowMs + 5 * MINUTE_MS);
+    monitor.excuse({ kind: 'own_change', what: 'maxBatch to 8' }, nowMs + 2 * MINUTE_MS, nowMs + 7 * MINUTE_MS);
+    expect(monitor.observe(300, nowMs + MINUTE_MS)).toMatchObject([{ kind: 'annotation' }]);
+  });
+
   test('outside the excused time the same value is an anomaly', () => {
     const { monitor, nowMs } = seasoned();
     monitor.excuse({ kind: 'deploy' }, nowMs, nowMs + 5 * MINUTE_MS);

@@ -19,9 +19,15 @@ export interface QuietTime {
   readonly untilMs: number;
 }
 
-/** The later end wins; of two that overlap the newer explains. */
+/**
+ * The later end wins; of two that overlap the newer explains, from the beginning of the older: what was measured just
+ * before a command is taken in after it, and the command before that explains it still.
+ */
 export function extendQuiet(current: QuietTime | undefined, added: QuietTime): QuietTime {
-  return current === undefined || added.untilMs >= current.untilMs ? added : current;
+  if (current === undefined) return added;
+  if (added.untilMs < current.untilMs) return current;
+  const overlaps = added.fromMs <= current.untilMs;
+  return overlaps ? { ...added, fromMs: Math.min(current.fromMs, added.fromMs) } : added;
 }
 
 export function describeQuiet(reason: QuietReason): string {
