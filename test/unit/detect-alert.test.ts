@@ -44,10 +44,10 @@ describe('alert stage', () => {
     expect(states.at(-1)).toBe('quiet');
   });
 
-  test('two decades above the peak is another event', () => {
+  test('three decades above the peak is another event', () => {
     const stage = new AlertStage(BAR);
     opened(stage, quiet(WARM_UP_POINTS));
-    expect(opened(stage, [4, 4, 5, 4, 6.5, 4], 100)).toEqual([100, 104]);
+    expect(opened(stage, [4, 4, 6.5, 4, 7.5, 4], 100)).toEqual([100, 104]);
   });
 
   test('each alert raises the bar for the next, and time lowers it again', () => {
