@@ -1,9 +1,10 @@
 /**
- * What receiving costs: `npm run -s bench:ingest -- --json [--seconds 2]`.
+ * What receiving costs: `npm run -s bench:ingest -- --json [--seconds 2] [insights]`; `insights`: that part only.
  *
  * - `decode`: points per CPU-second of our decoder, and of protobufjs decoding the same bytes in the same run, in turns.
  * - `transports`: points per CPU-second of the receiver, measured in its own process (decoder, gRPC or HTTP, kernel
  *   calls), under a client in this one that always has a few requests on the way.
+ * - `insights`: CPU time and memory of the engine with insights and without (`ingest/insights.ts`).
  *
  * CPU time and not elapsed time: other work on the machine then disturbs little. The clock runs over warm code.
  */
@@ -18,12 +19,14 @@ import { SeriesInterner } from '../../agent/core/series/interner.ts';
 import { jsonRequests, requests } from '../wire/otlp_load.ts';
 import { rawClient } from '../wire/otlp_rig.ts';
 import { decodeOnly } from '../wire/otlp_schema.ts';
+import { benchInsights } from './ingest/insights.ts';
 
 const SIZES = [10, 100, 1_000];
 const ROUNDS = 6;
 const VARIANTS = 16;
 const REQUESTS_ON_THE_WAY = 8;
 const SERVE = 'serve';
+const INSIGHTS = 'insights';
 
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '2' } },
@@ -195,7 +198,11 @@ async function benchTransport(protocol: Protocol, points: number, compression: '
 }
 
 if (positionals.includes(SERVE)) await serve();
-else {
+else if (positionals.includes(INSIGHTS)) {
+  const insights = benchInsights();
+  if (values.json) console.log(JSON.stringify({ insights }));
+  else console.table(insights);
+} else {
   const seconds = Number(values.seconds);
   const decode = SIZES.map((points) => benchDecode(points, seconds));
   const transports: Awaited<ReturnType<typeof benchTransport>>[] = [];
@@ -204,10 +211,18 @@ else {
       for (const points of SIZES) transports.push(await benchTransport(protocol, points, compression, seconds));
     }
   }
-  const report = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, decode, transports };
+  const report = {
+    node: process.version,
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    decode,
+    transports,
+    insights: benchInsights(),
+  };
   if (values.json) console.log(JSON.stringify(report));
   else {
     console.table(decode);
     console.table(transports);
+    console.table(report.insights);
   }
 }
