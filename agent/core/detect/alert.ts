@@ -10,7 +10,8 @@
  *   load  fast: +1 with each alert, fading over 1500 points. A second alert must be 2.5 times rarer than the first.
  *   cold  6·log₁₀(1 / (b·d)) while d, the days watched, is below 1/b: who has watched for one day has no ground to call
  *         anything a once-in-five-days event, unless it lies far beyond all that was seen: 18 decades always do (twice
- *         as much as ever of a metric that varies by 1 %, four times of one that varies by 5 %).
+ *         as much as ever of a metric that varies by 1 %, four times of one that varies by 5 %), and so do 26 of two points in
+ *         a row, as what is measured while a change happens is half of it, and surprises less.
  * No alert in the first 100 points. After an alert there is none until 20 points have passed with the surprise half a
  * decade below the bar it crossed, unless it climbs three decades above the peak: that is another event. A decade and two
  * cost .6, 1.9 and .4 NAB points and .02 of range F1 on SMD; .3 to .7 and 2.5 to 4 are equally good.
@@ -51,6 +52,7 @@ const EXCESS_DISCOUNT = 0.2;
 const COLD_GAIN = 6;
 /** However short the time that was watched: this is told. */
 const GROSS_DECADES = 18;
+const GROSS_PAIR_DECADES = 26;
 /** A pause this many times the usual interval is a gap, and says nothing of the usual interval. */
 const GAP_INTERVALS = 4;
 const INTERVAL_ALPHA = 0.05;
@@ -73,6 +75,8 @@ export interface AlertState {
   readonly trim: number;
   readonly crossedBar: number;
   readonly peak: number;
+  /** The last point's surprise; absent in what an older agent has saved. */
+  readonly last?: number;
 }
 
 export class AlertStage {
@@ -87,9 +91,10 @@ export class AlertStage {
   /** The bar that the open alert crossed; 0 when none is open. */
   #crossedBar = 0;
   #peak = 0;
+  #last = 0;
 
-  /** The nine numbers of `AlertState`. */
-  static readonly stateBytes = 9 * Float64Array.BYTES_PER_ELEMENT;
+  /** The numbers of `AlertState`, of which two count points. */
+  static readonly stateBytes = 8 * Float64Array.BYTES_PER_ELEMENT + 2 * Uint32Array.BYTES_PER_ELEMENT;
 
   constructor(policy: AlertPolicy) {
     if (policy.kind === 'budget' && !(policy.alertsPerDay > 0)) {
@@ -115,6 +120,7 @@ export class AlertStage {
   judge(surprise: number, atMs: number, mayOpen: boolean): Verdict {
     this.#advance(atMs);
     const bar = this.#bar();
+    this.#last = surprise;
     const wasOpen = this.#crossedBar > 0;
     if (this.#quietPoints > 0) {
       this.#quietPoints--;
@@ -142,6 +148,7 @@ export class AlertStage {
       trim: this.#trim,
       crossedBar: this.#crossedBar,
       peak: this.#peak,
+      last: this.#last,
     };
   }
 
@@ -155,6 +162,7 @@ export class AlertStage {
     this.#trim = saved.trim;
     this.#crossedBar = saved.crossedBar;
     this.#peak = saved.peak;
+    this.#last = saved.last ?? 0;
   }
 
   #advance(atMs: number): void {
@@ -185,7 +193,7 @@ export class AlertStage {
     const pointsPerDay = this.#intervalMs > 0 ? DAY_MS / this.#intervalMs : 0;
     const honest = Math.log10(Math.max(1, pointsPerDay / this.#policy.alertsPerDay)) + MARGIN;
     const warm = Math.max(LEAST_BAR, honest + this.#trim) + load;
-    return Math.max(warm, Math.min(GROSS_DECADES, warm + this.#cold()));
+    return Math.max(warm, Math.min(GROSS_DECADES, GROSS_PAIR_DECADES - this.#last, warm + this.#cold()));
   }
 
   #cold(): number {
