@@ -7,6 +7,7 @@ import {
 } from '../gen/performance_optimizer/control/v1/tuning_service_pb.ts';
 import { callServerStream } from '../rpc/calls.ts';
 import { decodeTimeMs } from '../rpc/knob_codec.ts';
+import { measured } from './analytics.ts';
 import { CONFIG_OPTION } from './settings.ts';
 import { type Command, EXIT, type Given, hasFlag } from './shell.ts';
 import { countOf, follow } from './stream.ts';
@@ -58,7 +59,8 @@ const TOLD = ['rule', 'strategy', 'trialId', 'error', 'reason', 'explanation', '
 function describe({ time, type, component, data = {} }: WatchEventsResponse, colours: Paint): string {
   const facts = TOLD.flatMap((name) => {
     const value = data[name];
-    return typeof value === 'string' || typeof value === 'number' ? [printable(String(value))] : [];
+    if (typeof value === 'number') return [measured(value)];
+    return typeof value === 'string' ? [printable(value)] : [];
   });
   const gain = improvementOf(data.result);
   const what = type === 'optimization_applied' ? colours.good(type) : colours.bold(printable(type));
