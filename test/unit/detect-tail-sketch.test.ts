@@ -64,7 +64,7 @@ describe('tail sketch', () => {
     const surpriseOf = (minute: number, value: number) => detector.score(value, minute * 60_000).surprise;
     for (let i = 0; i < 9_000; i++) {
       // Two days of nothing, and of bursts that find no server; then it works.
-      const value = i < 3_000 ? (i % 200 < 10 ? 130 * random() : 0) : 20 + 2 * random();
+      const value = i < 3_000 ? (i % 200 < 60 ? 130 * random() : 0) : 20 + 2 * random();
       detector.learn(value, i * 60_000);
     }
     const before = surpriseOf(9_000, 21);
