@@ -83,6 +83,21 @@ describe('tail sketch', () => {
     expect(detector.score(900, 8 * weekPoints * 300_000).surprise).toBeLessThan(2.5);
   });
 
+  test('a quiet night of many points does not make the day unknown', () => {
+    const detector = new SurpriseDetector(layOut('level', [levelView]));
+    const random = seeded(4);
+    const stepMs = 10_000;
+    const hourPoints = 3_600_000 / stepMs;
+    const learn = (hours: number) => {
+      for (let i = 0; i < hours * hourPoints; i++) {
+        const hour = Math.floor(i / hourPoints) % 24;
+        detector.learn((hour < 10 ? 50 : 0.1) * (1 + 0.1 * random()), i * stepMs);
+      }
+    };
+    learn(4 * 24);
+    expect(detector.score(50, 4 * 24 * hourPoints * stepMs).surprise).toBeLessThan(3);
+  });
+
   test('weights in another unit mean the same', () => {
     const sketch = sketchOf([1, 2, 2, 3, 9]);
     const before = sketchSurprise(sketch, 0, 3, 5, 1);

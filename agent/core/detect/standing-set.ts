@@ -68,7 +68,7 @@ export function layOut(name: string, views: readonly View[]): StandingSet {
  * What every series of the agent is watched with. Three time scales (a moment, a few points, hundreds of points) and
  * three questions (level, raggedness, the clock), so that what one is blind to another sees.
  */
-export const STANDING_SET: StandingSet = layOut('standing-2', [
+export const STANDING_SET: StandingSet = layOut('standing-3', [
   levelView,
   recentWindowView('median', 7, 0.01),
   timeOfDayView,

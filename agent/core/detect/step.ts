@@ -23,15 +23,17 @@ export const stepView: View = {
     { name: 'step', sides: 'both', role: 'support', inValueUnit: true },
     { name: 'step ratio', sides: 'both', role: 'support', inValueUnit: false },
   ],
-  slots: 2 * EWMA_SLOTS,
+  // Level and its count, level of the logarithms (as many).
+  slots: EWMA_SLOTS + 1,
   measure(state, at, value, _atMs, out, first) {
     const started = ewmaStarted(state, at);
     out[first] = started ? value - state[at]! : Number.NaN;
     out[first + 1] = started ? signedLog(value) - state[at + EWMA_SLOTS]! : Number.NaN;
   },
   learn(state, at, value) {
+    const share = Math.max(1 / (state[at + 1]! + 1), ALPHA);
+    state[at + EWMA_SLOTS]! += share * (signedLog(value) - state[at + EWMA_SLOTS]!);
     learnEwma(state, at, ALPHA, value);
-    learnEwma(state, at + EWMA_SLOTS, ALPHA, signedLog(value));
   },
 };
 
