@@ -3,6 +3,7 @@ import type { Decision, KnobValue, Manifest, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
 import { rewardOf, withReward } from './arms.ts';
 import { auditView, withRun } from './audit.ts';
+import { CHECKPOINT, withCheck, withGivenBack, withPassed } from './checkpoint.ts';
 import { ErrorBudget } from './error_budget.ts';
 import type { Guard } from './guard.ts';
 import { weighed } from './objectives.ts';
@@ -170,6 +171,10 @@ export class Dossier {
     if (revisions !== this.standing.revisions) this.standing = { ...this.standing, revisions };
   }
 
+  checkBegins(nowMs: number): void {
+    this.standing = withCheck(this.standing, nowMs);
+  }
+
   trialStarted(trial: Trial, reference: Reference, proposal: Proposal | undefined, nowMs: number): void {
     const { id: trialId, strategy, recorded, proposalId } = trial;
     const proposed = proposalId !== undefined && { proposalId };
@@ -178,6 +183,7 @@ export class Dossier {
       ...withTry(waiting, strategy, nowMs),
       openTrial: { id: trialId, strategy, ...proposed, recorded },
     };
+    if (strategy === CHECKPOINT) this.checkBegins(nowMs);
     const changes = trial.hasCandidate ? changesBetween(recorded, trial.candidate) : [];
     const reason = `${trial.reason}; recorded to restore: ${describe(recorded)}`;
     this.#records.decide('trial_started', nowMs, reason, { changes, ...this.#about(trial, reference) });
@@ -194,6 +200,7 @@ export class Dossier {
     const proven = Object.fromEntries(changes.map(({ knob, to }) => [knob, to]));
     this.standing = this.#learnt(trial, effect === undefined ? 0 : -Math.log1p(effect.estimate), nowMs);
     this.standing = withProven(this.standing, trial, proven, nowMs);
+    if (strategy === CHECKPOINT) this.standing = withGivenBack(this.standing, Object.keys(proven));
     this.standing = withChoices(this.standing, changed(candidate, trial.recorded), nowMs);
     this.#errorBudget.spend(true);
     const logStake = trial.logStake ?? 0;
@@ -232,6 +239,7 @@ export class Dossier {
     const { effect, strategy, id: trialId, proposalId } = trial;
     if (trial.isProving) this.#errorBudget.spend(false);
     this.standing = withoutTrial(this.standing);
+    if (strategy === CHECKPOINT) return this.#checked(trial, reference, why, isVerdict, nowMs);
     // A step too far is no failure of the search: it goes on from the incumbent, and not there again.
     if (as === 'rolled_back' && trial.isSearch && !trial.isProving) {
       this.standing = withTry(this.standing, strategy, nowMs, nowMs + SETBACK_WINDOWS * this.#settings.window.minMs);
@@ -253,6 +261,19 @@ export class Dossier {
     if (as === 'rolled_back') this.#records.emit('optimization_failed', nowMs, data);
   }
 
+  /** The baselines were not better: what is held stays. Cut short before anything was seen of them, the check says nothing. */
+  #checked(trial: Trial, reference: Reference, why: string, isVerdict: boolean, nowMs: number): void {
+    const hasPassed = isVerdict && (trial.blocks > 0 || trial.harmSpent > 0);
+    if (hasPassed) this.standing = withPassed(this.standing, nowMs);
+    const changes = changesBetween({ ...this.#actuator.effective, ...trial.candidate }, trial.recorded);
+    const told = trial.effect === undefined ? '' : `; ${describeEffect(trial.effect)}`;
+    const result = hasPassed ? 'checked, and what is held stays' : 'the check was cut short';
+    const reason = `${result}: ${why}${told}; restored ${describeChanges(changes)}`;
+    this.#records.decide('futile', nowMs, reason, { changes, ...this.#about(trial, reference) });
+    const data = { strategy: trial.strategy, trialId: trial.id, error: reason, changes };
+    this.#records.emit('optimization_rolled_back', nowMs, data);
+  }
+
   /** A setting that was measured may be somebody's choice, also where the weights decide against it. */
   #archive(trial: Trial, atMs: number): void {
     const measured = trial.objectivesWithin(this.#terms.limits);
@@ -269,6 +290,7 @@ export class Dossier {
   /** What the trial's end says of the strategy, or of the rule, that led to it. */
   #learnt(trial: Trial, gain: number, nowMs: number): Standing {
     const { standing } = this;
+    if (trial.strategy === CHECKPOINT) return standing;
     if (trial.rule !== undefined) {
       if (gain > 0) return standing;
       const { context } = trial.rule;

@@ -15,6 +15,9 @@ import { BadWindows, errorTrigger } from './triggers.ts';
 import { Wallet } from './wallet.ts';
 import type { Measurement } from './window.ts';
 
+/** A spike of the load is over sooner. */
+const CROSSED_WINDOWS = 3;
+
 /** One window, read. */
 export type WindowReading =
   | { readonly state: 'measured'; readonly y: number; readonly signals: string; readonly measurement: Measurement }
@@ -103,6 +106,17 @@ export class Measuring {
     if (!this.#meter.isMeasuring) return this.#meter.watch(incumbent, nowMs);
     const reading = this.read(incumbent, nowMs, actuator);
     if (reading?.state === 'measured') this.reference.push(reading.y, reading.signals, reading.measurement, incumbent);
+  }
+
+  /** Which soft limit the incumbent is over, window after window, in words. */
+  get crossed(): string | undefined {
+    const last = this.reference.windows.slice(-CROSSED_WINDOWS).map(({ measurement }) => measurement);
+    if (last.length < CROSSED_WINDOWS) return undefined;
+    const { errorRatio, responseTimeMsP95 } = this.#terms.limits;
+    if (last.every((window) => (window.errorRatio ?? 0) > errorRatio)) return 'its error ratio is above the limit';
+    if (responseTimeMsP95 === undefined) return undefined;
+    const isAbove = last.every(({ latencyMsP95 }) => (latencyMsP95 ?? 0) > responseTimeMsP95);
+    return isAbove ? 'its p95 is above the limit' : undefined;
   }
 
   cancel(): void {

@@ -1,4 +1,5 @@
 import type { EngineSettings } from '../settings.ts';
+import { CHECKPOINT, checkDue } from './checkpoint.ts';
 import type { ContextKey } from './context.ts';
 import { PROPOSAL_LIFE_MS } from './proposals.ts';
 import type { Random } from './random.ts';
@@ -55,12 +56,14 @@ export class Planner {
     this.#random = random;
   }
 
-  /** `mayTry`: the tier and the wallet allow a trial now. */
-  plan(context: StrategyContext, before: Standing, mayTry: boolean): Planned {
+  /** `mayTry`: the tier and the wallet allow a trial now; `crossed`: the limit that the incumbent is over, in words. */
+  plan(context: StrategyContext, before: Standing, mayTry: boolean, crossed?: string): Planned {
     const standing = this.#propose(context, this.#recommend(context, before));
     if (!mayTry) return { standing };
     const asked = this.#asked(context, standing);
     if (asked !== undefined) return asked;
+    const check = this.#check(standing, context, crossed);
+    if (check !== undefined) return { standing, next: check };
     const learned = this.#learned(standing, context);
     if (learned !== undefined) return { standing, next: learned };
     const selection = select(this.#strategies, context, ['auto'], standing, this.#random);
@@ -82,6 +85,14 @@ export class Planner {
   #asked(context: StrategyContext, standing: Standing): Planned | undefined {
     const proposal = standing.proposals.find(({ approvedBy }) => approvedBy !== undefined);
     return proposal === undefined ? undefined : this.#approved(proposal, standing, context);
+  }
+
+  #check(standing: Standing, context: StrategyContext, crossed: string | undefined): Next | undefined {
+    const due = checkDue(context, standing, this.#settings.window, crossed);
+    if (due === undefined) return undefined;
+    const { setting, reason, passed } = due;
+    const plan: TriablePlan = { kind: 'candidate', setting, reason, signals: { checksPassed: passed } };
+    return { plan, strategy: CHECKPOINT, context: context.circumstances, alternatives: [] };
   }
 
   /** A rule whose context has returned comes before anything that is merely drawn. */

@@ -60,6 +60,8 @@ export interface Standing {
   readonly pareto: readonly ParetoPoint[];
   /** How long the last changes of each knob took to show, in ms. */
   readonly transients: Transients;
+  /** When what is held was last compared with the baselines, and how often in a row it has stood that since something was kept. */
+  readonly checkpoint?: { readonly atMs: number; readonly passed: number };
   readonly lastKept?: { readonly strategy: string; readonly atMs: number };
   /** Memory in use over the last days. */
   readonly memory?: UsageHistogramState;

@@ -7,6 +7,7 @@ import type { EngineSettings } from '../settings.ts';
 import type { ResourceRole, SignalRole } from '../signals.ts';
 import { AUDIT_EVERY_WINDOWS, AUDIT_WINDOWS } from './audit.ts';
 import { reachable } from './candidate.ts';
+import { CHECKPOINT } from './checkpoint.ts';
 import { contextOf } from './context.ts';
 import { Dossier } from './dossier.ts';
 import { Measuring } from './measuring.ts';
@@ -310,7 +311,8 @@ export class Tuner {
     if (this.#dossier.standing.frozen !== undefined) return;
     const mayTry = this.#terms.maxStepRatio > 0 && this.#measuring.wallet?.mayStart === true;
     this.#waitsFor = undefined;
-    const { standing, next } = this.#planner.plan(this.#context(nowMs), this.#dossier.standing, mayTry);
+    const { crossed } = this.#measuring;
+    const { standing, next } = this.#planner.plan(this.#context(nowMs), this.#dossier.standing, mayTry, crossed);
     this.#dossier.standing = standing;
     if (next === undefined) return mayTry ? this.#considerAudit(nowMs) : undefined;
     this.#waitsFor = this.#options.mayBegin(nowMs);
@@ -431,16 +433,18 @@ export class Tuner {
     const axes = this.#terms.axes;
     const { guard } = this.#measuring;
     // What was asked for, or proven in these circumstances, may risk a soft limit; what kills the process may not be tried.
-    const isOurs = plan.kind === 'explore' || (proposal === undefined && rule === undefined);
+    const isCheck = strategy === CHECKPOINT;
+    const isOurs = plan.kind === 'explore' || (proposal === undefined && rule === undefined && !isCheck);
     const whyBanned = (setting: Setting): string | undefined =>
-      this.#dossier.isBanned(setting, nowMs)
+      !isCheck && this.#dossier.isBanned(setting, nowMs)
         ? 'it lies where an experiment had to be abandoned not long ago'
         : guard.whyUnsafe({ ...recorded, ...setting }, recorded, isOurs ? 'all' : 'hard');
     const { candidate, whyNot } =
       plan.kind === 'candidate'
-        ? reachable(axes, recorded, plan.setting, this.#terms.maxStepRatio, whyBanned)
+        ? reachable(axes, recorded, plan.setting, isCheck ? 1 : this.#terms.maxStepRatio, whyBanned)
         : { candidate: undefined, whyNot: undefined };
     if (whyNot !== undefined) {
+      if (isCheck) this.#dossier.checkBegins(nowMs);
       this.#dossier.fail(strategy, nowMs);
       this.#decline(proposal, whyNot, nowMs);
       return this.#toWaiting(nowMs);
@@ -486,6 +490,7 @@ export class Tuner {
 
   /** The setting under trial hurts: back at once, and not there again for a while. */
   #abandon(trial: Trial, why: string, nowMs: number): void {
+    if (trial.strategy === CHECKPOINT) return this.#giveUpTrial('futile', why, nowMs);
     this.#dossier.scar(trial.recorded, trial.hurts, nowMs);
     this.#giveUpTrial('rolled_back', why, nowMs);
   }

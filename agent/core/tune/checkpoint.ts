@@ -1,0 +1,83 @@
+import type { Setting } from '../model.ts';
+import type { EngineSettings } from '../settings.ts';
+import type { Standing } from './standing.ts';
+import type { StrategyContext } from './strategy.ts';
+
+/**
+ * Checkpoints: what was kept is held against the default again, so that a change that has become harmful is found and undone.
+ *
+ * Intuition. A proof says what helped while it lasted. Software, data and load drift; a change that was right in May may be wrong in
+ * June, and a search that only ever looks near the incumbent need not notice: both ways from a bad place may be uphill. So from time
+ * to time the values held go up against the baselines, in the same randomised blocks as any candidate. Where the baselines are proven
+ * better, they are in force again; otherwise the check has passed, and the next one is twice as far away.
+ *
+ *   due at  max(last kept, last checkpoint) + 200 windows · 2^(checks passed in a row), at most 3,200 windows
+ *           and as soon as what is held has crossed a limit, though not within 20 windows · 2^passed of those
+ *
+ * It costs little where all is well: the baselines are walked to in steps of the tier, and two windows far worse in a row, or a bet lost,
+ * end it. Its proof counts among all others: at most the promised share of what it gives back is given back for nothing.
+ *
+ * Units: windows of `window.minMs`. Fails to see what only one of several held knobs has made harmful, as long as all together help: that
+ * is for the search. Source: the checkpoints of TUNING.md; re-validation of winners by holdback groups (Kohavi, Tang and Xu,
+ * "Trustworthy online controlled experiments", 2020).
+ *
+ * Example: batch 1 → 20 kept at noon: checked half an hour later, an hour after that, and then after two, four and nine hours.
+ */
+export const CHECKPOINT = 'Checkpoint';
+
+const EVERY_WINDOWS = 200;
+const AFTER_ALARM_WINDOWS = 20;
+const MAX_DOUBLINGS = 4;
+
+export interface Check {
+  /** The baselines of what is held. */
+  readonly setting: Setting;
+  readonly reason: string;
+  readonly passed: number;
+}
+
+/** What is to be checked now; undefined: nothing is held, or it was proven or checked not long ago. `alarm`: the limit crossed. */
+export function checkDue(
+  { knobs, incumbent, nowMs }: Pick<StrategyContext, 'knobs' | 'incumbent' | 'nowMs'>,
+  { held, lastKept, checkpoint }: Standing,
+  { minMs }: EngineSettings['window'],
+  alarm: string | undefined,
+): Check | undefined {
+  const keptMs = lastKept?.atMs ?? Number.NEGATIVE_INFINITY;
+  const isFirst = checkpoint === undefined || checkpoint.atMs < keptMs;
+  const passed = isFirst ? 0 : checkpoint.passed;
+  const windows = (alarm === undefined ? EVERY_WINDOWS : AFTER_ALARM_WINDOWS) * 2 ** Math.min(passed, MAX_DOUBLINGS);
+  const sinceMs = isFirst ? keptMs : checkpoint.atMs;
+  if (!Number.isFinite(sinceMs) || nowMs - sinceMs < windows * minMs) return undefined;
+  // What a human holds is not ours to question.
+  const ours = knobs.filter(
+    ({ spec, mode }) => mode === 'auto' && held[spec.id] !== undefined && held[spec.id].by !== 'human',
+  );
+  const away = ours.filter(({ spec }) => incumbent[spec.id] !== spec.baseline);
+  if (away.length === 0) return undefined;
+  const why = alarm ?? `proven or checked last ${Math.round((nowMs - sinceMs) / minMs)} windows ago`;
+  return {
+    setting: Object.fromEntries(away.map(({ spec }) => [spec.id, spec.baseline])),
+    reason: `what is held against the baselines: ${why}`,
+    passed,
+  };
+}
+
+/** A check begins; when it is cut short from outside, it counts as neither passed nor failed. */
+export function withCheck(standing: Standing, nowMs: number): Standing {
+  const { checkpoint, lastKept } = standing;
+  const isFirst = checkpoint === undefined || checkpoint.atMs < (lastKept?.atMs ?? Number.NEGATIVE_INFINITY);
+  return { ...standing, checkpoint: { atMs: nowMs, passed: isFirst ? 0 : checkpoint.passed } };
+}
+
+/** What is held has stood the comparison. */
+export function withPassed(standing: Standing, nowMs: number): Standing {
+  return { ...standing, checkpoint: { atMs: nowMs, passed: (standing.checkpoint?.passed ?? 0) + 1 } };
+}
+
+/** The baselines were better: these knobs are held no longer. */
+export function withGivenBack(standing: Standing, knobs: readonly string[]): Standing {
+  const { lastKept: _, ...rest } = standing;
+  const held = Object.entries(standing.held).filter(([knob]) => !knobs.includes(knob));
+  return { ...rest, held: Object.fromEntries(held) };
+}

@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest';
+import type { KnobMode } from '../../agent/core/model.ts';
+import { CHECKPOINT, checkDue } from '../../agent/core/tune/checkpoint.ts';
+import { replay } from '../../agent/core/tune/replay.ts';
+import { EMPTY_STANDING } from '../../agent/core/tune/standing.ts';
+import { intKnob, Loop, type LoopOptions } from './engine_loop.ts';
+
+const START_MS = 1_700_000_000_000;
+const WINDOW_MS = 10_000;
+const HOUR_S = 3_600;
+const batch = intKnob('batch', { max: 256, baseline: 4 });
+
+/** A batch of 64 is much the best at first; `later` is what holds after two hours. */
+function drifting(later: LoopOptions['latencyS'], more: Partial<LoopOptions> = {}): Loop {
+  const loop: Loop = new Loop({
+    seed: 5,
+    knobs: [batch],
+    latencyS: (setting) =>
+      later !== undefined && loop.nowMs - START_MS > 2 * HOUR_S * 1_000
+        ? later(setting)
+        : 0.05 * Math.exp(0.1 * (Math.log2(setting.batch ?? 1) - 6) ** 2),
+    ...more,
+  });
+  return loop.open();
+}
+
+/** When each check began, in windows. */
+function checksOf(loop: Loop): number[] {
+  const begun = loop.decisions.filter(({ kind, strategy }) => kind === 'trial_started' && strategy === CHECKPOINT);
+  return begun.map(({ atMs }) => (atMs - START_MS) / WINDOW_MS);
+}
+
+describe('checkpoints', () => {
+  test('what has become harmful out of sight of the search is found and given back', () => {
+    // Nothing near what is held is better; only the baseline is, beyond a ridge.
+    const loop = drifting(({ batch: at = 1 }) => (at <= 5 ? 0.05 : at <= 16 ? 0.16 : 0.1));
+    loop.run(2 * HOUR_S);
+    expect(loop.setting.batch).toBeGreaterThan(32);
+    const back = loop.run(10 * HOUR_S, ({ kind, strategy }) => kind === 'promoted' && strategy === CHECKPOINT);
+    expect(back?.changes).toEqual([{ knob: 'batch', from: expect.any(Number), to: 4 }]);
+    expect(back?.evidence?.effect?.high).toBeLessThan(0);
+    expect(loop.engine.tuning('c')?.knobs.map(({ heldBy }) => heldBy)).toEqual([undefined]);
+    expect(loop.setting).toEqual({ batch: 4 });
+    expect(replay(loop.decisions).mismatches).toEqual([]);
+  });
+
+  test('what is still good stays, and is checked less and less often', () => {
+    const loop = drifting(undefined);
+    loop.run(9 * HOUR_S);
+    const checks = checksOf(loop);
+    expect(checks.length).toBeGreaterThan(1);
+    expect(checks.length).toBeLessThan(5);
+    const ends = loop.decisions.filter(({ kind, strategy }) => kind !== 'trial_started' && strategy === CHECKPOINT);
+    expect(
+      ends.every(({ kind, reason }) => kind === 'futile' && reason.startsWith('checked, and what is held stays')),
+    ).toBe(true);
+    expect(loop.setting.batch).toBeGreaterThan(32);
+    // The last change that was kept starts the count afresh.
+    const keptMs = loop.decisions.filter(({ kind }) => kind === 'promoted').map(({ atMs }) => atMs);
+    for (const [i, at] of checks.entries()) {
+      const before = Math.max(
+        checks[i - 1] ?? 0,
+        ...keptMs.map((atMs) => (atMs - START_MS) / WINDOW_MS).filter((kept) => kept < at),
+      );
+      expect(at - before).toBeGreaterThanOrEqual(200);
+    }
+  });
+
+  test('held values that cross a limit are checked soon, not only when it is their turn', () => {
+    const isLate = () => loop.nowMs - START_MS > 2 * HOUR_S * 1_000;
+    const loop: Loop = drifting(undefined, {
+      errorRatio: ({ batch: at = 1 }) => (isLate() && at > 5 ? 0.05 : 0),
+    });
+    loop.run(2 * HOUR_S);
+    expect(loop.setting.batch).toBeGreaterThan(32);
+    const check = loop.run(
+      HOUR_S,
+      ({ kind, strategy, reason }) =>
+        kind === 'trial_started' && strategy === CHECKPOINT && reason.includes('error ratio'),
+    );
+    expect(check?.atMs).toBeLessThan(START_MS + 2 * HOUR_S * 1_000 + 100 * WINDOW_MS);
+  });
+
+  test('what a human holds is not questioned, nor a knob that may not be moved', () => {
+    const standing = { ...EMPTY_STANDING, lastKept: { strategy: 's', atMs: 0 } };
+    const window = { minMs: WINDOW_MS, maxMs: WINDOW_MS, minRequests: 1 };
+    const due = (by: string, mode: KnobMode) => {
+      const context = { nowMs: HOUR_S * 1_000, incumbent: { batch: 64 }, knobs: [{ spec: batch, mode }] };
+      return checkDue(context, { ...standing, held: { batch: { value: 64, by } } }, window, undefined)?.setting;
+    };
+    expect(due('t1', 'auto')).toEqual({ batch: 4 });
+    expect(due('human', 'auto')).toBeUndefined();
+    expect(due('t1', 'recommend')).toBeUndefined();
+  });
+});
