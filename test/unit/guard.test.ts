@@ -195,7 +195,16 @@ describe('the guard of the soft limits', () => {
 describe('how much doubt a limit leaves room for', () => {
   const rule: LimitRule = {
     isHard: false,
-    ...{ knobSd: 0.6, loadSd: 0.7, levelSd: 0.3, firstNoise: 0.08, leastNoise: 0.01, forgetting: 0.97, memory: 300 },
+    ...{
+      knobSd: 0.6,
+      loadSd: 0.7,
+      levelSd: 0.3,
+      firstNoise: 0.08,
+      leastNoise: 0.01,
+      noisePrior: 3,
+      forgetting: 0.97,
+      memory: 300,
+    },
     confidence: { first: 2, least: 0.5, most: 4, step: 0.1, target: 0.05 },
   };
 

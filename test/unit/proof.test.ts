@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Block } from '../../agent/core/model.ts';
 import { ErrorBudget } from '../../agent/core/tune/error_budget.ts';
 import { BLOCK_ORDERS, blockOf, judge, prove } from '../../agent/core/tune/proof.ts';
+import { Proving } from '../../agent/core/tune/proving.ts';
 import { Random } from '../../agent/core/tune/random.ts';
 
 const RULE = { alpha: 0.02, maxBlocks: 24, minimumEffect: 0.015 };
@@ -182,5 +183,28 @@ describe('the error budget', () => {
     for (const outcome of [false, true, false, false, true]) budget.spend(outcome);
     const again = new ErrorBudget(0.05, JSON.parse(JSON.stringify(budget.state())));
     expect(again.alpha).toBe(budget.alpha);
+  });
+});
+
+describe('limits in a proof', () => {
+  const rule = { alpha: 0.05, maxBlocks: 24, minimumEffect: 0.015 };
+
+  /** A clear gain, with these error ratios at incumbent and candidate. */
+  function proven(incumbent: number, candidate: number): Proving {
+    const proving = new Proving({ rule, budget: { q: 0.05, trials: 0, discoveries: [] }, coinSeed: 3 }, 0);
+    for (let i = 0; i < 24; i++) {
+      const isB = proving.isCandidatesTurn;
+      const errorRate = -Math.log1p(-(isB ? candidate : incumbent));
+      proving.onWindow((isB ? -0.5 : 0) + 0.01 * (i % 3), i, { errorRate, responseTimeP95: Math.log(isB ? 80 : 100) });
+    }
+    return proving;
+  }
+
+  test('what crosses a limit that the incumbent keeps breaks it; a repair that comes nearer does not', () => {
+    const limits = { errorRatio: 0.02, responseTimeMsP95: 90 };
+    expect([proven(0.001, 0.03).breaks(limits), proven(0.001, 0.03).crosses(limits)]).toEqual([true, true]);
+    expect([proven(0.05, 0.03).breaks(limits), proven(0.05, 0.03).crosses(limits)]).toEqual([false, true]);
+    expect([proven(0.001, 0.01).breaks(limits), proven(0.001, 0.01).crosses(limits)]).toEqual([false, false]);
+    expect(proven(0.001, 0.01).breaks({ errorRatio: 0.02, responseTimeMsP95: 70 })).toBe(false);
   });
 });

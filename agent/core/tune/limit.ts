@@ -20,7 +20,7 @@ import { type Axis, encode } from './space.ts';
  * of tried settings that cross the limit is the target (adaptive conformal inference).
  *
  * **Repair.** Where the incumbent itself is over the limit, or too close to it to be called safe, "safe" means "expected to be no worse
- * than now": within half a reading's noise for a soft limit, lower at all for a hard one. A rule that only ever stays inside
+ * than now": within a reading's noise for a soft limit, lower at all for a hard one. A rule that only ever stays inside
  * the limit would never move there.
  *
  * Units: those of the signal it is given. Fails for knobs whose effect comes later than a reading (a cache that fills), and for jumps
@@ -40,6 +40,8 @@ export interface LimitRule {
   readonly levelSd: number;
   readonly firstNoise: number;
   readonly leastNoise: number;
+  /** Readings that the first noise is worth. */
+  readonly noisePrior: number;
   readonly forgetting: number;
   /** Readings over which what was learned fades; Infinity: never. */
   readonly memory: number;
@@ -62,20 +64,20 @@ const NOISE_MEMORY = 0.97;
 /** One wild reading does not blind it: for the noise, a surprise counts up to so many standard deviations. */
 const WILD = 3;
 /** Of a reading's noise: what is called no worse. */
-const NO_WORSE = 0.5;
+const NO_WORSE = 1;
 
 export class Limit {
   readonly #rule: LimitRule;
-  #axes: readonly Axis[] = [];
+  #size = 0;
   #mean = new Float64Array(0);
   #covariance: readonly Float64Array[] = [];
   #noiseVariance: number;
   #confidence: number;
   #readings = 0;
   /** Where the first reading was taken: effects are counted from there, so that the constant is what was read there. */
-  #origin: { readonly x: Float64Array; readonly load: number; readonly value: number } | undefined;
+  #origin: { readonly x: Place; readonly load: number; readonly value: number } | undefined;
   /** What the incumbent is expected to show, until the next reading. */
-  #incumbent: { readonly of: Setting; readonly load: number; readonly expected: Expected } | undefined;
+  #incumbent: { readonly of: Place; readonly load: number; readonly expected: Expected } | undefined;
   /** In the signal's units; undefined: not limited. */
   bound: number | undefined;
 
@@ -87,7 +89,7 @@ export class Limit {
 
   /** The knobs are these from now on, and nothing is known of them. */
   open(axes: readonly Axis[]): void {
-    this.#axes = axes;
+    this.#size = 2 + 2 * axes.length;
     this.#readings = 0;
     this.#origin = undefined;
   }
@@ -105,9 +107,8 @@ export class Limit {
     return this.#confidence;
   }
 
-  observe(value: number, setting: Setting, load: number): void {
+  observe(value: number, x: Place, load: number): void {
     if (this.#readings === 0) this.#begin();
-    const x = this.#places(setting);
     this.#origin ??= { x, load, value };
     this.#readings++;
     this.#incumbent = undefined;
@@ -128,7 +129,9 @@ export class Limit {
     for (let i = 0; i < z.length; i++) for (let j = 0; j < z.length; j++) p[i][j] *= growth[i] * growth[j];
     const surprise = Math.min(innovation ** 2, WILD ** 2 * total);
     const seen = Math.max(surprise - explained, leastNoise ** 2);
-    this.#noiseVariance = NOISE_MEMORY * this.#noiseVariance + (1 - NOISE_MEMORY) * seen;
+    const known = this.#rule.noisePrior + this.#readings - 1;
+    const before = Math.min(NOISE_MEMORY, known / (known + 1));
+    this.#noiseVariance = before * this.#noiseVariance + (1 - before) * seen;
   }
 
   /** What was let through has been tried: it crossed the limit, or not. */
@@ -139,10 +142,10 @@ export class Limit {
   }
 
   /** `load`: ln of what is to be expected. */
-  isUnsafe(setting: Setting, incumbent: Setting, load: number): boolean {
+  isUnsafe(at: Place, incumbent: Place, load: number): boolean {
     const { bound } = this;
     if (bound === undefined || this.#readings === 0) return false;
-    const there = this.expect(setting, load);
+    const there = this.expect(at, load);
     if (there.mean + this.#confidence * there.sd <= bound) return false;
     const here = this.#expectIncumbent(incumbent, load);
     if (this.#rule.isHard) return there.mean >= here.mean;
@@ -150,20 +153,20 @@ export class Limit {
     return !isRepair || there.mean > here.mean + NO_WORSE * this.noise;
   }
 
-  expect(setting: Setting, load: number): Expected {
-    const z = this.#features(this.#places(setting), load);
+  expect(at: Place, load: number): Expected {
+    const z = this.#features(at, load);
     const variance = this.#noiseVariance + this.#variance(z);
     return { mean: (this.#origin?.value ?? 0) + dot(z, this.#mean), sd: Math.sqrt(variance) };
   }
 
   /** How much more the signal is expected to be there than here: level, load and noise fall out. */
-  difference(there: Setting, here: Setting): Expected {
-    const [a, b] = [this.#features(this.#places(there), 0), this.#features(this.#places(here), 0)];
-    const step = a.map((value, i) => value - b[i]);
+  difference(there: Place, here: Place): Expected {
+    const step = new Float64Array(this.#size);
+    for (let i = 0; i < there.length; i++) step[2 + i] = there[i] - here[i];
     return { mean: dot(step, this.#mean), sd: Math.sqrt(this.#variance(step)) };
   }
 
-  #expectIncumbent(incumbent: Setting, load: number): Expected {
+  #expectIncumbent(incumbent: Place, load: number): Expected {
     if (this.#incumbent?.of !== incumbent || this.#incumbent.load !== load) {
       this.#incumbent = { of: incumbent, load, expected: this.expect(incumbent, load) };
     }
@@ -171,7 +174,7 @@ export class Limit {
   }
 
   #begin(): void {
-    const size = 2 + 2 * this.#axes.length;
+    const size = this.#size;
     this.#mean = new Float64Array(size);
     this.#covariance = Array.from({ length: size }, (_, i) => {
       const row = new Float64Array(size);
@@ -189,27 +192,39 @@ export class Limit {
 
   #variance(z: Float64Array): number {
     let sum = 0;
-    for (let i = 0; i < z.length; i++) if (z[i] !== 0) sum += z[i] * dot(this.#covariance[i], z);
+    for (let i = 0; i < z.length; i++) {
+      if (z[i] === 0) continue;
+      const row = this.#covariance[i];
+      let inner = (z[i] * row[i]) / 2;
+      for (let j = 0; j < i; j++) inner += row[j] * z[j];
+      sum += 2 * z[i] * inner;
+    }
     return Math.max(0, sum);
   }
 
-  #places(setting: Setting): Float64Array {
-    const x = new Float64Array(2 * this.#axes.length);
-    this.#axes.forEach((axis, i) => {
-      const value = Number(setting[axis.id]);
-      x[2 * i] = encode(axis, value);
-      x[2 * i + 1] = value / axis.max;
-    });
-    return x;
-  }
-
-  #features(x: Float64Array, load: number): Float64Array {
-    const z = new Float64Array(2 + x.length);
+  #features(x: Place, load: number): Float64Array {
+    const z = new Float64Array(this.#size);
     z[0] = 1;
-    z[1] = load - (this.#origin?.load ?? load);
-    for (let i = 0; i < x.length; i++) z[2 + i] = x[i] - (this.#origin?.x[i] ?? x[i]);
+    const origin = this.#origin;
+    if (origin === undefined) return z;
+    z[1] = load - origin.load;
+    for (let i = 0; i < x.length; i++) z[2 + i] = x[i] - origin.x[i];
     return z;
   }
+}
+
+/** A setting, as the models see it: of each knob its place in its (log) range, and its share of the largest value. */
+export type Place = Float64Array;
+
+export function placeOf(axes: readonly Axis[], setting: Setting): Place {
+  const x = new Float64Array(2 * axes.length);
+  for (let i = 0; i < axes.length; i++) {
+    const axis = axes[i];
+    const value = Number(setting[axis.id]);
+    x[2 * i] = encode(axis, value);
+    x[2 * i + 1] = value / axis.max;
+  }
+  return x;
 }
 
 function dot(a: Float64Array, b: Float64Array): number {

@@ -4,6 +4,12 @@ import type { Objectives } from './pareto.ts';
 import { BLOCK_ORDERS, blockOf, judge, type Proof, prove, type Verdict } from './proof.ts';
 import { Random } from './random.ts';
 
+/** Of error ratio and p95, as declared. */
+export interface ProofLimits {
+  readonly errorRatio: number;
+  readonly responseTimeMsP95?: number;
+}
+
 /** What a proof is held to, fixed when it begins. */
 export interface ProofTerms {
   readonly rule: ProofRule;
@@ -90,16 +96,28 @@ export class Proving {
   }
 
   /** The candidate's windows in whole blocks crossed a limit on average: constraints come before weights. */
-  crosses(limits: { readonly errorRatio: number; readonly responseTimeMsP95?: number }): boolean {
-    const errors = this.#candidatesMean('errorRate');
-    const p95 = this.#candidatesMean('responseTimeP95');
-    if (errors !== undefined && -Math.expm1(-errors) > limits.errorRatio) return true;
-    return p95 !== undefined && limits.responseTimeMsP95 !== undefined && Math.exp(p95) > limits.responseTimeMsP95;
+  crosses(limits: ProofLimits): boolean {
+    return this.#isOver(limits.errorRatio, limits.responseTimeMsP95);
   }
 
-  #candidatesMean(name: ObjectiveName): number | undefined {
+  /** The same, and the incumbent's own did not, or by less: a repair may end above the limit, as long as it comes nearer. */
+  breaks({ errorRatio, responseTimeMsP95 }: ProofLimits): boolean {
+    const errors = -Math.expm1(-(this.#mean('A', 'errorRate') ?? 0));
+    const p95 = Math.exp(this.#mean('A', 'responseTimeP95') ?? Number.NEGATIVE_INFINITY);
+    const allowed = responseTimeMsP95 === undefined ? undefined : Math.max(responseTimeMsP95, p95);
+    return this.#isOver(Math.max(errorRatio, errors), allowed);
+  }
+
+  #isOver(errorRatio: number, responseTimeMsP95: number | undefined): boolean {
+    const errors = this.#mean('B', 'errorRate');
+    const p95 = this.#mean('B', 'responseTimeP95');
+    if (errors !== undefined && -Math.expm1(-errors) > errorRatio) return true;
+    return p95 !== undefined && responseTimeMsP95 !== undefined && Math.exp(p95) > responseTimeMsP95;
+  }
+
+  #mean(wanted: 'A' | 'B', name: ObjectiveName): number | undefined {
     const arms = this.#blocks.flatMap(({ order }) => [...order]);
-    const values = arms.flatMap((arm, i) => (arm === 'B' ? (this.#windows[i]?.[name] ?? []) : []));
+    const values = arms.flatMap((arm, i) => (arm === wanted ? (this.#windows[i]?.[name] ?? []) : []));
     return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
   }
 

@@ -53,6 +53,8 @@ export interface TrialOptions {
     readonly known: readonly ProbeWindow[];
   };
   readonly proof: Omit<ProofRule, 'alpha'>;
+  /** Constraints come before the objective: what crosses them is not kept, however much better it is. */
+  readonly limits: EngineSettings['limits'];
   /** The level that a proof is held to, asked when the proof begins. */
   readonly alpha: () => number;
   /** The terms of the proof, asked when it begins. */
@@ -304,7 +306,9 @@ export class Trial {
   #onProof({ proving }: Stage & { state: 'proving' }, y: number, nowMs: number, objectives: ObjectiveValues): Progress {
     switch (proving.onWindow(y, nowMs, objectives)) {
       case 'better':
-        return { state: 'proven' };
+        return proving.breaks(this.#options.limits)
+          ? { state: 'ended', as: 'rolled_back', why: 'proven better, but it crosses a limit that the incumbent keeps' }
+          : { state: 'proven' };
       case 'worse':
         return { state: 'ended', as: 'rolled_back', why: 'proven worse' };
       case 'futile':

@@ -472,6 +472,7 @@ export class Tuner {
         known: this.#measuring.reference.windows.map(({ y, measurement }) => probeWindow(y, measurement)),
       },
       proof,
+      limits: this.#terms.limits,
       alpha: () => this.#dossier.alpha,
       openProof: () => this.#dossier.proofTerms(seedFrom(this.#options.random)),
       random: this.#options.random,
