@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULT_HEALTH_THRESHOLDS } from '../../agent/core/health.ts';
 import type { NumericKnobSpec, Setting } from '../../agent/core/model.ts';
 import { Distribution } from '../../agent/core/series/distribution.ts';
+import { beliefOf } from '../../agent/core/tune/belief.ts';
 import { BurnRate } from '../../agent/core/tune/burn_rate.ts';
 import { objectiveOf } from '../../agent/core/tune/objective.ts';
 import { Probe } from '../../agent/core/tune/probe.ts';
@@ -80,6 +81,43 @@ describe('space', () => {
     const on = axisOf(knob('k', { ceilingAtBoot: true, baseline: 16 }), { min: 4, max: 32 });
     expect([on?.min, on?.max]).toEqual([4, 16]);
     expect(axisOf(knob('k'), { min: 9, max: 9 })).toBeUndefined();
+  });
+});
+
+describe('what a declaration says of a knob before anything was measured', () => {
+  const span = { type: 'double', min: 0, max: 1, scale: 'linear' } as const;
+
+  test('neither side is favoured, the best is expected within the range and towards its roomier side', () => {
+    fc.assert(
+      fc.property(unit, (baseline) => {
+        const [here, mirrored] = [baseline, 1 - baseline].map(
+          (at) => beliefOf(axis('k', { ...span, baseline: at })).best,
+        );
+        expect(here + mirrored).toBeCloseTo(1, 9);
+        expect(Math.abs(here - 0.5)).toBeLessThanOrEqual(Math.abs(baseline - 0.5));
+      }),
+    );
+  });
+
+  test('only of what may go on at once too little is feared: below the baseline, the more the less there is', () => {
+    const on = axis('k', { role: 'concurrency', min: 1, max: 16, baseline: 4 });
+    const missing = [1, 2, 3, 4, 9].map((value) => beliefOf(on).shortage(encode(on, value)));
+    expect(missing.map((share) => Number(share.toFixed(9)))).toEqual([0.75, 0.5, 0.25, 0, 0]);
+    for (const role of ['batch', 'queue', 'timeout', 'memory', 'other'] as const) {
+      expect(beliefOf(axis('k', { role, min: 1, max: 16, baseline: 4 })).shortage(0)).toBe(0);
+    }
+    const pause = axis('k', { role: 'threads', type: 'duration', min: 1, max: 16, baseline: 4 });
+    expect(beliefOf(pause).shortage(0)).toBe(0);
+  });
+
+  test('a search begins with more of it, whatever it draws', () => {
+    const on = axis('k', { role: 'concurrency', min: 1, max: 16, baseline: 2 });
+    for (let seed = 0; seed < 20; seed++) {
+      const rule = { perturbation: 0.06, gain: 0.1, maxStepRatio: 0.1, windowMs: 10_000, place: '' };
+      const probe = new Probe([on], { k: 2 }, 0.08, rule);
+      probe.observe({ k: 2 }, { y: 0, x: 0, atMs: 0 });
+      expect(Number(probe.next(Random.seeded(seed)).k)).toBeGreaterThan(2);
+    }
   });
 });
 

@@ -1,4 +1,5 @@
 import type { Setting } from '../model.ts';
+import { beliefOf } from './belief.ts';
 import type { Random } from './random.ts';
 import { logLoad } from './reference.ts';
 import { type Axis, decode, encode, neighbour } from './space.ts';
@@ -113,7 +114,7 @@ export class Probe {
     const known = memory?.space === this.#space ? memory : undefined;
     const variance = Math.max(noise, NOISE_FLOOR) ** 2;
     this.#noiseVariance = known === undefined ? variance : (known.noiseVariance + variance) / 2;
-    this.#surface = known?.surface ?? new Surface(axes.length, rule.windowMs);
+    this.#surface = known?.surface ?? new Surface(axes.map(beliefOf), rule.windowMs);
     if (known !== undefined && known.place !== rule.place) this.#surface.elsewhere();
   }
 

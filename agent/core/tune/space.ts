@@ -38,10 +38,14 @@ export function encode(axis: Axis, value: number): number {
 }
 
 export function decode(axis: Axis, u: number): number {
+  return snap(axis, valueAt(axis, u));
+}
+
+/** What lies at `u`, whether the process can take it or not. */
+export function valueAt(axis: Axis, u: number): number {
   const { min, max } = axis;
   const at = clamp01(u);
-  const raw = axis.spec.scale === 'log' ? min * (max / min) ** at : min + at * (max - min);
-  return snap(axis, raw);
+  return axis.spec.scale === 'log' ? min * (max / min) ** at : min + at * (max - min);
 }
 
 /** The next value in a direction that the process can take; the same value at the edge. */
