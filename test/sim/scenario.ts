@@ -357,10 +357,11 @@ function knobsNamedBy(of: Scenario): string[] {
     return [...names, ...Object.values(of.plant.knobs).filter((name) => name !== undefined)];
   }
   const terms = [...of.plant.latency.terms, ...of.plant.errors.terms, ...(of.plant.memory?.terms ?? [])];
-  for (const each of terms) {
-    if (each.kind === 'coupling') names.push(...each.knobs);
-    else if (each.kind === 'well') names.push(...Object.keys(each.at));
-    else names.push(each.knob);
-  }
-  return names;
+  return [...names, ...terms.flatMap(knobsOf)];
+}
+
+/** The knobs that a term names. */
+export function knobsOf(of: Term): readonly string[] {
+  if (of.kind === 'coupling') return of.knobs;
+  return of.kind === 'well' ? Object.keys(of.at) : [of.knob];
 }

@@ -7,6 +7,10 @@ import { axisOf, decode } from '../../agent/core/tune/space.ts';
 import type { Measurement } from '../../agent/core/tune/window.ts';
 import { intKnob } from './engine_loop.ts';
 
+function isUnsafe(guard: Guard, setting: Setting, incumbent: Setting): boolean {
+  return guard.whyUnsafe(setting, incumbent) !== undefined;
+}
+
 const GB = 1e9;
 const specs: readonly NumericKnobSpec[] = [
   intKnob('batch', { max: 256, baseline: 8 }),
@@ -46,43 +50,43 @@ describe('the guard of the memory limit', () => {
   test('knows nothing and forbids nothing until it has a limit and a reading', () => {
     const guard = new Guard({ errorRatio: 0.02 });
     guard.open(axes);
-    expect(guard.isUnsafe({ batch: 256, buffers: 1 }, incumbent)).toBe(false);
+    expect(isUnsafe(guard, { batch: 256, buffers: 1 }, incumbent)).toBe(false);
     guard.observe(5 * GB, incumbent);
-    expect(guard.isUnsafe({ batch: 256, buffers: 1 }, incumbent)).toBe(false);
+    expect(isUnsafe(guard, { batch: 256, buffers: 1 }, incumbent)).toBe(false);
     expect(guard.alarm()).toBeUndefined();
   });
 
   test('allows a short step at first and not a long one', () => {
     const guard = learned(0.375, 1);
-    expect(guard.isUnsafe({ batch: 11, buffers: 0.5 }, incumbent)).toBe(false);
-    expect(guard.isUnsafe({ batch: 200, buffers: 0.5 }, incumbent)).toBe(true);
+    expect(isUnsafe(guard, { batch: 11, buffers: 0.5 }, incumbent)).toBe(false);
+    expect(isUnsafe(guard, { batch: 200, buffers: 0.5 }, incumbent)).toBe(true);
   });
 
   test('forbids what would run out of memory and allows what would not, once it has seen some', () => {
     const guard = learned(0.6, 60);
     // 6.6 GB, and 8.3 GB.
-    expect(guard.isUnsafe({ batch: 32, buffers: 0.5 }, incumbent)).toBe(false);
-    expect(guard.isUnsafe({ batch: 240, buffers: 0.5 }, incumbent)).toBe(true);
-    expect(guard.isUnsafe({ batch: 150, buffers: 1 }, incumbent)).toBe(true);
+    expect(isUnsafe(guard, { batch: 32, buffers: 0.5 }, incumbent)).toBe(false);
+    expect(isUnsafe(guard, { batch: 240, buffers: 0.5 }, incumbent)).toBe(true);
+    expect(isUnsafe(guard, { batch: 150, buffers: 1 }, incumbent)).toBe(true);
   });
 
   test('lets an incumbent that is too close come down, but not go up', () => {
     const guard = learned(0.95, 60);
     const tight = { batch: 200, buffers: 0.5 };
-    expect(guard.isUnsafe({ batch: 60, buffers: 0.5 }, tight)).toBe(false);
-    expect(guard.isUnsafe({ batch: 256, buffers: 0.5 }, tight)).toBe(true);
+    expect(isUnsafe(guard, { batch: 60, buffers: 0.5 }, tight)).toBe(false);
+    expect(isUnsafe(guard, { batch: 256, buffers: 0.5 }, tight)).toBe(true);
     expect(guard.alarm()).toContain('of its limit of 8.00 GB');
   });
 
   test('is more careful after the process has died of what was tried', () => {
     const guard = learned(0.7, 60);
     const far = { batch: 38, buffers: 0.5 };
-    const before = guard.isUnsafe(far, incumbent);
+    const before = isUnsafe(guard, far, incumbent);
     for (let i = 0; i < 10; i++) {
       guard.observe(7.8 * GB, { batch: 150, buffers: 0.5 });
       guard.gone();
     }
-    expect([before, guard.isUnsafe(far, incumbent)]).toEqual([false, true]);
+    expect([before, isUnsafe(guard, far, incumbent)]).toEqual([false, true]);
   });
 });
 
@@ -95,7 +99,7 @@ describe('a retreat from the memory limit', () => {
     expect(back.buffers).toBe(0.7);
     expect(Number(back.batch)).toBeLessThan(100);
     expect(Number(back.batch)).toBeGreaterThan(8);
-    expect(guard.isUnsafe(back, back)).toBe(false);
+    expect(isUnsafe(guard, back, back)).toBe(false);
   });
 
   test('of two that carry as much, that first which costs less of the objective', () => {

@@ -161,10 +161,6 @@ export class Guard {
     return baseline;
   }
 
-  isUnsafe(setting: Setting, incumbent: Setting): boolean {
-    return this.whyUnsafe(setting, incumbent) !== undefined;
-  }
-
   /** Which limit a setting is expected to cross, in words; `hard`: the soft ones are not asked. */
   whyUnsafe(setting: Setting, incumbent: Setting, which: 'all' | 'hard' = 'all'): string | undefined {
     const [at, from] = [placeOf(this.#axes, setting), this.#placeOfIncumbent(incumbent)];

@@ -1,10 +1,9 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { createEngine } from '../../../agent/core/engine.ts';
 import type { Series } from '../../../agent/core/model.ts';
 import { SampleBatchBuilder } from '../../../agent/core/series/batch.ts';
 import { type AnalyticsSettings, DEFAULT_ENGINE_SETTINGS } from '../../../agent/core/settings.ts';
 import { Random } from '../../../agent/core/tune/random.ts';
+import { usedBytes } from '../tax/used_bytes.ts';
 
 const START_MS = 1_700_000_000_000;
 const REPORT_MS = 5_000;
@@ -82,15 +81,6 @@ function run(insights: Insights) {
   const bytes = usedBytes();
   // The engine is asked after the measurement: it is what is measured, so it must live until then.
   return { cpuMicros: user + system, points, bytes, series: engine.stats().insights.series };
-}
-
-function usedBytes(): number {
-  setFlagsFromString('--expose-gc');
-  const collect: () => void = runInNewContext('gc');
-  collect();
-  collect();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
 }
 
 /**

@@ -1,8 +1,7 @@
 import { performance } from 'node:perf_hooks';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { realEngine } from '../../sim/real_engine.ts';
 import type { EngineFactory, SimEngine } from '../../sim/seam.ts';
+import { usedBytes } from '../tax/used_bytes.ts';
 
 /**
  * What the engine costs a run: the time of its steps, summed by windows of virtual time, and the memory that goes when it does.
@@ -53,14 +52,4 @@ export class EngineCost {
     if (this.#engine === undefined) throw new Error('an engine that was released is asked');
     return this.#engine;
   }
-}
-
-/** On the heap and beside it, after all that nobody holds is gone. */
-function usedBytes(): number {
-  setFlagsFromString('--expose-gc');
-  const collect: () => void = runInNewContext('gc');
-  collect();
-  collect();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
 }

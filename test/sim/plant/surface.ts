@@ -1,4 +1,4 @@
-import type { SurfacePlantSpec, Term } from '../scenario.ts';
+import { knobsOf, type SurfacePlantSpec, type Term } from '../scenario.ts';
 import type { Truth } from './plant.ts';
 
 /** Maps knob positions, a load and the shifts of the phase to the truth. One implementation per kind of analytic plant. */
@@ -65,11 +65,6 @@ export function createSurfaceModel(
       }
     },
   };
-}
-
-function knobsOf(term: Term): readonly string[] {
-  if (term.kind === 'coupling') return term.knobs;
-  return term.kind === 'well' ? Object.keys(term.at) : [term.knob];
 }
 
 function onlyWhere(
