@@ -3,29 +3,36 @@
  *
  * FILE: scenarios (`test/sim/scenario.schema.json` describes them), also from elsewhere; none: the smooth and the null plant.
  * `--where`: instead of racing, what our engine is at while it loses what it loses.
+ * `--vary`: every seed on a variation of the scenario that is drawn from it, the same for all methods (`tune/varied_scenario.ts`).
  * `--random N`: instead of files N scenarios drawn at random, from number `--first-seed` on, one run each.
  */
 import { parseArgs } from 'node:util';
-import { findOracle, type Oracle } from '../sim/plant/oracle.ts';
 import { builtInScenario, type Scenario } from '../sim/scenario.ts';
 import { type Expectation, expectationsOf } from './tune/expectations.ts';
 import { randomScenario } from './tune/random_scenario.ts';
 import { peersOn } from './tune/roster.ts';
+import { type Round, roundOn } from './tune/round.ts';
 import { runOurs } from './tune/run_ours.ts';
 import { runPeer } from './tune/run_peer.ts';
 import { scenarioAt } from './tune/scenario_file.ts';
 import { type Interval, type MethodReport, type RunScore, reportOf } from './tune/score.ts';
+import { variationsOf } from './tune/varied_scenario.ts';
 import { whereOnAverage } from './tune/where.ts';
 
-const USAGE = `usage: npm run -s bench:tune -- [FILE...] [--seeds 30; 200 on the built-in null plant] [--windows 400] [--first-seed 0] [--methods ours,spsa] [--random N] [--where] [--json]`;
+const USAGE = `usage: npm run -s bench:tune -- [FILE...] [--seeds 30; 200 on the built-in null plant] [--windows 400] [--first-seed 0] [--methods ours,spsa] [--vary] [--random N] [--where] [--json]`;
 
 const SEEDS = 30;
 const NULL_SEEDS = 200;
 
 interface Race {
-  readonly scenario: Scenario;
-  readonly seeds: number;
-  readonly only?: readonly string[];
+  readonly name: string;
+  readonly seeds: readonly number[];
+  readonly windows: number;
+  /** Undefined: every method that can run there. */
+  readonly only: readonly string[] | undefined;
+  readonly roundOf: (seed: number) => Round;
+  /** The file whose expectations are held against ours; none for what is drawn. */
+  readonly file?: Scenario;
 }
 
 interface ScenarioReport {
@@ -44,6 +51,7 @@ function main(): void {
       seeds: { type: 'string' },
       windows: { type: 'string', default: '400' },
       'first-seed': { type: 'string', default: '0' },
+      vary: { type: 'boolean', default: false },
       random: { type: 'string' },
       methods: { type: 'string' },
       where: { type: 'boolean', default: false },
@@ -57,83 +65,80 @@ function main(): void {
   }
   const seeds = values.seeds === undefined ? undefined : wholeNumber('--seeds', values.seeds, 1);
   const windows = wholeNumber('--windows', values.windows, 10);
-  const firstSeed = wholeNumber('--first-seed', values['first-seed'], 0);
+  const first = wholeNumber('--first-seed', values['first-seed'], 0);
   const only = values.methods?.split(',').map((name) => name.trim());
-  if (values.random !== undefined) {
-    const report = raceAtRandom(wholeNumber('--random', values.random, 1), windows, firstSeed, only);
-    console.log(values.json ? JSON.stringify({ scenarios: [report] }, null, 2) : tableOf(report));
-    return;
-  }
+  const onFile = (scenario: Scenario, count = SEEDS, those?: readonly string[]) =>
+    raceOn(scenario, numbersFrom(first, seeds ?? count), windows, only ?? those, values.vary);
   const planned: readonly Race[] =
-    positionals.length > 0
-      ? positionals.map((path) => ({ scenario: scenarioAt(path), seeds: SEEDS }))
-      : [
-          { scenario: builtInScenario('p1-smooth'), seeds: SEEDS },
-          // A rate of a few percent needs many seeds, and only of those whose claims are at stake.
-          { scenario: builtInScenario('p5-null'), seeds: NULL_SEEDS, only: ['ours', 'default', 'spsa'] },
-        ];
+    values.random !== undefined
+      ? [raceAtRandom(numbersFrom(first, wholeNumber('--random', values.random, 1)), windows, only)]
+      : positionals.length > 0
+        ? positionals.map((path) => onFile(scenarioAt(path)))
+        : [
+            onFile(builtInScenario('p1-smooth')),
+            // A rate of a few percent needs many seeds, and only of those whose claims are at stake.
+            onFile(builtInScenario('p5-null'), NULL_SEEDS, ['ours', 'default', 'spsa']),
+          ];
   if (values.where) {
-    for (const { scenario } of planned) console.log(whereTable(scenario, seeds ?? SEEDS, windows, firstSeed));
+    for (const race of planned) console.log(whereTable(race));
     return;
   }
-  const reports = planned.map((plan) => {
-    const report = race(plan.scenario, seeds ?? plan.seeds, windows, firstSeed, only ?? plan.only);
+  const reports = planned.map((race) => {
+    const report = run(race);
     if (!values.json) console.log(tableOf(report));
     return report;
   });
   if (values.json) console.log(JSON.stringify({ scenarios: reports }, null, 2));
 }
 
-function race(
-  scenario: Scenario,
-  seeds: number,
-  windows: number,
-  firstSeed: number,
-  only: readonly string[] | undefined,
-): ScenarioReport {
-  const runs = methodsOn(scenario, findOracle(scenario, windows * scenario.windowMs), windows);
-  const unknown = only?.filter((name) => !runs.has(name)) ?? [];
-  if (unknown.length > 0)
-    fail(`no method ${unknown.join(', ')} on ${scenario.name}; there are ${[...runs.keys()].join(', ')}`);
-  const methods = [...runs]
-    .filter(([name]) => only === undefined || only.includes(name))
-    .map(([name, run]) =>
-      reportOf(
-        name,
-        Array.from({ length: seeds }, (_, i) => run(firstSeed + i)),
-      ),
-    );
-  const ours = methods.find(({ method }) => method === 'ours');
-  const expectations = ours === undefined ? [] : expectationsOf(scenario, ours);
-  return { scenario: scenario.name, seeds, windows, methods, expectations };
+function numbersFrom(first: number, count: number): readonly number[] {
+  return Array.from({ length: count }, (_, i) => first + i);
 }
 
-/** One seed on each of `count` scenarios that are drawn from their numbers; regrets and the rest are means over scenarios. */
-function raceAtRandom(
-  count: number,
+/** Every seed on the scenario as it is written, or each on its own variation of it. */
+function raceOn(
+  scenario: Scenario,
+  seeds: readonly number[],
   windows: number,
-  first: number,
+  only: readonly string[] | undefined,
+  isVaried: boolean,
+): Race {
+  if (isVaried)
+    return { name: `${scenario.name}, varied`, seeds, windows, only, roundOf: variationsOf(scenario, windows) };
+  const round = roundOn(scenario, windows);
+  return { name: scenario.name, seeds, windows, only, roundOf: () => round, file: scenario };
+}
+
+/** One seed on each of some scenarios that are drawn from their numbers. */
+function raceAtRandom(
+  numbers: readonly number[],
+  windows: number,
   only: readonly string[] = ['ours', 'default', 'best constant', 'spsa', 'bluefin', 'cma-es'],
-): ScenarioReport {
-  const scores = new Map<string, RunScore[]>(only.map((name) => [name, []]));
-  for (let number = first; number < first + count; number++) {
-    const { scenario, oracle } = randomScenario(number, windows);
-    const runs = methodsOn(scenario, oracle, windows);
-    for (const [name, list] of scores) {
-      const run =
-        runs.get(name) ?? fail(`no method ${name} on random scenarios; there are ${[...runs.keys()].join(', ')}`);
-      list.push(run(number));
+): Race {
+  const name = `random ${numbers[0]} to ${numbers.at(-1)}`;
+  return { name, seeds: numbers, windows, only, roundOf: (number) => randomScenario(number, windows) };
+}
+
+/** Regrets and the rest are means over the seeds. */
+function run({ name, seeds, windows, only, roundOf, file }: Race): ScenarioReport {
+  const scores = new Map<string, RunScore[]>();
+  for (const seed of seeds) {
+    const runs = methodsOn(roundOf(seed), windows);
+    const unknown = only?.filter((method) => !runs.has(method)) ?? [];
+    if (unknown.length > 0)
+      fail(`no method ${unknown.join(', ')} on ${name}; there are ${[...runs.keys()].join(', ')}`);
+    for (const [method, race] of runs) {
+      if (only !== undefined && !only.includes(method)) continue;
+      scores.set(method, [...(scores.get(method) ?? []), race(seed)]);
     }
   }
-  const methods = [...scores].map(([name, list]) => reportOf(name, list));
-  return { scenario: `random ${first} to ${first + count - 1}`, seeds: count, windows, methods, expectations: [] };
+  const methods = [...scores].map(([method, list]) => reportOf(method, list));
+  const ours = methods.find(({ method }) => method === 'ours');
+  const expectations = ours === undefined || file === undefined ? [] : expectationsOf(file, ours);
+  return { scenario: name, seeds: seeds.length, windows, methods, expectations };
 }
 
-function methodsOn(
-  scenario: Scenario,
-  oracle: Oracle,
-  windows: number,
-): ReadonlyMap<string, (seed: number) => RunScore> {
+function methodsOn({ scenario, oracle }: Round, windows: number): ReadonlyMap<string, (seed: number) => RunScore> {
   const runMs = windows * scenario.windowMs;
   const runs = new Map<string, (seed: number) => RunScore>([
     ['ours', (seed) => runOurs(scenario, oracle, seed, runMs)],
@@ -153,16 +158,14 @@ function canRun(scenario: Scenario, name: string): boolean {
   return scenario.knobs.some((knob) => knob.role === 'concurrency' && knob.type === 'int');
 }
 
-function whereTable(scenario: Scenario, seeds: number, windows: number, firstSeed: number): string {
-  const runMs = windows * scenario.windowMs;
-  const numbers = Array.from({ length: seeds }, (_, i) => firstSeed + i);
-  const rows = whereOnAverage(scenario, findOracle(scenario, runMs), numbers, runMs);
+function whereTable({ name, seeds, windows, roundOf }: Race): string {
+  const rows = whereOnAverage(roundOf, seeds, windows);
   const regret = rows.reduce((sum, row) => sum + row.regret, 0);
   const lines = rows.map(
     (row) =>
       `${row.activity.padEnd(40)}  ${row.timePercent.toFixed(1).padStart(5)}   ${row.regret.toFixed(3).padStart(6)}`,
   );
-  const title = `\n${scenario.name}: ${seeds} seeds, ${windows} windows; regret ${regret.toFixed(3)}`;
+  const title = `\n${name}: ${seeds.length} seeds, ${windows} windows; regret ${regret.toFixed(3)}`;
   return [title, `${'ours is at'.padEnd(40)}  time %  regret`, ...lines].join('\n');
 }
 

@@ -1,9 +1,8 @@
 import { baselineSetting } from '../../sim/knob_space.ts';
 import { createPlant } from '../../sim/plant/create.ts';
-import { findOracle, type Oracle } from '../../sim/plant/oracle.ts';
-import { objectiveOf } from '../../sim/plant/plant.ts';
 import { Random, seedFor } from '../../sim/random.ts';
 import { knobSpecs, type Scenario, scenarioFrom } from '../../sim/scenario.ts';
+import { firstSuitable, hasRoom, type Round, roundOn } from './round.ts';
 
 /**
  * Scenarios nobody has tuned for: the n-th is drawn from its number alone. Surfaces of two to eight knobs (bowls, slopes, couplings,
@@ -11,27 +10,12 @@ import { knobSpecs, type Scenario, scenarioFrom } from '../../sim/scenario.ts';
  * that shift the optimum, and for a third of them a memory limit. The ranges are those of the scenarios in `test/sim/scenarios`
  * and somewhat beyond. A draw whose default is within 10 % of the best has nothing to find and is drawn again.
  */
-export function randomScenario(number: number, windows: number): { scenario: Scenario; oracle: Oracle } {
-  for (let attempt = 0; ; attempt++) {
-    const scenario = draw(number, new Random(seedFor(number * 1_000 + attempt, 'scenario')));
-    const runMs = windows * scenario.windowMs;
-    const oracle = findOracle(scenario, runMs);
-    if (gainOf(scenario, oracle, runMs) > LEAST_GAIN) return { scenario, oracle };
-  }
-}
-
-const LEAST_GAIN = 0.1;
-
-/** How much better than the default the best constants of the phases are, in log units. */
-function gainOf(scenario: Scenario, oracle: Oracle, runMs: number): number {
-  const baseline = baselineSetting(knobSpecs(scenario));
-  const plant = createPlant(scenario, runMs, 1);
-  let gain = 0;
-  for (const { startMs, setting } of oracle.phases) {
-    const of = (each: typeof setting) => objectiveOf(plant.truth(each, startMs + 1), scenario.objective);
-    gain += (of(baseline) - of(setting)) / oracle.phases.length;
-  }
-  return gain;
+export function randomScenario(number: number, windows: number): Round {
+  return firstSuitable((attempt) => {
+    const random = new Random(seedFor(number * 1_000 + attempt, 'scenario'));
+    const round = roundOn(draw(number, random), windows);
+    return hasRoom(round, windows) ? round : undefined;
+  }, `random scenario ${number}`);
 }
 
 function draw(number: number, random: Random): Scenario {

@@ -6,6 +6,7 @@ import { knobSpecs, type Scenario } from '../../sim/scenario.ts';
 import type { Belief } from '../../sim/seam.ts';
 import { settingsFor } from '../../sim/settings.ts';
 import { type Watcher, World } from '../../sim/world.ts';
+import type { Round } from './round.ts';
 
 /**
  * Where the regret of our engine goes: what it was doing, for how much of the time, and how much of the regret fell there.
@@ -66,13 +67,14 @@ function activityOf(belief: Belief | undefined, actual: Setting, baseline: Setti
 
 /** Means over the seeds, largest regret first. */
 export function whereOnAverage(
-  scenario: Scenario,
-  oracle: Oracle,
+  roundOf: (seed: number) => Round,
   seeds: readonly number[],
-  runMs: number,
+  windows: number,
 ): readonly WhereRow[] {
   const sums = new Map<string, WhereRow>();
   for (const seed of seeds) {
+    const { scenario, oracle } = roundOf(seed);
+    const runMs = windows * scenario.windowMs;
     const where = new WhereWatcher(scenario, oracle, (setting, over, atMs) => world.excess(setting, over, atMs));
     const world = new World({
       ...{ scenario, seed, runMs, oracle, settings: settingsFor(scenario), createEngine: realEngine },
