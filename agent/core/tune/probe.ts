@@ -86,6 +86,14 @@ const MAX_STILL_WINDOWS = 5;
 const SAME = 1e-9;
 const LEAST_GAIN = 1e-6;
 
+/** A setting near the centre. */
+interface Option {
+  readonly u: readonly number[];
+  readonly cost: number;
+  /** Cost of a window at the centre instead, for what it tells of this one. */
+  readonly stay: number;
+}
+
 export class Probe {
   readonly #axes: readonly Axis[];
   readonly #rule: ProbeRule;
@@ -136,19 +144,26 @@ export class Probe {
   /** The next setting to measure. */
   next(random: Random): Setting {
     const here = this.#surface.windowAt(this.#center, this.#x);
-    let [best, least] = [this.#center, Number.POSITIVE_INFINITY];
-    let stay = 0;
+    const options: Option[] = [];
     for (const u of this.#around(random)) {
-      if (this.#isBanned(u)) continue;
       const { mean, toldHere, toldThere } = this.#surface.difference(u, here, this.#noiseVariance);
       const cost = mean - HORIZON_WINDOWS * worth(mean, toldThere);
-      if (cost < least) [best, least] = [u, cost];
-      stay = Math.min(stay, -HORIZON_WINDOWS * worth(mean, toldHere));
+      options.push({ u, cost, stay: -HORIZON_WINDOWS * worth(mean, toldHere) });
     }
-    if (stay <= least) best = this.#center;
+    let best = this.#cheapest(options) ?? this.#center;
     if (this.#isStanding(best)) best = this.#start;
     this.#last = best;
     return this.#setting(best);
+  }
+
+  /**
+   * Of the options that may be tried; undefined where the centre is no dearer. Whether one may be tried takes longer to say than what it
+   * costs, so only those are asked for that would be chosen.
+   */
+  #cheapest(options: readonly Option[]): readonly number[] | undefined {
+    const best = options.toSorted((a, b) => a.cost - b.cost).find(({ cost, u }) => cost >= 0 || !this.#isBanned(u));
+    if (best === undefined || best.cost >= 0) return undefined;
+    return options.some(({ stay, u }) => stay <= best.cost && !this.#isBanned(u)) ? undefined : best.u;
   }
 
   /** A window at `setting`, whoever asked for it. */
