@@ -168,16 +168,16 @@ export class Probe {
 
   /** A window at `setting`, whoever asked for it. */
   observe(setting: Setting, { y, x, atMs }: ProbeWindow): void {
-    const window = { u: this.#encode(setting), y, x, atMs };
     this.#x = x;
-    const { mean, variance } = this.#surface.expect(window);
+    const expected = this.#surface.expect({ u: this.#encode(setting), y, x, atMs });
+    const { mean, variance } = expected;
     const noise = this.#noiseVariance;
     const total = variance + noise;
     const bound = HUBER * Math.sqrt(total);
     const surprise = Math.max(-bound, Math.min(bound, y - mean));
     // A wild window is believed less: as if its noise were larger by as much as it was cut.
     const wildness = Math.max(1, Math.abs(y - mean) / bound);
-    this.#surface.learn({ ...window, y: mean + surprise }, noise * wildness);
+    this.#surface.learn(expected, surprise, noise * wildness);
     const seen = (noise / total) ** 2 * surprise ** 2 + (noise * variance) / total;
     this.#noiseVariance = Math.max(NOISE_FLOOR ** 2, NOISE_MEMORY * noise + (1 - NOISE_MEMORY) * seen);
   }

@@ -1,4 +1,5 @@
 import type { Belief } from './belief.ts';
+import { FadingCovariance, Sparse } from './fading_covariance.ts';
 
 /**
  * What every window ever taken says of the settings around: a surface of effects, learned by a Kalman filter.
@@ -14,6 +15,7 @@ import type { Belief } from './belief.ts';
  *   with `best` and `shortage` of the knob's declaration (`belief.ts`)
  *   h: the few weights that a setting touches;  gain = P h / (hᵀP h + σ²);  w += gain (y − hᵀw);  P −= gain (P h)ᵀ
  *   between windows, w and P of the curves return towards the prior with a memory of 150 windows; `wander` ± .06 with one of 20
+ *   (`fading_covariance.ts`)
  *
  * This is Gaussian-process regression with an additive kernel, exact except for the knots, at a cost that does not grow with the
  * number of windows: F² with F = 11 n + n (n − 1) / 2 + 3 weights, 46 for three knobs and 158 for ten.
@@ -61,24 +63,22 @@ export interface SurfaceWindow {
   readonly atMs: number;
 }
 
-/** A window that might be taken. */
-export interface WindowAhead {
-  readonly u: readonly number[];
-  readonly ph: Float64Array;
+/** What a window would show. */
+export interface Expectation {
+  readonly mean: number;
   readonly variance: number;
+  /** Its covariance with each of the weights. */
+  readonly ph: Float64Array;
 }
+
+/** A window that might be taken. */
+export type WindowAhead = Omit<Expectation, 'mean'> & { readonly u: readonly number[] };
 
 /** Of `y` between here and there: what is expected, and by how much (standard deviation) a window would change that. */
 export interface Difference {
   readonly mean: number;
   readonly toldHere: number;
   readonly toldThere: number;
-}
-
-/** A sum of a few of the weights. */
-interface Sparse {
-  readonly at: number[];
-  readonly by: number[];
 }
 
 export class Surface {
@@ -88,9 +88,10 @@ export class Surface {
   readonly #couplings: number;
   readonly #level: number;
   readonly #priorMean: Float64Array;
-  readonly #prior: readonly Float64Array[];
   readonly #mean: Float64Array;
-  readonly #covariance: readonly Float64Array[];
+  readonly #covariance: FadingCovariance;
+  /** For one question at a time. */
+  readonly #sum: Sparse;
   /** Where the first window was: levels and loads are counted from there. */
   #origin: { readonly x: number; readonly y: number } | undefined;
   #atMs = Number.NEGATIVE_INFINITY;
@@ -102,25 +103,16 @@ export class Surface {
     this.#couplings = knobs * KNOTS;
     this.#level = this.#couplings + (knobs * (knobs - 1)) / 2;
     const size = this.#level + 3;
+    const curves = beliefs.map((belief) => curveOf(belief));
     this.#priorMean = new Float64Array(size);
-    const prior = Array.from({ length: size }, () => new Float64Array(size));
-    for (let i = 0; i < this.#couplings; i++) {
-      const [knob, a] = [Math.floor(i / KNOTS), knotAt(i)];
-      const { best, shortage } = beliefs[knob];
-      this.#priorMean[i] = (CURVATURE / 2) * (a - best) ** 2 + SHORTAGE * shortage(a);
-      for (let j = knob * KNOTS; j < (knob + 1) * KNOTS; j++) {
-        const b = knotAt(j);
-        const line = SLOPE_SD ** 2 * (a - best) * (b - best);
-        prior[i][j] = line + SHORTAGE_SD ** 2 * shortage(a) * shortage(b) + ROUGH_SD ** 2 * matern(a - b);
-      }
-    }
-    for (let i = this.#couplings; i < this.#level; i++) prior[i][i] = COUPLING_SD ** 2;
-    [LEVEL_SD, WANDER_SD, LOAD_SD].forEach((sd, i) => {
-      prior[this.#level + i][this.#level + i] = sd ** 2;
+    curves.forEach(({ mean }, knob) => {
+      this.#priorMean.set(mean, knob * KNOTS);
     });
-    this.#prior = prior;
     this.#mean = this.#priorMean.slice();
-    this.#covariance = prior.map((row) => row.slice());
+    const couplings = Array.from({ length: this.#level - this.#couplings }, () => COUPLING_SD);
+    const alone = [...couplings, LEVEL_SD, WANDER_SD, LOAD_SD].map((sd) => [Float64Array.of(sd ** 2)]);
+    this.#covariance = new FadingCovariance([...curves.map(({ covariance }) => covariance), ...alone]);
+    this.#sum = new Sparse(size);
   }
 
   /** When the last window ended. */
@@ -131,44 +123,30 @@ export class Surface {
   /** Something that is not among the knobs has changed: the level is another, the curves are probably much the same. */
   elsewhere(): void {
     this.#origin = undefined;
-    for (let i = this.#level; i < this.#mean.length; i++) {
-      this.#mean[i] = 0;
-      for (let j = 0; j < this.#mean.length; j++) {
-        this.#covariance[i][j] = this.#prior[i][j];
-        this.#covariance[j][i] = this.#prior[j][i];
-      }
-    }
+    this.#mean.fill(0, this.#level);
+    this.#covariance.forget(this.#level);
     this.#fade(ELSEWHERE_WINDOWS);
   }
 
   /** What the window would show, before it is looked at; time passes up to it. */
-  expect({ u, y, x, atMs }: SurfaceWindow): { readonly mean: number; readonly variance: number } {
+  expect({ u, y, x, atMs }: SurfaceWindow): Expectation {
     this.#origin ??= { x, y };
     this.#pass(atMs);
-    const h = this.#features(u, x);
-    return { mean: this.#origin.y + dot(h, this.#mean), variance: this.#variance(h) };
+    return { mean: this.at(u, x), ...this.windowAt(u, x) };
   }
 
-  /** Learns from a window with noise of this variance. */
-  learn({ u, y, x }: SurfaceWindow, noiseVariance: number): void {
-    this.#origin ??= { x, y };
-    const h = this.#features(u, x);
-    const ph = Float64Array.from(this.#covariance, (row) => dot(h, row));
-    const total = dot(h, ph) + noiseVariance;
-    const surprise = (y - this.#origin.y - dot(h, this.#mean)) / total;
-    for (let i = 0; i < ph.length; i++) {
-      this.#mean[i] += ph[i] * surprise;
-      const row = this.#covariance[i];
-      const share = ph[i] / total;
-      for (let j = 0; j < ph.length; j++) row[j] -= share * ph[j];
-    }
+  /** Learns that the window was so much more than expected, with noise of this variance. */
+  learn({ ph, variance }: Expectation, surprise: number, noiseVariance: number): void {
+    const total = variance + noiseVariance;
+    for (let i = 0; i < ph.length; i++) this.#mean[i] += (ph[i] / total) * surprise;
+    this.#covariance.learn(ph, total);
   }
 
   /** A window at `u`; ask again after each that was taken. */
   windowAt(u: readonly number[], x: number): WindowAhead {
     const h = this.#features(u, x);
-    const ph = Float64Array.from(this.#covariance, (row) => dot(h, row));
-    return { u, ph, variance: dot(h, ph) };
+    const ph = this.#covariance.times(h);
+    return { u, ph, variance: Math.max(0, h.dot(ph)) };
   }
 
   /**
@@ -177,11 +155,11 @@ export class Surface {
    */
   difference(u: readonly number[], here: WindowAhead, noiseVariance: number): Difference {
     const step = this.#step(u, here.u);
-    const shared = dot(step, here.ph);
-    const apart = this.#variance(step);
+    const shared = step.dot(here.ph);
+    const apart = this.#covariance.variance(step);
     const there = here.variance + 2 * shared + apart;
     return {
-      mean: dot(step, this.#mean),
+      mean: step.dot(this.#mean),
       toldHere: Math.abs(shared) / Math.sqrt(here.variance + noiseVariance),
       toldThere: Math.abs(shared + apart) / Math.sqrt(Math.max(there, 0) + noiseVariance),
     };
@@ -189,7 +167,7 @@ export class Surface {
 
   /** What a window at `u` would show now. */
   at(u: readonly number[], x: number): number {
-    return (this.#origin?.y ?? 0) + dot(this.#features(u, x), this.#mean);
+    return (this.#origin?.y ?? 0) + this.#features(u, x).dot(this.#mean);
   }
 
   /** What is expected at `u`, on top of the level. */
@@ -215,83 +193,88 @@ export class Surface {
   }
 
   #fade(windows: number): void {
-    const curves = Math.exp(-windows / MEMORY_WINDOWS);
-    const kept = Float64Array.from(this.#mean, (_, i) => (i < this.#level ? curves : 1));
+    const kept = new Float64Array(this.#mean.length).fill(1);
+    kept.fill(Math.exp(-windows / MEMORY_WINDOWS), 0, this.#level);
     kept[this.#level + 1] = Math.exp(-windows / WANDER_WINDOWS);
     for (let i = 0; i < kept.length; i++) {
       this.#mean[i] = this.#priorMean[i] + kept[i] * (this.#mean[i] - this.#priorMean[i]);
-      const [row, prior] = [this.#covariance[i], this.#prior[i]];
-      for (let j = 0; j < kept.length; j++) {
-        const both = kept[i] * kept[j];
-        row[j] = both * row[j] + (1 - both) * prior[j];
-      }
     }
+    this.#covariance.fade(kept);
   }
 
   #features(u: readonly number[], x: number): Sparse {
-    const sum: Sparse = { at: [], by: [] };
-    for (let knob = 0; knob < this.#knobs; knob++) addCurve(sum, knob, u[knob], 1);
+    const sum = this.#sum.clear();
+    for (let knob = 0; knob < this.#knobs; knob++) addCurve(sum, knob, spotAt(u[knob]), 1);
     let pair = this.#couplings;
     for (let i = 0; i < this.#knobs; i++) {
-      for (let j = i + 1; j < this.#knobs; j++) add(sum, pair++, (u[i] - MIDDLE) * (u[j] - MIDDLE));
+      for (let j = i + 1; j < this.#knobs; j++) sum.add(pair++, (u[i] - MIDDLE) * (u[j] - MIDDLE));
     }
-    add(sum, this.#level, 1);
-    add(sum, this.#level + 1, 1);
-    add(sum, this.#level + 2, x - (this.#origin?.x ?? x));
+    sum.add(this.#level, 1);
+    sum.add(this.#level + 1, 1);
+    sum.add(this.#level + 2, x - (this.#origin?.x ?? x));
     return sum;
   }
 
   /** Only what differs: the level falls out. */
   #step(u: readonly number[], from: readonly number[]): Sparse {
-    const sum: Sparse = { at: [], by: [] };
+    const sum = this.#sum.clear();
     for (let knob = 0; knob < this.#knobs; knob++) {
-      if (u[knob] === from[knob]) continue;
-      addCurve(sum, knob, u[knob], 1);
-      addCurve(sum, knob, from[knob], -1);
+      if (u[knob] !== from[knob]) addCurveStep(sum, knob, spotAt(u[knob]), spotAt(from[knob]));
     }
     let pair = this.#couplings;
     for (let i = 0; i < this.#knobs; i++) {
       for (let j = i + 1; j < this.#knobs; j++, pair++) {
         if (u[i] === from[i] && u[j] === from[j]) continue;
-        add(sum, pair, (u[i] - MIDDLE) * (u[j] - MIDDLE) - (from[i] - MIDDLE) * (from[j] - MIDDLE));
+        sum.add(pair, (u[i] - MIDDLE) * (u[j] - MIDDLE) - (from[i] - MIDDLE) * (from[j] - MIDDLE));
       }
     }
     return sum;
   }
-
-  #variance({ at, by }: Sparse): number {
-    let sum = 0;
-    for (let i = 0; i < at.length; i++) {
-      const row = this.#covariance[at[i]];
-      let inner = (by[i] * row[at[i]]) / 2;
-      for (let j = 0; j < i; j++) inner += row[at[j]] * by[j];
-      sum += 2 * by[i] * inner;
-    }
-    return Math.max(0, sum);
-  }
 }
 
-function knotAt(weight: number): number {
-  return (weight % KNOTS) / (KNOTS - 1);
+/** What is expected of a knob's curve beforehand, at its knots. */
+function curveOf({ best, shortage }: Belief): { readonly mean: Float64Array; readonly covariance: Float64Array[] } {
+  const knots = Float64Array.from({ length: KNOTS }, (_, i) => i / (KNOTS - 1));
+  const covariance = (a: number, b: number): number => {
+    const line = SLOPE_SD ** 2 * (a - best) * (b - best);
+    return line + SHORTAGE_SD ** 2 * shortage(a) * shortage(b) + ROUGH_SD ** 2 * matern(a - b);
+  };
+  return {
+    mean: knots.map((a) => (CURVATURE / 2) * (a - best) ** 2 + SHORTAGE * shortage(a)),
+    covariance: Array.from(knots, (a) => knots.map((b) => covariance(a, b))),
+  };
 }
 
-function add(sum: Sparse, at: number, by: number): void {
-  sum.at.push(at);
-  sum.by.push(by);
+/** Where a knob's curve is asked: after which knot, and which share of the way to the next. */
+interface Spot {
+  readonly low: number;
+  readonly over: number;
 }
 
-/** A knob's curve at `u`, between its two nearest knots. */
-function addCurve(sum: Sparse, knob: number, u: number, times: number): void {
+function spotAt(u: number): Spot {
   const place = u * (KNOTS - 1);
   const low = Math.min(KNOTS - 2, Math.floor(place));
-  add(sum, knob * KNOTS + low, times * (1 - place + low));
-  add(sum, knob * KNOTS + low + 1, times * (place - low));
+  return { low, over: place - low };
 }
 
-function dot({ at, by }: Sparse, weights: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < at.length; i++) sum += weights[at[i]] * by[i];
-  return sum;
+/** A knob's curve at a spot, between its two nearest knots. */
+function addCurve(sum: Sparse, knob: number, { low, over }: Spot, times: number): void {
+  sum.add(knob * KNOTS + low, times * (1 - over));
+  sum.add(knob * KNOTS + low + 1, times * over);
+}
+
+/** A knob's curve at a spot less at another; the weights in ascending order. */
+function addCurveStep(sum: Sparse, knob: number, to: Spot, from: Spot): void {
+  if (to.low === from.low) {
+    sum.add(knob * KNOTS + to.low, from.over - to.over);
+    sum.add(knob * KNOTS + to.low + 1, to.over - from.over);
+  } else if (to.low < from.low) {
+    addCurve(sum, knob, to, 1);
+    addCurve(sum, knob, from, -1);
+  } else {
+    addCurve(sum, knob, from, -1);
+    addCurve(sum, knob, to, 1);
+  }
 }
 
 function matern(apart: number): number {
