@@ -197,10 +197,7 @@ class SteppedEngine implements Engine {
 
   view(component: string): View | undefined {
     const tuning = this.tuning(component);
-    const memoryMib = tuning && memoryLimitMib(tuning);
-    // A limit of its own is what is set aside for it, whatever value it has at the moment.
-    if (memoryMib !== undefined) this.#profiles.get(component)?.reserve('memory', memoryMib);
-    const profile = this.#profiles.snapshot(component, this.#nowMs);
+    const profile = this.#profileOf(component, this.#nowMs);
     if (profile === undefined && tuning === undefined) return undefined;
     const paused = this.#lookout.pausedBy(component);
     return {
@@ -378,7 +375,7 @@ class SteppedEngine implements Engine {
       random: this.#random,
       nextId: (what) => `${names[what]}${epoch}-${++this.#ids[what]}`,
       responseTimes: (nowMs) => this.#profiles.open(component)?.responseTimes(nowMs),
-      profile: (nowMs) => this.#profiles.snapshot(component, nowMs),
+      profile: (nowMs) => this.#profileOf(component, nowMs),
       mayBegin: (nowMs) => this.#mayBegin(component, nowMs),
       insights: {
         patterns: () => this.patterns(component),
@@ -386,6 +383,14 @@ class SteppedEngine implements Engine {
       },
       standing: completeStanding(this.#absent.get(component) ?? {}),
     });
+  }
+
+  #profileOf(component: string, nowMs: number): PerformanceProfile | undefined {
+    const tuner = this.#tuners.get(component);
+    const memoryMib = tuner && memoryLimitMib(tuner);
+    // A limit of its own is what is set aside for it, whatever value it has at the moment.
+    if (memoryMib !== undefined) this.#profiles.get(component)?.reserve('memory', memoryMib);
+    return this.#profiles.snapshot(component, nowMs);
   }
 
   #tick(nowMs: number): readonly Effect[] {
@@ -504,7 +509,7 @@ function isActive(increment: Increment): boolean {
 }
 
 /** The least of the memory limits that a process has declared as knobs and holds now, in MiB; undefined where it has none. */
-function memoryLimitMib({ knobs }: TunerView): number | undefined {
+function memoryLimitMib({ knobs }: Tuner): number | undefined {
   const limits = knobs.flatMap(({ spec, effective }) => {
     const bytes = spec.role === 'memory' ? bytesPerUnit(spec.unit) : undefined;
     return bytes === undefined || typeof effective !== 'number' ? [] : [(effective * bytes) / 2 ** 20];

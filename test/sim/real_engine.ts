@@ -11,7 +11,7 @@ export const realEngine: EngineFactory = ({ settings, seed, epoch, saved }) => {
     step: (nowMs, input) => engine.step(nowMs, input),
     save: () => engine.save(),
     belief: (component) => {
-      const tuning = engine.view(component)?.tuning;
+      const tuning = engine.tuning(component);
       if (tuning === undefined) return undefined;
       return {
         isSettled: tuning.settled,

@@ -1,14 +1,12 @@
-import { performance } from 'node:perf_hooks';
 import { realEngine } from '../../sim/real_engine.ts';
 import type { EngineFactory, SimEngine } from '../../sim/seam.ts';
 import { usedBytes } from '../tax/used_bytes.ts';
+import { threadMs } from './thread_clock.ts';
 
 /**
  * What the engine costs a run: the time of its steps, summed by windows of virtual time, and the memory that goes when it does.
  *
- * Only the engine is timed and weighed: the plant, the client and the messages of the simulation are not its own. A clock on the wall
- * times it: what the system counts as CPU time of a thread moves once a tick (4 ms), which says nothing of a window. So p99 is to be
- * quoted from a machine that nobody else keeps busy.
+ * Only the engine is timed and weighed: the plant, the client and the messages of the simulation are not its own.
  */
 export class EngineCost {
   readonly #windowMs: number;
@@ -24,10 +22,10 @@ export class EngineCost {
     this.#engine = realEngine(options);
     return {
       step: (nowMs, input) => {
-        const beganMs = performance.now();
+        const beganMs = threadMs();
         const effects = cost.#alive.step(nowMs, input);
         const window = Math.floor(nowMs / cost.#windowMs);
-        const us = 1_000 * (performance.now() - beganMs);
+        const us = 1_000 * (threadMs() - beganMs);
         cost.#usByWindow.set(window, (cost.#usByWindow.get(window) ?? 0) + us);
         return effects;
       },

@@ -10,7 +10,7 @@ export interface RunScore {
   readonly falseAccepts?: number;
   readonly regretted?: number;
   readonly cpuUsPerWindow: number;
-  /** Of our engine: each window's microseconds, and the memory it holds at the end. */
+  /** Of our engine: each window's microseconds, and the memory it holds at the end, where it was weighed. */
   readonly cpuUsOfWindows?: readonly number[];
   readonly memoryBytes?: number;
 }
@@ -43,7 +43,9 @@ export interface MethodReport {
   readonly windowsToOptimum: { readonly median?: number; readonly reachedPercent: number };
   readonly readaptWindows: { readonly median?: number; readonly reachedPercent: number };
   readonly cpuUsPerWindow: number;
+  /** Of our engine, all runs but the first; and of that one, in which its code was not compiled yet. */
   readonly cpuUsPerWindowP99?: number;
+  readonly cpuUsPerWindowP99Cold?: number;
   readonly memoryMiBMax?: number;
 }
 
@@ -52,7 +54,9 @@ export function reportOf(method: string, scores: readonly RunScore[]): MethodRep
   const regrets = scores.flatMap(({ account }) => account.regretRatio ?? []);
   const promotions = scores.flatMap((score) => score.promotions ?? []);
   const falseAccepts = scores.flatMap((score) => score.falseAccepts ?? []);
-  const windowsUs = scores.flatMap((score) => score.cpuUsOfWindows ?? []).sort((a, b) => a - b);
+  const [cold, ...others] = scores;
+  const warm = others.length > 0 ? others : scores;
+  const [warmP99, coldP99] = [warm, [cold]].map((runs) => p99(runs.flatMap((run) => run?.cpuUsOfWindows ?? [])));
   const memories = scores.flatMap((score) => score.memoryBytes ?? []);
   const gains = of(({ account }) => account.meanExcess);
   return {
@@ -73,8 +77,9 @@ export function reportOf(method: string, scores: readonly RunScore[]): MethodRep
     // On a flat plant everyone is at the optimum from the start, which says nothing.
     windowsToOptimum: reached(regrets.length === 0 ? [] : scores.map(({ account }) => account.windowsToOptimum)),
     readaptWindows: reached(regrets.length === 0 ? [] : scores.flatMap(({ account }) => account.readaptWindows)),
-    cpuUsPerWindow: meanOf(scores.map((score) => score.cpuUsPerWindow)),
-    ...(windowsUs.length > 0 && { cpuUsPerWindowP99: windowsUs[Math.ceil(0.99 * windowsUs.length) - 1] }),
+    cpuUsPerWindow: meanOf(warm.map((score) => score.cpuUsPerWindow)),
+    ...(warmP99 !== undefined && { cpuUsPerWindowP99: warmP99 }),
+    ...(coldP99 !== undefined && { cpuUsPerWindowP99Cold: coldP99 }),
     ...(memories.length > 0 && { memoryMiBMax: Math.max(...memories) / 2 ** 20 }),
   };
 }
@@ -127,6 +132,10 @@ function reached(windows: readonly (number | undefined)[]): { median?: number; r
 
 function sortedMedian(sorted: readonly number[], total: number): number | undefined {
   return sorted[Math.floor((total - 1) / 2)];
+}
+
+function p99(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[Math.ceil(0.99 * values.length) - 1];
 }
 
 function meanOf(values: readonly number[]): number {
