@@ -386,8 +386,8 @@ class SteppedEngine implements Engine {
   }
 
   #profileOf(component: string, nowMs: number): PerformanceProfile | undefined {
-    const tuner = this.#tuners.get(component);
-    const memoryMib = tuner && memoryLimitMib(tuner);
+    const tuning = this.#tuners.get(component)?.view(nowMs);
+    const memoryMib = tuning && memoryLimitMib(tuning);
     // A limit of its own is what is set aside for it, whatever value it has at the moment.
     if (memoryMib !== undefined) this.#profiles.get(component)?.reserve('memory', memoryMib);
     return this.#profiles.snapshot(component, nowMs);
@@ -509,7 +509,7 @@ function isActive(increment: Increment): boolean {
 }
 
 /** The least of the memory limits that a process has declared as knobs and holds now, in MiB; undefined where it has none. */
-function memoryLimitMib({ knobs }: Tuner): number | undefined {
+function memoryLimitMib({ knobs }: TunerView): number | undefined {
   const limits = knobs.flatMap(({ spec, effective }) => {
     const bytes = spec.role === 'memory' ? bytesPerUnit(spec.unit) : undefined;
     return bytes === undefined || typeof effective !== 'number' ? [] : [(effective * bytes) / 2 ** 20];

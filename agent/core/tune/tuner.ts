@@ -1,4 +1,4 @@
-import { Actuator, type KnobStanding } from '../actuator.ts';
+import { Actuator } from '../actuator.ts';
 import type { Effect, KnobResult, KnobValue, Manifest, Rationale, Setting, TuningAction } from '../model.ts';
 import type { PerformanceProfile } from '../profile/performance_profile.ts';
 import { Distribution } from '../series/distribution.ts';
@@ -253,11 +253,6 @@ export class Tuner {
   get isExperimenting(): boolean {
     const { state } = this.#phase;
     return state === 'reference' || state === 'trying' || state === 'promoting';
-  }
-
-  /** What the process has declared, and what it holds. */
-  get knobs(): readonly KnobStanding[] {
-    return this.#actuator.standing;
   }
 
   view(nowMs: number): TunerView {
