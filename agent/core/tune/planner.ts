@@ -5,7 +5,7 @@ import { PROPOSAL_LIFE_MS } from './proposals.ts';
 import type { Random } from './random.ts';
 import type { Records } from './records.ts';
 import { confidenceOf, type LearnedRule, RULE_STRATEGY, ruleFor } from './rules.ts';
-import { select } from './select.ts';
+import { hasKnob, select } from './select.ts';
 import { type Proposal, type Standing, sayingOnce, withoutProposal, withProposal, withTry } from './standing.ts';
 import type { Plan, Strategy, StrategyContext } from './strategy.ts';
 import { changesBetween, describe } from './trial.ts';
@@ -134,7 +134,8 @@ export class Planner {
     for (const strategy of this.#strategies) {
       const { name } = strategy;
       // A recommendation harms nobody, so the tiers that may not be touched get them as well.
-      const plan = strategy.canApply(context) ? strategy.plan(context, ['recommend']) : undefined;
+      const isAsked = hasKnob(strategy, context, ['recommend']) && strategy.canApply(context);
+      const plan = isAsked ? strategy.plan(context, ['recommend']) : undefined;
       if (plan?.kind !== 'candidate') continue;
       const said = sayingOnce(standing, `recommend:${name}`, describe(plan.setting), context.nowMs);
       if (said === undefined) continue;

@@ -50,16 +50,20 @@ export function select(
   return { strategy: chosen.strategy, plan: chosen.plan, alternatives: [...lost, ...passedOver] };
 }
 
+/** Whether there is a knob of a strategy's roles in one of these modes: asked first, since it is answered at once. */
+export function hasKnob({ roles }: Strategy, { knobs }: StrategyContext, modes: readonly KnobMode[]): boolean {
+  return knobs.some(({ spec, mode }) => roles.includes(spec.role) && modes.includes(mode));
+}
+
 function whyNotReady(
   strategy: Strategy,
   context: StrategyContext,
   modes: readonly KnobMode[],
   standing: Standing,
 ): string | undefined {
-  const { tier, nowMs, knobs } = context;
+  const { tier, nowMs } = context;
   if (!strategy.applicableTiers.includes(tier)) return `not for tier ${tier}`;
-  const isMover = knobs.some(({ spec, mode }) => strategy.roles.includes(spec.role) && modes.includes(mode));
-  if (!isMover) return 'no knob of its roles may be moved';
+  if (!hasKnob(strategy, context, modes)) return 'no knob of its roles may be moved';
   const retryAtMs = standing.strategies[strategy.name]?.retryAtMs;
   if (retryAtMs !== undefined && nowMs < retryAtMs) {
     return `waits ${Math.ceil((retryAtMs - nowMs) / 1000)} s after its last trial`;

@@ -11,8 +11,10 @@ export class Terms {
   readonly limits: EngineSettings['limits'];
   readonly #settings: EngineSettings;
   readonly #policy: ComponentPolicy;
-  /** What the process says of itself; undefined while no session is open. */
-  manifest: Manifest | undefined;
+  /** What follows from the manifest, or from that and what is held, is asked for with every tick and every setting that is looked at. */
+  #manifest: Manifest | undefined;
+  #axes: readonly Axis[] = [];
+  #incumbent: { readonly of: Pick<Standing, 'pins' | 'held'>; readonly setting: Setting } | undefined;
 
   constructor(settings: EngineSettings, component: string) {
     this.#settings = settings;
@@ -21,13 +23,24 @@ export class Terms {
     this.limits = { ...settings.limits, ...this.#policy.limits };
   }
 
+  /** What the process says of itself; undefined while no session is open. */
+  get manifest(): Manifest | undefined {
+    return this.#manifest;
+  }
+
+  set manifest(manifest: Manifest | undefined) {
+    this.#manifest = manifest;
+    this.#axes = this.specs.flatMap((spec) => axisOf(spec, this.#policy.knobs?.[spec.id]) ?? []);
+    this.#incumbent = undefined;
+  }
+
   get specs(): readonly KnobSpec[] {
-    return this.manifest?.knobs ?? [];
+    return this.#manifest?.knobs ?? [];
   }
 
   /** The configuration's word before the process's own. */
   get tier(): Tier {
-    return this.#policy.tier ?? this.manifest?.tier ?? 'stable';
+    return this.#policy.tier ?? this.#manifest?.tier ?? 'stable';
   }
 
   /** Largest step of a knob as a share of its range. `aggressiveness` 0.5 is the tier's own figure; 1 doubles it. */
@@ -40,7 +53,7 @@ export class Terms {
   }
 
   get axes(): readonly Axis[] {
-    return this.specs.flatMap((spec) => axisOf(spec, this.#policy.knobs?.[spec.id]) ?? []);
+    return this.#axes;
   }
 
   /** The configuration's own bounds of a knob. */
@@ -53,7 +66,11 @@ export class Terms {
   }
 
   incumbent(standing: Standing): Setting {
-    return incumbentOf(this.specs, standing, this.#policy);
+    const { pins, held } = standing;
+    if (this.#incumbent?.of.pins !== pins || this.#incumbent.of.held !== held) {
+      this.#incumbent = { of: { pins, held }, setting: incumbentOf(this.specs, standing, this.#policy) };
+    }
+    return this.#incumbent.setting;
   }
 
   modeOf(spec: KnobSpec, standing: Standing): KnobMode {

@@ -548,6 +548,7 @@ export class Tuner {
 
   #context(nowMs: number): StrategyContext {
     const profile = once(() => this.#options.profile(nowMs));
+    const responseTimes = once(() => this.#options.responseTimes(nowMs) ?? new Distribution());
     const circumstances = once(() => contextOf(profile(), nowMs));
     const { lastKept, choices } = this.#dossier.standing;
     return {
@@ -556,18 +557,18 @@ export class Tuner {
       tier: this.#terms.tier,
       knobs: this.#terms.tunable(this.#dossier.standing),
       incumbent: this.#dossier.incumbent,
-      responseTimes: this.#options.responseTimes(nowMs) ?? new Distribution(),
+      get responseTimes() {
+        return responseTimes();
+      },
       get profile() {
         return profile();
       },
       get circumstances() {
         return circumstances();
       },
-      memory: this.#memory,
-      insights: this.#options.insights,
-      thresholds: this.#settings.thresholds,
+      ...{ memory: this.#memory, insights: this.#options.insights },
+      ...{ thresholds: this.#settings.thresholds, limits: this.#terms.limits },
       ...(lastKept !== undefined && { lastKept }),
-      limits: this.#terms.limits,
       judgedMs: (knob, value) => choices[choiceKey(knob, value)],
       opened: (knob, value) => this.#terms.opened(this.#dossier.standing, knob, value),
       rejection: (knob, value) => this.#actuator.rejection(knob, value),
