@@ -70,7 +70,12 @@ export class Limit {
   readonly #rule: LimitRule;
   #size = 0;
   #mean = new Float64Array(0);
-  #covariance: readonly Float64Array[] = [];
+  /** P, row after row. */
+  #covariance = new Float64Array(0);
+  /** For one question at a time: a reading's features, P times these, and by how much each weight's doubt grows. */
+  #z = new Float64Array(0);
+  #pz = new Float64Array(0);
+  #growth = new Float64Array(0);
   #noiseVariance: number;
   #confidence: number;
   #readings = 0;
@@ -113,22 +118,17 @@ export class Limit {
     this.#readings++;
     this.#incumbent = undefined;
     const z = this.#features(x, load);
-    const p = this.#covariance;
-    const pz = Float64Array.from(p, (row) => dot(row, z));
+    const pz = this.#times(z);
     const explained = dot(z, pz);
     const innovation = value - this.#origin.value - dot(z, this.#mean);
     const total = explained + this.#noiseVariance;
     const kept = 1 - 1 / this.#rule.memory;
     for (let i = 0; i < z.length; i++) {
       this.#mean[i] = (i === 0 ? 1 : kept) * (this.#mean[i] + (pz[i] / total) * innovation);
-      for (let j = 0; j < z.length; j++) p[i][j] -= (pz[i] * pz[j]) / total;
     }
-    // What is not excited is forgotten no further than to where it began.
-    const { forgetting, leastNoise } = this.#rule;
-    const growth = p.map((row, i) => (row[i] < forgetting * this.#priorVariance(i) ? 1 / Math.sqrt(forgetting) : 1));
-    for (let i = 0; i < z.length; i++) for (let j = 0; j < z.length; j++) p[i][j] *= growth[i] * growth[j];
+    this.#update(pz, total);
     const surprise = Math.min(innovation ** 2, WILD ** 2 * total);
-    const seen = Math.max(surprise - explained, leastNoise ** 2);
+    const seen = Math.max(surprise - explained, this.#rule.leastNoise ** 2);
     const known = this.#rule.noisePrior + this.#readings - 1;
     const before = Math.min(NOISE_MEMORY, known / (known + 1));
     this.#noiseVariance = before * this.#noiseVariance + (1 - before) * seen;
@@ -161,7 +161,8 @@ export class Limit {
 
   /** How much more the signal is expected to be there than here: level, load and noise fall out. */
   difference(there: Place, here: Place): Expected {
-    const step = new Float64Array(this.#size);
+    const step = this.#z;
+    step[0] = step[1] = 0;
     for (let i = 0; i < there.length; i++) step[2 + i] = there[i] - here[i];
     return { mean: dot(step, this.#mean), sd: Math.sqrt(this.#variance(step)) };
   }
@@ -176,11 +177,9 @@ export class Limit {
   #begin(): void {
     const size = this.#size;
     this.#mean = new Float64Array(size);
-    this.#covariance = Array.from({ length: size }, (_, i) => {
-      const row = new Float64Array(size);
-      row[i] = this.#priorVariance(i);
-      return row;
-    });
+    this.#covariance = new Float64Array(size * size);
+    for (let i = 0; i < size; i++) this.#covariance[i * size + i] = this.#priorVariance(i);
+    [this.#z, this.#pz, this.#growth] = [new Float64Array(size), new Float64Array(size), new Float64Array(size)];
     this.#noiseVariance = this.#rule.firstNoise ** 2;
     this.#confidence = this.#rule.confidence.first;
   }
@@ -190,23 +189,49 @@ export class Limit {
     return (i === 0 ? levelSd : i === 1 ? loadSd : knobSd) ** 2;
   }
 
+  #times(z: Float64Array): Float64Array {
+    const [p, pz, size] = [this.#covariance, this.#pz, this.#size];
+    for (let i = 0, row = 0; i < size; i++, row += size) {
+      let sum = 0;
+      for (let j = 0; j < size; j++) sum += p[row + j] * z[j];
+      pz[i] = sum;
+    }
+    return pz;
+  }
+
+  /** What a reading has told is known. What it did not excite is forgotten, no further than to where it began. */
+  #update(pz: Float64Array, total: number): void {
+    const [p, growth, size] = [this.#covariance, this.#growth, this.#size];
+    const { forgetting } = this.#rule;
+    for (let i = 0, at = 0; i < size; i++, at += size + 1) {
+      const left = p[at] - (pz[i] * pz[i]) / total;
+      growth[i] = left < forgetting * this.#priorVariance(i) ? 1 / Math.sqrt(forgetting) : 1;
+    }
+    for (let i = 0, row = 0; i < size; i++, row += size) {
+      for (let j = 0; j < size; j++) {
+        p[row + j] = (p[row + j] - (pz[i] * pz[j]) / total) * (growth[i] * growth[j]);
+      }
+    }
+  }
+
   #variance(z: Float64Array): number {
+    const [p, size] = [this.#covariance, this.#size];
     let sum = 0;
-    for (let i = 0; i < z.length; i++) {
+    for (let i = 0, row = 0; i < size; i++, row += size) {
       if (z[i] === 0) continue;
-      const row = this.#covariance[i];
-      let inner = (z[i] * row[i]) / 2;
-      for (let j = 0; j < i; j++) inner += row[j] * z[j];
+      let inner = (z[i] * p[row + i]) / 2;
+      for (let j = 0; j < i; j++) inner += p[row + j] * z[j];
       sum += 2 * z[i] * inner;
     }
     return Math.max(0, sum);
   }
 
+  /** Valid until the next question. */
   #features(x: Place, load: number): Float64Array {
-    const z = new Float64Array(this.#size);
+    const z = this.#z;
     z[0] = 1;
     const origin = this.#origin;
-    if (origin === undefined) return z;
+    if (origin === undefined) return z.fill(0, 1);
     z[1] = load - origin.load;
     for (let i = 0; i < x.length; i++) z[2 + i] = x[i] - origin.x[i];
     return z;

@@ -177,6 +177,8 @@ function invert(
     inside = side === 1 ? Math.min(...differences) - spread : Math.max(...differences) + spread;
   for (let round = 0; round < 60; round++) {
     const middle = (inside + outside) / 2;
+    // Nothing lies between them any more.
+    if (middle === inside || middle === outside) break;
     if (stakeAt(middle) >= threshold) outside = middle;
     else inside = middle;
   }

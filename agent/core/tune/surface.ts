@@ -90,8 +90,9 @@ export class Surface {
   readonly #priorMean: Float64Array;
   readonly #mean: Float64Array;
   readonly #covariance: FadingCovariance;
-  /** For one question at a time. */
+  /** For one question at a time: a sum of weights, and how much of each remains. */
   readonly #sum: Sparse;
+  readonly #kept: Float64Array;
   /** Where the first window was: levels and loads are counted from there. */
   #origin: { readonly x: number; readonly y: number } | undefined;
   #atMs = Number.NEGATIVE_INFINITY;
@@ -113,6 +114,7 @@ export class Surface {
     const alone = [...couplings, LEVEL_SD, WANDER_SD, LOAD_SD].map((sd) => [Float64Array.of(sd ** 2)]);
     this.#covariance = new FadingCovariance([...curves.map(({ covariance }) => covariance), ...alone]);
     this.#sum = new Sparse(size);
+    this.#kept = new Float64Array(size).fill(1);
   }
 
   /** When the last window ended. */
@@ -193,7 +195,7 @@ export class Surface {
   }
 
   #fade(windows: number): void {
-    const kept = new Float64Array(this.#mean.length).fill(1);
+    const kept = this.#kept;
     kept.fill(Math.exp(-windows / MEMORY_WINDOWS), 0, this.#level);
     kept[this.#level + 1] = Math.exp(-windows / WANDER_WINDOWS);
     for (let i = 0; i < kept.length; i++) {
