@@ -375,6 +375,7 @@ class SteppedEngine implements Engine {
       random: this.#random,
       nextId: (what) => `${names[what]}${epoch}-${++this.#ids[what]}`,
       responseTimes: (nowMs) => this.#profiles.open(component)?.responseTimes(nowMs),
+      okPerSecond: (nowMs) => this.#profiles.get(component)?.okPerSecond(nowMs),
       profile: (nowMs) => this.#profileOf(component, nowMs),
       mayBegin: (nowMs) => this.#mayBegin(component, nowMs),
       insights: {

@@ -106,6 +106,11 @@ export class ComponentProfile {
     return this.#latencies.get('responseTime')?.distribution(nowMs) ?? new Distribution();
   }
 
+  /** The profile's average throughput, without the rest of it. */
+  okPerSecond(nowMs: number): number | undefined {
+    return this.#traffic.okPerSecond(nowMs);
+  }
+
   /** Once an interval, for history: where the levels stand that have spoken since. `host`: see `snapshot`. */
   sampleLevels(nowMs: number, host: ComponentProfile): void {
     const interval = Math.floor(nowMs / this.#size[0]);

@@ -324,8 +324,8 @@ describe('whose turn it is', () => {
   });
 
   test('a context is the load to a power of two and the quarter of the day', () => {
-    expect(contextOf(profile({ perSecond: 190 }), Date.UTC(2026, 0, 1, 14, 30))).toBe('load 2^8 · 12-18 h');
+    expect(contextOf(190, Date.UTC(2026, 0, 1, 14, 30))).toBe('load 2^8 · 12-18 h');
     expect(contextOf(undefined, Date.UTC(2026, 0, 1, 0, 0))).toBe('load unknown · 0-6 h');
-    expect(contextOf(profile({ perSecond: 0 }), -1)).toBe('load unknown · 18-24 h');
+    expect(contextOf(0, -1)).toBe('load unknown · 18-24 h');
   });
 });

@@ -86,6 +86,17 @@ export class TrafficWindow {
     };
   }
 
+  /** `throughput.average` alone: without the trends it costs a fiftieth. */
+  okPerSecond(nowMs: number): number | undefined {
+    let ok = 0;
+    let seconds = 0;
+    for (const slot of this.#ring.window(nowMs)) {
+      if (slot.toMs >= slot.fromMs) ok += slot.ok;
+      if (slot.toMs > slot.fromMs) seconds += (slot.toMs - slot.fromMs) / 1_000;
+    }
+    return seconds > 0 ? ok / seconds : undefined;
+  }
+
   /** Of the intervals numbered `first` to `last`: successes a second covered, and the share of requests that failed. */
   over(first: number, last: number): { readonly okPerSecond?: number; readonly errorRatio?: number } {
     let ok = 0;

@@ -1,5 +1,3 @@
-import type { PerformanceProfile } from '../profile/performance_profile.ts';
-
 /**
  * The circumstances that what was learned holds under, in bins: the load to the nearest power of two of requests per second, and the
  * quarter of the day (UTC). Coarse on purpose: a bin must come back often enough to teach something.
@@ -10,9 +8,8 @@ export type ContextKey = string;
 
 const QUARTER_MS = 21_600_000;
 
-export function contextOf(profile: PerformanceProfile | undefined, nowMs: number): ContextKey {
+export function contextOf(perSecond: number | undefined, nowMs: number): ContextKey {
   const quarter = ((Math.floor(nowMs / QUARTER_MS) % 4) + 4) % 4;
-  const perSecond = profile?.metrics.throughput?.average;
   const load = perSecond === undefined || !(perSecond > 0) ? 'unknown' : `2^${Math.round(Math.log2(perSecond))}`;
   return `load ${load} · ${quarter * 6}-${quarter * 6 + 6} h`;
 }

@@ -7,6 +7,7 @@ import { CHECKPOINT, withCheck, withGivenBack, withPassed } from './checkpoint.t
 import { ErrorBudget } from './error_budget.ts';
 import type { Guard } from './guard.ts';
 import { weighed } from './objectives.ts';
+import type { OperatorContext } from './operator.ts';
 import { withPoint } from './pareto.ts';
 import type { ProofTerms, Proving } from './proving.ts';
 import type { Records } from './records.ts';
@@ -146,6 +147,21 @@ export class Dossier {
 
   isBanned(setting: Setting, nowMs: number): boolean {
     return isBanned(this.standing.scars, this.#terms.axes, setting, nowMs);
+  }
+
+  /** What an operator's wish is judged by. */
+  operatorContext(nowMs: number, nextProposalId: () => string): OperatorContext {
+    return {
+      nowMs,
+      specs: this.#terms.specs,
+      incumbent: this.incumbent,
+      effective: this.#actuator.effective,
+      modeOf: (spec) => this.#terms.modeOf(spec, this.standing),
+      boundsOf: (knob) => this.#terms.boundsOf(knob),
+      rejection: (knob, value) => this.#actuator.rejection(knob, value),
+      isBanned: (setting) => this.isBanned(setting, nowMs),
+      nextProposalId,
+    };
   }
 
   isProposed({ id }: Proposal): boolean {

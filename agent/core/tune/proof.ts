@@ -69,7 +69,12 @@ export function blockOf(order: BlockOrder, y: readonly number[], startMs: number
   return { order, startMs, endMs, y: [...y], difference: (b[0] + b[1]) / 2 - a };
 }
 
-export function prove(blocks: readonly Block[], { alpha, minimumEffect }: Omit<ProofRule, 'maxBlocks'>): Proof {
+/** `precision`: to which the interval's ends are found. */
+export function prove(
+  blocks: readonly Block[],
+  { alpha, minimumEffect }: Omit<ProofRule, 'maxBlocks'>,
+  precision = 0,
+): Proof {
   const arms = blocks.map(({ order, y }) => armsOf(order, y));
   const scales = noiseScales(arms);
   const differences = blocks.map((block) => block.difference);
@@ -81,8 +86,8 @@ export function prove(blocks: readonly Block[], { alpha, minimumEffect }: Omit<P
     estimate: hodgesLehmann(differences),
     noise: scales.at(-1) ?? 0,
     // Betting that the effect is below δ wins more the larger δ is: the first δ at which it wins is the upper end.
-    high: invert((shift) => stake(shift, -1), threshold, differences, scales, 1),
-    low: invert((shift) => stake(shift, 1), threshold, differences, scales, -1),
+    high: invert((shift) => stake(shift, -1), threshold, differences, scales, 1, precision),
+    low: invert((shift) => stake(shift, 1), threshold, differences, scales, -1, precision),
   };
 }
 
@@ -167,6 +172,7 @@ function invert(
   differences: readonly number[],
   scales: readonly number[],
   side: 1 | -1,
+  precision: number,
 ): number {
   const spread = Math.max(...scales, 0) * 64 + 1e-9;
   let inside = hodgesLehmann(differences);
@@ -177,8 +183,8 @@ function invert(
     inside = side === 1 ? Math.min(...differences) - spread : Math.max(...differences) + spread;
   for (let round = 0; round < 60; round++) {
     const middle = (inside + outside) / 2;
-    // Nothing lies between them any more.
-    if (middle === inside || middle === outside) break;
+    const isFound = Math.abs(outside - inside) <= precision || middle === inside || middle === outside;
+    if (isFound) break;
     if (stakeAt(middle) >= threshold) outside = middle;
     else inside = middle;
   }

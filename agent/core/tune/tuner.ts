@@ -13,7 +13,7 @@ import { Dossier } from './dossier.ts';
 import { Measuring } from './measuring.ts';
 import { objectivesOf } from './objectives.ts';
 import { once } from './once.ts';
-import { type OperatorContext, obey } from './operator.ts';
+import { obey } from './operator.ts';
 import { type Next, Planner } from './planner.ts';
 import { type ProbeMemory, probeWindow } from './probe.ts';
 import { Proving } from './proving.ts';
@@ -58,6 +58,7 @@ export interface TunerOptions {
   /** Response times over the profile's window, for strategies that judge without touching. */
   readonly responseTimes: (nowMs: number) => Distribution | undefined;
   readonly profile: (nowMs: number) => PerformanceProfile | undefined;
+  readonly okPerSecond: (nowMs: number) => number | undefined;
   readonly insights: StrategyInsights;
   /** Why another component's experiment goes first; undefined: this one may begin. */
   readonly mayBegin: (nowMs: number) => string | undefined;
@@ -152,7 +153,9 @@ export class Tuner {
   operator(action: TuningAction, by: string, nowMs: number, dryRun = false): OperatorAnswer {
     if (action.action === 'optimize') return this.#hurry(nowMs, dryRun);
     const before = this.#dossier.incumbent;
-    const outcome = obey(this.#dossier.standing, action, by, this.#operatorContext(nowMs, dryRun));
+    const nextProposalId = () => (dryRun ? 'p?' : this.#options.nextId('proposal'));
+    const context = this.#dossier.operatorContext(nowMs, nextProposalId);
+    const outcome = obey(this.#dossier.standing, action, by, context);
     if (!outcome.ok) return { ok: false, message: outcome.message, effects: [] };
     const { kind, message, proposalId, strategy } = outcome;
     if (dryRun) return { ok: true, message, effects: [] };
@@ -549,7 +552,7 @@ export class Tuner {
   #context(nowMs: number): StrategyContext {
     const profile = once(() => this.#options.profile(nowMs));
     const responseTimes = once(() => this.#options.responseTimes(nowMs) ?? new Distribution());
-    const circumstances = once(() => contextOf(profile(), nowMs));
+    const circumstances = once(() => contextOf(this.#options.okPerSecond(nowMs), nowMs));
     const { lastKept, choices } = this.#dossier.standing;
     return {
       nowMs,
@@ -566,26 +569,14 @@ export class Tuner {
       get circumstances() {
         return circumstances();
       },
-      ...{ memory: this.#memory, insights: this.#options.insights },
-      ...{ thresholds: this.#settings.thresholds, limits: this.#terms.limits },
+      memory: this.#memory,
+      insights: this.#options.insights,
+      thresholds: this.#settings.thresholds,
       ...(lastKept !== undefined && { lastKept }),
+      limits: this.#terms.limits,
       judgedMs: (knob, value) => choices[choiceKey(knob, value)],
       opened: (knob, value) => this.#terms.opened(this.#dossier.standing, knob, value),
       rejection: (knob, value) => this.#actuator.rejection(knob, value),
-    };
-  }
-
-  #operatorContext(nowMs: number, dryRun: boolean): OperatorContext {
-    return {
-      nowMs,
-      specs: this.#terms.specs,
-      incumbent: this.#dossier.incumbent,
-      effective: this.#actuator.effective,
-      modeOf: (spec) => this.#terms.modeOf(spec, this.#dossier.standing),
-      boundsOf: (knob) => this.#terms.boundsOf(knob),
-      rejection: (knob, value) => this.#actuator.rejection(knob, value),
-      isBanned: (setting) => this.#dossier.isBanned(setting, nowMs),
-      nextProposalId: () => (dryRun ? 'p?' : this.#options.nextId('proposal')),
     };
   }
 
