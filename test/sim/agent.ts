@@ -23,7 +23,8 @@ export class SimAgent {
   readonly #port: AgentPort;
   #engine: SimEngine | undefined;
   #epoch = 0;
-  #saved: unknown;
+  /** As text, as on disk: what does not survive JSON is not state. */
+  #saved: string | undefined;
   #killsAtNextEffects = false;
   steps = 0;
   /** What the last step led to. */
@@ -49,7 +50,7 @@ export class SimAgent {
     // The epoch is persisted before anything is sent under it.
     this.#epoch++;
     const base = { settings: this.#settings, seed: this.#seed, epoch: this.#epoch };
-    this.#engine = this.#create(this.#saved === undefined ? base : { ...base, saved: this.#saved });
+    this.#engine = this.#create(this.#saved === undefined ? base : { ...base, saved: JSON.parse(this.#saved) });
   }
 
   kill(): void {
@@ -77,8 +78,7 @@ export class SimAgent {
     if (cut === 0) return this.#killed();
     const decisions = effects.filter((effect) => effect.kind === 'decision');
     if (decisions.length > 0) {
-      // Through text, as on disk: what does not survive JSON is not state.
-      this.#saved = JSON.parse(JSON.stringify(engine.save()));
+      this.#saved = JSON.stringify(engine.save());
       for (const effect of decisions) this.#port.durable(effect);
     }
     for (const effect of others.slice(0, Math.min(others.length, cut - 1))) this.#port.send(effect);
