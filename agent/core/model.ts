@@ -90,6 +90,12 @@ export interface HeldKnob {
   readonly manual: boolean;
 }
 
+/** A process that belongs to a component; `pid` as it knows it itself. */
+export interface ComponentProcess {
+  readonly component: string;
+  readonly pid: number;
+}
+
 /** What a process says of itself when its session opens. */
 export interface Manifest {
   readonly component: string;

@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest';
-import { ownersOf, type Target } from '../../agent/adapters/gpu/owners.ts';
+import { ownersOf } from '../../agent/adapters/gpu/owners.ts';
+import type { ComponentProcess } from '../../agent/core/model.ts';
 import { GpuMachine, status } from './fixtures_gpu/rig.ts';
 
 /** `/proc` of a machine: pid → parent, the pids in inner namespaces, and whether it is a thread of the kernel. */
 function owners(
   processes: Readonly<Record<number, { parent: number; inside?: readonly number[]; kernel?: true }>>,
   gpuPids: readonly number[],
-  targets: readonly Target[],
+  targets: readonly ComponentProcess[],
 ): Record<number, string> {
   using machine = new GpuMachine();
   for (const [pid, { parent, inside = [], kernel }] of Object.entries(processes)) {

@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Statfs } from '../../agent/adapters/host/disks.ts';
-import type { Target } from '../../agent/adapters/host/reading.ts';
 import { createHostSampler, type HostSampler } from '../../agent/adapters/host/sampler.ts';
-import type { Acceptance, SampleBatch, SampleSink } from '../../agent/core/model.ts';
+import type { Acceptance, ComponentProcess, SampleBatch, SampleSink } from '../../agent/core/model.ts';
 import { SeriesInterner } from '../../agent/core/series/interner.ts';
 import {
   CONTAINER_ID,
@@ -39,7 +38,7 @@ class Bench {
   readonly plant: Plant;
   readonly sink = new MemorySink();
   readonly sampler: HostSampler;
-  targets: Target[] = [{ component: 'chat', pid: PID }];
+  targets: ComponentProcess[] = [{ component: 'chat', pid: PID }];
   nowMs = 1_700_000_000_000;
   /** By path. */
   readonly filesystems = new Map<string, Statfs>();

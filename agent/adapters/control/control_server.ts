@@ -1,4 +1,5 @@
 import { Server } from '@grpc/grpc-js';
+import type { ComponentProcess } from '../../core/model.ts';
 import { file_grpc_health_v1_health, Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { file_grpc_reflection_v1_reflection, ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import {
@@ -30,7 +31,7 @@ import {
   type SessionInput,
 } from './ports.ts';
 import { reflectionService } from './reflection.ts';
-import { type ConnectedProcess, Sessions } from './sessions.ts';
+import { Sessions } from './sessions.ts';
 import { Taps } from './taps.ts';
 import { type After, afterInRealTime } from './timer.ts';
 import { tuningService } from './tuning_service.ts';
@@ -75,7 +76,7 @@ export interface ControlServer {
   /** Carries an effect of the engine out. Never blocks. */
   perform(effect: ControlEffect): void;
   /** Those that have a session now and have said their pid: workers of one component are several. */
-  processes(): readonly ConnectedProcess[];
+  processes(): readonly ComponentProcess[];
   /** Looks at certificates and tokens now, for new content. */
   reload(): void;
 }

@@ -1,5 +1,5 @@
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
-import type { KnobMode, Manifest } from '../../core/model.ts';
+import type { ComponentProcess, KnobMode, Manifest } from '../../core/model.ts';
 import type { ConnectRequest, ConnectResponse } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
 import type { Peer } from './access.ts';
 import { quote } from './hello.ts';
@@ -21,12 +21,6 @@ export interface SessionsOptions {
   readonly observer: ControlObserver;
   readonly after: After;
   readonly nowMs: () => number;
-}
-
-/** A process that lets itself be tuned; `pid` as it knows it itself. */
-export interface ConnectedProcess {
-  readonly component: string;
-  readonly pid: number;
 }
 
 /** The sessions that are open: one a process that lets itself be tuned, of one component or another. */
@@ -77,7 +71,7 @@ export class Sessions {
     for (const { members } of this.#byComponent.values()) for (const session of members) session.refreshModes();
   }
 
-  processes(): readonly ConnectedProcess[] {
+  processes(): readonly ComponentProcess[] {
     return [...this.#byComponent].flatMap(([component, { members }]) => {
       const pids = new Set([...members].flatMap(({ manifest }) => manifest?.pid ?? []));
       return [...pids].map((pid) => ({ component, pid }));

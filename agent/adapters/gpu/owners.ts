@@ -1,11 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-/** A process that belongs to a component; the pid is the one that the process itself knows. */
-export interface Target {
-  readonly component: string;
-  readonly pid: number;
-}
+import type { ComponentProcess } from '../../core/model.ts';
 
 interface Status {
   readonly parent: number;
@@ -32,7 +27,7 @@ const MAX_ANCESTORS = 16;
 export function ownersOf(
   root: string,
   gpuPids: readonly number[],
-  targets: readonly Target[],
+  targets: readonly ComponentProcess[],
 ): ReadonlyMap<number, string> {
   if (targets.length === 0) return new Map();
   const known = new Map<number, Status | undefined>();

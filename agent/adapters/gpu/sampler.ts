@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { AttributeValue, SampleBatch, SampleSink } from '../../core/model.ts';
+import type { AttributeValue, ComponentProcess, SampleBatch, SampleSink } from '../../core/model.ts';
 import { SampleBatchBuilder } from '../../core/series/batch.ts';
 import type { SeriesInterner } from '../../core/series/interner.ts';
 import { Points } from '../../core/series/points.ts';
@@ -9,7 +9,7 @@ import { Sampling } from '../sampling.ts';
 import { amdCards } from './amd_devices.ts';
 import { type GpuNotice, SourceChoice } from './choice.ts';
 import { emitDevice, emitShare, type Share } from './emit.ts';
-import { ownersOf, type Target } from './owners.ts';
+import { ownersOf } from './owners.ts';
 import { ReaderSource } from './reader_source.ts';
 import type { GpuDevice, GpuSource } from './reading.ts';
 import { SmiSource } from './smi_source.ts';
@@ -22,7 +22,7 @@ export interface GpuSamplerOptions {
   /** `auto`: NVML, nvidia-smi, AMD, in this order the first that tells something. */
   readonly source: 'auto' | 'nvml' | 'nvidia-smi' | 'amd' | 'none';
   /** The AI processes that are known now; asked at every sample. */
-  readonly targets: () => readonly Target[];
+  readonly targets: () => readonly ComponentProcess[];
   /** Folder that holds `proc`, `sys` and `dev`. */
   readonly root?: string;
   readonly clock: {

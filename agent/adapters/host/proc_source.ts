@@ -1,8 +1,9 @@
+import type { ComponentProcess } from '../../core/model.ts';
 import { type Cgroup, findCgroup, type Machine, readCgroup, readPressures } from './cgroup.ts';
 import { type AskFilesystem, Disks } from './disks.ts';
 import { KernelFiles } from './files.ts';
 import { parseLoadavg, parseMeminfo, parsePidIo, parsePidStat, parsePidStatus, parseStat } from './proc_parse.ts';
-import type { ContainerReading, HostReading, ProcessReading, Reading, ReadingSource, Target } from './reading.ts';
+import type { ContainerReading, HostReading, ProcessReading, Reading, ReadingSource } from './reading.ts';
 
 /** Processes can be moved between cgroups; finding one reads a dozen files, so it is done this often. */
 const FIND_CGROUP_EVERY_MS = 60_000;
@@ -28,7 +29,7 @@ export class ProcSource implements ReadingSource {
 
   async close(): Promise<void> {}
 
-  read(targets: readonly Target[]): Reading {
+  read(targets: readonly ComponentProcess[]): Reading {
     const monotonicMs = this.#monotonicMs();
     const pids = targets.map((target) => target.pid);
     const host = { ...this.#readHost(), disks: this.#disks.read(pids, monotonicMs) };
@@ -69,7 +70,7 @@ export class ProcSource implements ReadingSource {
     };
   }
 
-  #readProcess({ component, pid }: Target, logicalCpus: number | undefined): ProcessReading | undefined {
+  #readProcess({ component, pid }: ComponentProcess, logicalCpus: number | undefined): ProcessReading | undefined {
     const stat = this.#files.parsed(`proc/${pid}/stat`, parsePidStat);
     if (stat === undefined) return undefined;
     const status = this.#files.parsed(`proc/${pid}/status`, parsePidStatus);

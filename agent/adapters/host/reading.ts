@@ -1,3 +1,4 @@
+import type { ComponentProcess } from '../../core/model.ts';
 import type { DiskCounts } from './disk_parse.ts';
 import type { CpuTimes, MemoryInfo, Pressure } from './proc_parse.ts';
 
@@ -81,15 +82,9 @@ export interface ProcessReading {
   readonly writeBytes?: number;
 }
 
-/** A process that belongs to a component. */
-export interface Target {
-  readonly component: string;
-  readonly pid: number;
-}
-
 /** Where readings come from: `/proc`, or what there is instead. */
 export interface ReadingSource {
-  read(targets: readonly Target[]): Reading | Promise<Reading>;
+  read(targets: readonly ComponentProcess[]): Reading | Promise<Reading>;
   /** Files, or commands, that failed so far. */
   readonly failures: number;
   close(): Promise<void>;

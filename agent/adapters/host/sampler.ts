@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { AttributeValue, SampleBatch, SampleSink } from '../../core/model.ts';
+import type { AttributeValue, ComponentProcess, SampleBatch, SampleSink } from '../../core/model.ts';
 import { SampleBatchBuilder } from '../../core/series/batch.ts';
 import type { SeriesInterner } from '../../core/series/interner.ts';
 import { Points } from '../../core/series/points.ts';
@@ -9,7 +9,7 @@ import { Sampling } from '../sampling.ts';
 import type { AskFilesystem } from './disks.ts';
 import { change, emitContainer, emitHost, emitProcess } from './emit.ts';
 import { ProcSource } from './proc_source.ts';
-import type { ContainerReading, ProcessReading, Reading, ReadingSource, Target } from './reading.ts';
+import type { ContainerReading, ProcessReading, Reading, ReadingSource } from './reading.ts';
 import { SystemInformationSource } from './systeminformation_source.ts';
 
 export interface HostSamplerOptions {
@@ -18,7 +18,7 @@ export interface HostSamplerOptions {
   /** Shared by all who feed the sink: series are compared by reference. */
   readonly interner: SeriesInterner;
   /** The AI processes that are known now; asked at every sample. */
-  readonly targets: () => readonly Target[];
+  readonly targets: () => readonly ComponentProcess[];
   /** Folder that holds `proc` and `sys`; `/host` where a container has the machine's mounted there. */
   readonly root?: string;
   readonly clock: {

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
+import type { ComponentProcess } from '../../core/model.ts';
 import type { CpuTimes } from './proc_parse.ts';
-import type { ProcessReading, Reading, ReadingSource, Target } from './reading.ts';
+import type { ProcessReading, Reading, ReadingSource } from './reading.ts';
 import { SystemQuestions } from './system_questions.ts';
 import type { SampleAnswer } from './system_worker.ts';
 
@@ -24,7 +25,7 @@ export class SystemInformationSource implements ReadingSource {
     return this.#failures;
   }
 
-  async read(targets: readonly Target[]): Promise<Reading> {
+  async read(targets: readonly ComponentProcess[]): Promise<Reading> {
     const logicalCpus = cpus().length;
     const cpuTimes = machineTimes();
     const monotonicMs = this.#monotonicMs();
@@ -53,7 +54,7 @@ function machineTimes(): CpuTimes {
   return { user, nice, system, idle, iowait: 0, interrupt: seconds('irq'), steal: 0 };
 }
 
-function processOf({ component, pid }: Target, answer: SampleAnswer, logicalCpus: number): ProcessReading[] {
+function processOf({ component, pid }: ComponentProcess, answer: SampleAnswer, logicalCpus: number): ProcessReading[] {
   const process = answer.processes.find((each) => each.pid === pid);
   if (process === undefined) return [];
   // macOS gives percent of one core (from `ps`), the others percent of the machine.

@@ -3,9 +3,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { GpuNotice } from '../../../agent/adapters/gpu/choice.ts';
-import type { Target } from '../../../agent/adapters/gpu/owners.ts';
 import { createGpuSampler, type GpuSampler, type GpuSamplerOptions } from '../../../agent/adapters/gpu/sampler.ts';
-import type { Acceptance, SampleBatch } from '../../../agent/core/model.ts';
+import type { Acceptance, ComponentProcess, SampleBatch } from '../../../agent/core/model.ts';
 import { SeriesInterner } from '../../../agent/core/series/interner.ts';
 
 /** Why the stub library cannot be built here; undefined when it can. */
@@ -69,7 +68,7 @@ export class GpuBench {
   readonly notices: GpuNotice[] = [];
   readonly sampler: GpuSampler;
   answer: Acceptance = { state: 'accepted', rejected: 0 };
-  targets: Target[] = [];
+  targets: ComponentProcess[] = [];
   nowMs = 1_700_000_000_000;
 
   constructor(machine: GpuMachine, options: Partial<GpuSamplerOptions> = {}) {
