@@ -115,6 +115,7 @@ const context: fc.Arbitrary<StrategyContext> = fc
       rejection: () => undefined,
       judgedMs: () => undefined,
       opened: () => [],
+      foresee: () => undefined,
     };
   });
 
@@ -188,6 +189,7 @@ for (const strategy of STRATEGIES) {
         rejection: () => undefined,
         judgedMs: () => undefined,
         opened: () => [],
+        foresee: () => undefined,
       };
       expect(strategy.plan(empty, ['auto'])).toBeUndefined();
       expect(strategy.plan(empty, [])).toBeUndefined();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { NumericKnobSpec, Setting } from '../../agent/core/model.ts';
 import { Guard } from '../../agent/core/tune/guard.ts';
-import { Limit, type LimitRule } from '../../agent/core/tune/limit.ts';
+import { Limit, type LimitRule, placeOf } from '../../agent/core/tune/limit.ts';
 import { Random } from '../../agent/core/tune/random.ts';
 import { axisOf, decode } from '../../agent/core/tune/space.ts';
 import type { Measurement } from '../../agent/core/tune/window.ts';
@@ -196,22 +196,56 @@ describe('the guard of the soft limits', () => {
   });
 });
 
-describe('how much doubt a limit leaves room for', () => {
-  const rule: LimitRule = {
-    isHard: false,
-    ...{
-      knobSd: 0.6,
-      loadSd: 0.7,
-      levelSd: 0.3,
-      firstNoise: 0.08,
-      leastNoise: 0.01,
-      noisePrior: 3,
-      forgetting: 0.97,
-      memory: 300,
-    },
-    confidence: { first: 2, least: 0.5, most: 4, step: 0.1, target: 0.05 },
+const rule: LimitRule = {
+  isHard: false,
+  ...{
+    knobSd: 0.6,
+    loadSd: 0.7,
+    levelSd: 0.3,
+    firstNoise: 0.08,
+    leastNoise: 0.01,
+    noisePrior: 3,
+    forgetting: 0.97,
+    memory: 300,
+  },
+  confidence: { first: 2, least: 0.5, most: 4, step: 0.1, target: 0.05 },
+};
+
+describe('what a limit has learned under other circumstances', () => {
+  const at = (batch: number) => placeOf(axes, { batch, buffers: 0.5 });
+  const learnt = () => {
+    const limit = new Limit(rule);
+    limit.open(axes);
+    for (let i = 0; i < 60; i++) limit.observe(i % 2 === 0 ? 0 : -1, at(i % 2 === 0 ? 8 : 16), 5);
+    return limit;
   };
 
+  test('is believed by the share that holds, down to nothing', () => {
+    const [sure, half, none] = [1, 0.5, 0].map((kept) => {
+      const limit = learnt();
+      limit.doubt(kept);
+      return limit.difference(at(16), at(8));
+    });
+    const fresh = new Limit(rule);
+    fresh.open(axes);
+    fresh.observe(0, at(8), 5);
+    expect(sure.mean).toBeLessThan(-0.6);
+    expect(half.mean).toBeCloseTo(sure.mean / 2, 9);
+    expect(half.sd).toBeGreaterThan(sure.sd);
+    expect(none.sd).toBeGreaterThan(half.sd);
+    expect(none.mean).toBe(0);
+    expect(none.sd).toBeCloseTo(fresh.difference(at(16), at(8)).sd, 6);
+  });
+
+  test('before anything was read there is nothing to doubt', () => {
+    const limit = new Limit(rule);
+    limit.open(axes);
+    limit.doubt(0.5);
+    expect(limit.isKnown).toBe(false);
+  });
+});
+
+describe('how much doubt a limit leaves room for', () => {
   test('follows the share of tried settings that cross it to its target, from either side', () => {
     for (const ease of [0.5, 2]) {
       const [random, limit] = [Random.seeded(11), new Limit(rule)];

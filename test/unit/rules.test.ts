@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { Probe } from '../../agent/core/tune/probe.ts';
+import { Response } from '../../agent/core/tune/response.ts';
 import { confidenceOf, type Lesson, RULE_STRATEGY, withFailedRule, withLesson } from '../../agent/core/tune/rules.ts';
 import { axisOf } from '../../agent/core/tune/space.ts';
 import { intKnob, Loop } from './engine_loop.ts';
@@ -117,11 +118,13 @@ test('a search that stands at the best there is ends after as many windows as it
 test('learningRate: a larger gain takes a larger step on the same evidence', () => {
   const axis = axisOf(intKnob('k', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0 }));
   if (axis === undefined) throw new Error('no axis');
-  const rule = { perturbation: 0.06, maxStepRatio: 0.2, windowMs: 10_000, place: '' };
+  const rule = { perturbation: 0.06, maxStepRatio: 0.2 };
   const [slow, fast] = [0.01, 0.05].map((gain) => {
-    const probe = new Probe([axis], { k: 0.2 }, 0.01, { ...rule, gain });
+    const response = new Response([axis], 0.01, 10_000);
+    response.open({ k: 0.2 }, '', 0.01);
+    const probe = new Probe(response, { k: 0.2 }, { ...rule, gain });
     [0.2, 0.4].forEach((k, i) => {
-      probe.observe({ k }, { y: -0.5 * k, x: 0, atMs: i * 15_000 });
+      response.observe({ k }, '', { y: -0.5 * k, x: 0, atMs: i * 15_000 });
     });
     probe.recenter();
     return Number(probe.candidate().k);

@@ -46,6 +46,7 @@ function context(knob: TunableKnob, now: number, more: Partial<StrategyContext> 
     rejection: () => undefined,
     judgedMs: () => undefined,
     opened: () => [],
+    foresee: () => undefined,
     ...more,
   };
 }

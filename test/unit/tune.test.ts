@@ -5,9 +5,11 @@ import type { NumericKnobSpec, Setting } from '../../agent/core/model.ts';
 import { Distribution } from '../../agent/core/series/distribution.ts';
 import { beliefOf } from '../../agent/core/tune/belief.ts';
 import { BurnRate } from '../../agent/core/tune/burn_rate.ts';
+import { density, upperTail } from '../../agent/core/tune/normal.ts';
 import { objectiveOf } from '../../agent/core/tune/objective.ts';
-import { Probe } from '../../agent/core/tune/probe.ts';
+import { Probe, type ProbeRule } from '../../agent/core/tune/probe.ts';
 import { Random } from '../../agent/core/tune/random.ts';
+import { Response } from '../../agent/core/tune/response.ts';
 import { isBanned, withScar } from '../../agent/core/tune/scars.ts';
 import { type Axis, axisOf, decode, encode, isAllowed, neighbour } from '../../agent/core/tune/space.ts';
 import { timeoutStrategy } from '../../agent/core/tune/strategies/timeout.ts';
@@ -31,6 +33,16 @@ function knob(id: string, more: Partial<NumericKnobSpec> = {}): NumericKnobSpec 
     baseline: 1,
     ...more,
   };
+}
+
+const SIGNALS = 'latency';
+const RULE = { perturbation: 0.06, gain: 0.1, maxStepRatio: 0.1 };
+
+/** A search around a setting, and what it learns. */
+function searchAround(axes: readonly Axis[], start: Setting, noise: number, rule: Partial<ProbeRule> = {}) {
+  const response = new Response(axes, noise, 10_000);
+  response.open(start, SIGNALS, noise);
+  return { response, probe: new Probe(response, start, { ...RULE, ...rule }) };
 }
 
 function axis(id: string, more: Partial<NumericKnobSpec> = {}) {
@@ -113,24 +125,25 @@ describe('what a declaration says of a knob before anything was measured', () =>
   test('a search begins with more of it, whatever it draws', () => {
     const on = axis('k', { role: 'concurrency', min: 1, max: 16, baseline: 2 });
     for (let seed = 0; seed < 20; seed++) {
-      const rule = { perturbation: 0.06, gain: 0.1, maxStepRatio: 0.1, windowMs: 10_000, place: '' };
-      const probe = new Probe([on], { k: 2 }, 0.08, rule);
-      probe.observe({ k: 2 }, { y: 0, x: 0, atMs: 0 });
+      const { response, probe } = searchAround([on], { k: 2 }, 0.08);
+      response.observe({ k: 2 }, SIGNALS, { y: 0, x: 0, atMs: 0 });
       expect(Number(probe.next(Random.seeded(seed)).k)).toBeGreaterThan(2);
     }
   });
 });
 
 describe('probing', () => {
-  const rule = { perturbation: 0.06, gain: 0.1, maxStepRatio: 0.1, windowMs: 10_000, place: '' };
-
   /** Searches for so many windows; `surface` says what a window at positions shows. */
-  function search(probe: Probe, axes: readonly Axis[], windows: number, surface: (...u: number[]) => number): void {
+  function search(
+    { probe, response }: ReturnType<typeof searchAround>,
+    windows: number,
+    surface: (...u: number[]) => number,
+  ): void {
     const random = Random.seeded(3);
     for (let window = 0; window < windows; window++) {
       const setting = probe.next(random);
-      const y = surface(...axes.map((on) => encode(on, Number(setting[on.id]))));
-      probe.observe(setting, { y, x: 0, atMs: window * 15_000 });
+      const y = surface(...response.encode(setting));
+      response.observe(setting, SIGNALS, { y, x: 0, atMs: window * 15_000 });
       probe.recenter();
     }
   }
@@ -138,8 +151,9 @@ describe('probing', () => {
   test('finds the valley of a smooth surface under noise, and how much better it is there', () => {
     const axes = [axis('a'), axis('b', { min: 0, max: 20, scale: 'linear', baseline: 0 })];
     const random = Random.seeded(3);
-    const probe = new Probe(axes, { a: 1, b: 0 }, 0.01, rule);
-    search(probe, axes, 40, (a, b) => 1.5 * (a - 0.7) ** 2 + 0.5 * (b - 0.4) ** 2 + 0.02 * (random.next() - 0.5));
+    const looking = searchAround(axes, { a: 1, b: 0 }, 0.01);
+    const { probe } = looking;
+    search(looking, 40, (a, b) => 1.5 * (a - 0.7) ** 2 + 0.5 * (b - 0.4) ** 2 + 0.02 * (random.next() - 0.5));
     const [a, b] = axes.map((on) => encode(on, Number(probe.candidate()[on.id])));
     expect(Math.abs(a - 0.7)).toBeLessThan(0.15);
     expect(Math.abs(b - 0.4)).toBeLessThan(0.2);
@@ -148,11 +162,12 @@ describe('probing', () => {
 
   test('stays where nothing near is worth a window: next to a kink that it has measured', () => {
     const axes = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.5 })];
-    const probe = new Probe(axes, { a: 0.5 }, 0.01, rule);
+    const looking = searchAround(axes, { a: 0.5 }, 0.01);
+    const { probe, response } = looking;
     let elsewhere = 0;
     // What was seen before the search: the incumbent itself.
-    probe.observe({ a: 0.5 }, { y: 0, x: 0, atMs: -15_000 });
-    search(probe, axes, 60, (a) => {
+    response.observe({ a: 0.5 }, SIGNALS, { y: 0, x: 0, atMs: -15_000 });
+    search(looking, 60, (a) => {
       if (a !== 0.5) elsewhere++;
       return 3 * Math.abs(a - 0.5);
     });
@@ -164,29 +179,28 @@ describe('probing', () => {
   test('what the load did is not taken for the work of a knob', () => {
     const axes = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.5 })];
     const random = Random.seeded(3);
-    const probe = new Probe(axes, { a: 0.5 }, 0.01, rule);
+    const { probe, response } = searchAround(axes, { a: 0.5 }, 0.01);
     for (let window = 0; window < 30; window++) {
       const setting = probe.next(random);
       const x = Math.sin(window / 3) / 2;
-      probe.observe(setting, { y: x, x, atMs: window * 15_000 });
+      response.observe(setting, SIGNALS, { y: x, x, atMs: window * 15_000 });
       probe.recenter();
     }
     expect(Math.abs(probe.predictedGain)).toBeLessThan(0.03);
   });
 
-  test('goes on from what an earlier search of the same knobs has learned, also at another level, and from no other knobs', () => {
-    const on = (id: string) => [axis(id, { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.2 })];
-    const first = new Probe(on('a'), { a: 0.2 }, 0.01, rule);
-    search(first, on('a'), 30, (a) => 4 * (a - 0.5) ** 2);
-    const gainOf = (id: string, place: string) => {
-      const probe = new Probe(on(id), { [id]: 0.2 }, 0.01, { ...rule, place }, first.memory());
-      probe.observe({ [id]: 0.2 }, { y: 7, x: 0, atMs: 31 * 15_000 });
-      probe.recenter();
-      return probe.predictedGain;
-    };
-    expect(gainOf('a', '')).toBeLessThan(-0.1);
-    expect(gainOf('a', 'another model')).toBeLessThan(-0.1);
-    expect(gainOf('b', '')).toBeGreaterThan(-0.05);
+  test('goes on from what an earlier search of the same knobs has learned, also at another level', () => {
+    const on = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.2 })];
+    const looking = searchAround(on, { a: 0.2 }, 0.01);
+    search(looking, 30, (a) => 4 * (a - 0.5) ** 2);
+    const { response } = looking;
+    response.open({ a: 0.2, model: 'another' }, SIGNALS, 0.01);
+    response.observe({ a: 0.2, model: 'another' }, SIGNALS, { y: 7, x: 0, atMs: 31 * 15_000 });
+    const probe = new Probe(response, { a: 0.2 }, RULE);
+    probe.recenter();
+    const { probe: fresh } = searchAround(on, { a: 0.2 }, 0.01);
+    fresh.recenter();
+    expect(probe.predictedGain).toBeLessThan(4 * fresh.predictedGain);
   });
 
   test('tries what is allowed, no further than a step from the centre, which moves no further either', () => {
@@ -197,17 +211,17 @@ describe('probing', () => {
         (seed, ys) => {
           const axes = [axis('a'), axis('b', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0 })];
           const random = Random.seeded(seed);
-          const probe = new Probe(axes, { a: 1, b: 0 }, 0.1, rule);
+          const { probe, response } = searchAround(axes, { a: 1, b: 0 }, 0.1);
           const far = (from: Setting, to: Setting) =>
             Math.abs(encode(axes[1], Number(to.b)) - encode(axes[1], Number(from.b)));
           for (const [window, y] of ys.entries()) {
             const before = probe.candidate();
             const setting = probe.next(random);
             for (const on of axes) expect(isAllowed(on.spec, setting[on.id])).toBe(true);
-            expect(far(before, setting)).toBeLessThanOrEqual(rule.maxStepRatio + 1e-9);
-            probe.observe(setting, { y, x: 0, atMs: window * 15_000 });
+            expect(far(before, setting)).toBeLessThanOrEqual(RULE.maxStepRatio + 1e-9);
+            response.observe(setting, SIGNALS, { y, x: 0, atMs: window * 15_000 });
             probe.recenter();
-            expect(far(before, probe.candidate())).toBeLessThanOrEqual(rule.maxStepRatio + 1e-9);
+            expect(far(before, probe.candidate())).toBeLessThanOrEqual(RULE.maxStepRatio + 1e-9);
           }
         },
       ),
@@ -218,12 +232,12 @@ describe('probing', () => {
     const axes = [axis('a')];
     const random = Random.seeded(1);
     const isForbidden = (setting: Setting) => Number(setting.a) > 4;
-    const probe = new Probe(axes, { a: 4 }, 0.01, { ...rule, isBanned: isForbidden });
+    const { probe, response } = searchAround(axes, { a: 4 }, 0.01, { isBanned: isForbidden });
     for (let window = 0; window < 40; window++) {
       const setting = probe.next(random);
       expect(isForbidden(setting)).toBe(false);
       // The forbidden side looks ever better.
-      probe.observe(setting, { y: -Number(setting.a), x: 0, atMs: window * 15_000 });
+      response.observe(setting, SIGNALS, { y: -Number(setting.a), x: 0, atMs: window * 15_000 });
       probe.recenter();
     }
     expect(Number(probe.candidate().a)).toBeLessThanOrEqual(4);
@@ -231,12 +245,63 @@ describe('probing', () => {
 
   test('a wild window neither moves the centre far nor blinds the search', () => {
     const axes = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.2 })];
-    const probe = new Probe(axes, { a: 0.2 }, 0.02, rule);
+    const looking = searchAround(axes, { a: 0.2 }, 0.02);
+    const { probe, response } = looking;
     let window = 0;
-    search(probe, axes, 40, (a) => (window++ % 10 === 5 ? 5 : 0) + (a - 0.6) ** 2);
+    search(looking, 40, (a) => (window++ % 10 === 5 ? 5 : 0) + (a - 0.6) ** 2);
     expect(Math.abs(Number(probe.candidate().a) - 0.6)).toBeLessThan(0.15);
-    expect(probe.noise).toBeLessThan(0.5);
+    expect(response.noise).toBeLessThan(0.5);
   });
+});
+
+describe('what is known of how knobs act', () => {
+  const on = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.2 })];
+  const learned = () => {
+    const { response } = searchAround(on, { a: 0.2, other: 1 }, 0.02);
+    [0.2, 0.4, 0.2, 0.4, 0.2, 0.4].forEach((a, i) => {
+      response.observe({ a, other: 1 }, SIGNALS, { y: a === 0.4 ? 0.5 : 0, x: 0, atMs: i * 15_000 });
+    });
+    return response;
+  };
+
+  test('a change that was measured is foreseen, and one beyond it less surely', () => {
+    const response = learned();
+    const near = response.foresee({ a: 0.2, other: 1 }, { a: 0.4 });
+    const far = response.foresee({ a: 0.2, other: 1 }, { a: 0.9 });
+    expect(Math.abs((near?.mean ?? 0) - 0.5)).toBeLessThan(0.05);
+    expect(near?.sd).toBeLessThan(0.05);
+    expect(far?.sd).toBeGreaterThan(3 * (near?.sd ?? 1));
+  });
+
+  test('of other knobs it says nothing, and what was measured at other values of theirs teaches it nothing', () => {
+    const response = learned();
+    expect(response.foresee({ a: 0.2, other: 1 }, { other: 2 })).toBeUndefined();
+    const before = response.foresee({ a: 0.2, other: 1 }, { a: 0.4 });
+    response.observe({ a: 0.4, other: 2 }, SIGNALS, { y: -3, x: 0, atMs: 90_000 });
+    response.observe({ a: 0.4, other: 1 }, 'error ratio', { y: -3, x: 0, atMs: 90_000 });
+    expect(response.foresee({ a: 0.2, other: 1 }, { a: 0.4 })).toEqual(before);
+  });
+
+  test('it is of its knobs in their ranges', () => {
+    const response = learned();
+    expect(response.isOf(on)).toBe(true);
+    expect(response.isOf([])).toBe(false);
+    expect(response.isOf([axis('a', { type: 'double', min: 0, max: 2, scale: 'linear', baseline: 0.2 })])).toBe(false);
+    expect(response.isOf([axis('b', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.2 })])).toBe(false);
+  });
+});
+
+test('the normal distribution', () => {
+  expect(density(0)).toBeCloseTo(0.3989423, 7);
+  for (const [z, beyond] of [
+    [0, 0.5],
+    [1, 0.1586553],
+    [1.96, 0.0249979],
+    [3, 0.0013499],
+  ] as const) {
+    expect(Math.abs(upperTail(z) - beyond)).toBeLessThan(1e-7);
+    expect(Math.abs(upperTail(-z) - (1 - beyond))).toBeLessThan(1e-7);
+  }
 });
 
 describe('scars', () => {
@@ -383,6 +448,7 @@ describe('the timeout strategy', () => {
     rejection: () => undefined,
     judgedMs: () => undefined,
     opened: () => [],
+    foresee: () => undefined,
   });
   const bounds = Array.from({ length: 60 }, (_, i) => 1.2 ** i);
   const distribution = (share: (bucket: number) => number, total = 10_000) => {

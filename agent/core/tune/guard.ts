@@ -128,6 +128,11 @@ export class Guard {
     this.#objective.observe(objective.y, at, load);
   }
 
+  /** Of what was learned of the soft limits a share holds now. What kills the process is not forgotten. */
+  doubt(kept: number): void {
+    for (const limit of [this.#p95, this.#errors, this.#objective]) limit.doubt(kept);
+  }
+
   /** The process is gone while something was tried: of its memory, if that was not far from its limit. */
   gone(): void {
     if (Math.max(...this.#recent, 0) < SUSPECT_SHARE * (this.#limitBytes ?? Number.POSITIVE_INFINITY)) return;

@@ -134,6 +134,18 @@ export class Limit {
     this.#noiseVariance = before * this.#noiseVariance + (1 - before) * seen;
   }
 
+  /** Of what was learned of the knobs a share holds under other circumstances; the rest is as unknown as in the beginning. */
+  doubt(kept: number): void {
+    if (this.#readings === 0) return;
+    this.#incumbent = undefined;
+    const [p, size] = [this.#covariance, this.#size];
+    for (let i = 2; i < size; i++) this.#mean[i] *= kept;
+    for (let i = 0, row = 0; i < size; i++, row += size) {
+      for (let j = 0; j < size; j++) p[row + j] *= kept ** 2;
+      p[row + i] += (1 - kept ** 2) * this.#priorVariance(i);
+    }
+  }
+
   /** What was let through has been tried: it crossed the limit, or not. */
   tried(hasCrossed: boolean): void {
     const { step, target, least, most } = this.#rule.confidence;

@@ -5,10 +5,13 @@ import type { EngineSettings } from '../settings.ts';
 import type { ResourceRole, ResourceScope, SignalRole } from '../signals.ts';
 import { BurnRate } from './burn_rate.ts';
 import { Guard } from './guard.ts';
+import { LoadShift } from './load_shift.ts';
 import { Meter } from './meter.ts';
 import { objectiveOf } from './objective.ts';
-import { Reference } from './reference.ts';
+import { logLoad, Reference } from './reference.ts';
+import { type Foreseen, Response, responseWindow } from './response.ts';
 import { TransientRecorder } from './settling.ts';
+import type { Axis } from './space.ts';
 import type { Terms } from './terms.ts';
 import type { Trial } from './trial.ts';
 import { BadWindows, errorTrigger } from './triggers.ts';
@@ -40,6 +43,9 @@ export class Measuring {
   readonly #burn: BurnRate | undefined;
   readonly #transient = new TransientRecorder();
   #badWindows = new BadWindows();
+  /** Of the knobs last searched. Lost with the agent, which costs a few windows. */
+  #response: Response | undefined;
+  readonly #loadShift = new LoadShift();
   #wallet: Wallet | undefined;
 
   constructor(settings: EngineSettings, terms: Terms) {
@@ -124,6 +130,23 @@ export class Measuring {
     this.#transient.drop();
   }
 
+  /** What is known of how these knobs act around a setting; a search of others begins with the incumbent's latest windows. */
+  responseOf(axes: readonly Axis[], setting: Setting, signals: string): Response {
+    const { noise, windows } = this.reference;
+    if (this.#response?.isOf(axes) !== true) this.#response = new Response(axes, noise, this.#settings.window.minMs);
+    const response = this.#response;
+    response.open(setting, signals, noise);
+    for (const { y, measurement } of windows) {
+      if (measurement.endMs > response.atMs) response.observe(setting, signals, responseWindow(y, measurement));
+    }
+    return response;
+  }
+
+  /** What earlier windows say of a change, where they say anything. */
+  foresee(from: Setting, to: Setting): Foreseen | undefined {
+    return this.#response?.foresee(from, to);
+  }
+
   trialBegins(): void {
     this.#badWindows = new BadWindows();
   }
@@ -139,8 +162,22 @@ export class Measuring {
     this.guard.load(measurement.requestsPerSecond ?? 0);
     const objective = objectiveOf(measurement, this.#terms.weights);
     if (objective === undefined) return { state: 'unusable' };
+    this.#followLoad(measurement);
     this.guard.window(measurement, objective, reading.setting, incumbent);
+    this.#response?.observe(reading.setting, objective.signals, responseWindow(objective.y, measurement));
     return { state: 'measured', ...objective, measurement };
+  }
+
+  #followLoad(measurement: Measurement): void {
+    const shift = this.#loadShift.observe(logLoad(measurement), measurement.endMs);
+    if (shift === 0) return;
+    this.#response?.doubt(shift);
+    this.guard.doubt(Math.exp(-shift));
+  }
+
+  /** The load has moved since: what hurts may be that. */
+  hasShiftedSince(atMs: number): boolean {
+    return this.#loadShift.noticedMs > atMs;
   }
 
   /** What cannot wait for the end of the window under way; what it cost so far is charged. */

@@ -1,6 +1,7 @@
 import type { EngineSettings } from '../settings.ts';
 import { CHECKPOINT, checkDue } from './checkpoint.ts';
 import type { ContextKey } from './context.ts';
+import { upperTail } from './normal.ts';
 import { PROPOSAL_LIFE_MS } from './proposals.ts';
 import type { Random } from './random.ts';
 import type { Records } from './records.ts';
@@ -8,7 +9,8 @@ import { confidenceOf, type LearnedRule, RULE_STRATEGY, ruleFor } from './rules.
 import { hasKnob, select } from './select.ts';
 import { type Proposal, type Standing, sayingOnce, withoutProposal, withProposal, withTry } from './standing.ts';
 import type { Plan, Strategy, StrategyContext } from './strategy.ts';
-import { changesBetween, describe } from './trial.ts';
+import { changesBetween, describe, signed } from './trial.ts';
+import { percent } from './triggers.ts';
 
 export type TriablePlan = Exclude<Plan, { kind: 'shadow_rejected' }>;
 
@@ -16,6 +18,9 @@ export interface Planned {
   readonly standing: Standing;
   readonly next?: Next;
 }
+
+/** What is likelier not worth having than worth it is left alone. */
+const LEAST_HOPE = 0.5;
 
 /** What is tried next. */
 export interface Next {
@@ -64,21 +69,36 @@ export class Planner {
     if (asked !== undefined) return asked;
     const check = this.#check(standing, context, crossed);
     if (check !== undefined) return { standing, next: check };
-    const learned = this.#learned(standing, context);
+    const learned = this.learned(standing, context);
     if (learned !== undefined) return { standing, next: learned };
     const selection = select(this.#strategies, context, ['auto'], standing, this.#random);
     if (selection === undefined) return { standing };
-    const { plan, strategy, alternatives } = selection;
-    if (plan.kind !== 'shadow_rejected') {
-      return { standing, next: { plan, strategy: strategy.name, context: context.circumstances, alternatives } };
+    const { strategy, alternatives } = selection;
+    const plan = this.#vetted(selection.plan, context);
+    if (plan.kind === 'shadow_rejected') {
+      return { standing: this.#sayRejected(plan, strategy.name, context, standing) };
     }
-    return { standing: this.#sayRejected(plan, strategy.name, context, standing) };
+    return { standing, next: { plan, strategy: strategy.name, context: context.circumstances, alternatives } };
   }
 
   /** What somebody asked for while the incumbent was measured for a plan of our own goes first: that plan can be made again. */
   afresh(next: Next, context: StrategyContext, before: Standing): Required<Planned> {
     const asked = next.proposal === undefined ? this.#asked(context, before) : undefined;
     return { standing: asked?.standing ?? before, next: asked?.next ?? next };
+  }
+
+  /** What the windows around have spoken of already is not tried again to hear the same. */
+  #vetted(plan: Plan, context: StrategyContext): Plan {
+    const foreseen = plan.kind === 'candidate' ? context.foresee(plan.setting) : undefined;
+    if (plan.kind !== 'candidate' || foreseen === undefined) return plan;
+    const { mean, sd } = foreseen;
+    const hope = upperTail((mean - Math.log(1 - this.#settings.proof.minimumEffect)) / sd);
+    if (hope >= LEAST_HOPE) return plan;
+    const { setting, reason } = plan;
+    const signals = { ...plan.signals, foreseen: mean, foreseenDeviation: sd, hope };
+    const [low, high] = [mean - sd, mean + sd].map((y) => signed(Math.expm1(y)));
+    const why = `what was measured around says ${low} to ${high}, a chance of ${percent(hope)} that it helps`;
+    return { kind: 'shadow_rejected', setting, isPassing: true, reason: `${reason}; but ${why}`, signals };
   }
 
   /** What somebody asked for or approved, oldest first; undefined where nobody did. */
@@ -96,7 +116,7 @@ export class Planner {
   }
 
   /** A rule whose context has returned comes before anything that is merely drawn. */
-  #learned(standing: Standing, context: StrategyContext): Next | undefined {
+  learned(standing: Standing, context: StrategyContext): Next | undefined {
     const waitsUntilMs = standing.strategies[RULE_STRATEGY]?.retryAtMs ?? Number.NEGATIVE_INFINITY;
     if (context.nowMs < waitsUntilMs) return undefined;
     if (Object.keys(standing.rules).length === 0) return undefined;
@@ -151,8 +171,10 @@ export class Planner {
   #propose(context: StrategyContext, standing: Standing): Standing {
     if (standing.proposals.some(({ askedBy }) => askedBy === undefined)) return standing;
     const selection = select(this.#strategies, context, ['approve'], standing, this.#random);
-    if (selection === undefined || selection.plan.kind === 'shadow_rejected') return standing;
-    const { strategy, plan } = selection;
+    if (selection === undefined) return standing;
+    const { strategy } = selection;
+    const plan = this.#vetted(selection.plan, context);
+    if (plan.kind === 'shadow_rejected') return this.#sayRejected(plan, strategy.name, context, standing);
     const proposal: Proposal = {
       id: this.#nextProposalId(),
       strategy: strategy.name,
@@ -178,7 +200,8 @@ export class Planner {
   ): Standing {
     const { nowMs, incumbent } = context;
     const { cooldown, window } = this.#settings;
-    const standing = withTry(before, strategy, nowMs, nowMs + cooldown.maxWindows * window.minMs);
+    const pauseWindows = plan.isPassing === true ? cooldown.windows : cooldown.maxWindows;
+    const standing = withTry(before, strategy, nowMs, nowMs + pauseWindows * window.minMs);
     const said = sayingOnce(standing, `shadow:${strategy}`, describe(plan.setting), nowMs);
     if (said === undefined) return standing;
     const changes = changesBetween(incumbent, plan.setting);

@@ -1,15 +1,13 @@
 import type { Setting } from '../model.ts';
-import { beliefOf } from './belief.ts';
+import { density, upperTail } from './normal.ts';
 import type { Random } from './random.ts';
-import { logLoad } from './reference.ts';
+import type { Response } from './response.ts';
 import { type Axis, decode, encode, neighbour } from './space.ts';
-import { Surface } from './surface.ts';
-import type { Measurement } from './window.ts';
 
 /**
  * Finding a better setting, window by window: try near the best setting known what is worth knowing, and move there once it is better.
  *
- * Intuition. `surface.ts` says of every setting how much better than the present centre it is expected to be, and what a window would
+ * Intuition. `response.ts` says of every setting how much better than the present centre it is expected to be, and what a window would
  * tell of that. A window costs what its setting is expected to be worse while it lasts; what it tells is used for many windows
  * after. So the next window is taken where cost less worth is least: far out where little is known, at the centre itself once nothing
  * near is worth knowing. All knobs move at once, as in simultaneous-perturbation probing, since the surface tells them apart; but
@@ -24,14 +22,11 @@ import type { Measurement } from './window.ts';
  * window is going to change μ, and `worth` what can be gained by choosing between u and the centre afterwards (the online
  * knowledge gradient).
  *
- * σ² follows the surprises: of each, the share that is noise, `(σ²/S)² e² + σ² v/S` with S = σ² + v (expectation maximisation). A
- * surprise counts up to two standard deviations, so that a spike neither moves the surface far nor blinds the search.
- *
  * Units: u is the share of a knob's range, y the log objective. Fails where everything within a step is worse (an optimum behind a hill)
  * and slowly where noise is much larger than what a step can gain; what it proposes is only ever a candidate for a proof.
  *
  * Sources: Ryzhov, Powell and Frazier, "The knowledge gradient algorithm for a general class of online learning problems" (Operations
- * Research 2012); Spall 1992 for moving all knobs at once; Eriksson et al. 2019 (arXiv 1910.01739) for staying near the best; Huber 1964.
+ * Research 2012); Spall 1992 for moving all knobs at once; Eriksson et al. 2019 (arXiv 1910.01739) for staying near the best.
  *
  * Example: a setting with μ = .02 of which a window would change .1 → worth .031, thirty times that is far above the cost: it is
  * tried. If it would change .005, the worth is 4e-8: it is not.
@@ -41,41 +36,14 @@ export interface ProbeRule {
   readonly perturbation: number;
   readonly gain: number;
   readonly maxStepRatio: number;
-  readonly windowMs: number;
-  /** The values of all other knobs, and the signals of the objective: elsewhere the level is another. */
-  readonly place: string;
   /** Settings that must not be tried. */
   readonly isBanned?: (setting: Setting) => boolean;
-}
-
-/** What earlier probing has taught, for the next search of the same knobs. */
-export interface ProbeMemory {
-  /** Its knobs and their ranges. */
-  readonly space: string;
-  readonly place: string;
-  readonly surface: Surface;
-  readonly noiseVariance: number;
-}
-
-/** One window, as the search sees it. */
-export interface ProbeWindow {
-  readonly y: number;
-  /** ln of the load. */
-  readonly x: number;
-  readonly atMs: number;
-}
-
-export function probeWindow(y: number, measurement: Measurement): ProbeWindow {
-  return { y, x: logLoad(measurement), atMs: measurement.endMs };
 }
 
 /** What a window tells is used for so many windows. */
 const HORIZON_WINDOWS = 30;
 /** Settings drawn at random, besides one knob moved at a time. */
 const DRAWN = 16;
-const NOISE_MEMORY = 0.9;
-const NOISE_FLOOR = 0.01;
-const HUBER = 2;
 /** At the usual learning rate of a tenth the centre moves a whole step. */
 const STEPS_PER_GAIN = 10;
 /** The centre is looked for with ever shorter moves, a few rounds each. */
@@ -95,62 +63,46 @@ interface Option {
 }
 
 export class Probe {
+  readonly #response: Response;
   readonly #axes: readonly Axis[];
   readonly #rule: ProbeRule;
-  readonly #space: string;
   readonly #startSetting: Setting;
   readonly #start: readonly number[];
-  readonly #surface: Surface;
   #center: readonly number[];
-  #noiseVariance: number;
   /** Of each knob, windows in a row at the same unproven value. */
   readonly #still: number[];
   #last: readonly number[];
-  /** ln of the load of the last window: the next one's is not known yet. */
-  #x = 0;
+  #isCurious = true;
 
-  /** `start` gives every axis a value; `noise` is the standard deviation of a window's log objective. */
-  constructor(axes: readonly Axis[], start: Setting, noise: number, rule: ProbeRule, memory?: ProbeMemory) {
-    this.#axes = axes;
+  /** Looks around `start`, which gives every axis of the response a value. */
+  constructor(response: Response, start: Setting, rule: ProbeRule) {
+    this.#response = response;
+    this.#axes = response.axes;
     this.#rule = rule;
-    this.#space = JSON.stringify(axes.map(({ id, min, max }) => [id, min, max]));
     this.#startSetting = start;
-    this.#start = this.#encode(start);
+    this.#start = response.encode(start);
     this.#center = this.#start;
     this.#last = this.#start;
-    this.#still = axes.map(() => 0);
-    const known = memory?.space === this.#space ? memory : undefined;
-    const variance = Math.max(noise, NOISE_FLOOR) ** 2;
-    this.#noiseVariance = known === undefined ? variance : (known.noiseVariance + variance) / 2;
-    this.#surface = known?.surface ?? new Surface(axes.map(beliefOf), rule.windowMs);
-    if (known !== undefined && known.place !== rule.place) this.#surface.elsewhere();
+    this.#still = this.#axes.map(() => 0);
   }
 
-  /** For a later search. */
-  memory(): ProbeMemory {
-    return { space: this.#space, place: this.#rule.place, surface: this.#surface, noiseVariance: this.#noiseVariance };
-  }
-
-  /** When the last window ended of which it knows. */
-  get atMs(): number {
-    return this.#surface.atMs;
-  }
-
-  /** Standard deviation of one window's log objective. */
-  get noise(): number {
-    return Math.sqrt(this.#noiseVariance);
+  /** At the last question for a setting one elsewhere was worth more than it costs. */
+  get isCurious(): boolean {
+    return this.#isCurious;
   }
 
   /** The next setting to measure. */
   next(random: Random): Setting {
-    const here = this.#surface.windowAt(this.#center, this.#x);
+    const here = this.#response.windowAt(this.#center);
     const options: Option[] = [];
     for (const u of this.#around(random)) {
-      const { mean, toldHere, toldThere } = this.#surface.difference(u, here, this.#noiseVariance);
+      const { mean, toldHere, toldThere } = this.#response.difference(u, here);
       const cost = mean - HORIZON_WINDOWS * worth(mean, toldThere);
       options.push({ u, cost, stay: -HORIZON_WINDOWS * worth(mean, toldHere) });
     }
-    let best = this.#cheapest(options) ?? this.#center;
+    const cheapest = this.#cheapest(options);
+    this.#isCurious = cheapest !== undefined;
+    let best = cheapest ?? this.#center;
     if (this.#isStanding(best)) best = this.#start;
     this.#last = best;
     return this.#setting(best);
@@ -166,27 +118,11 @@ export class Probe {
     return options.some(({ stay, u }) => stay <= best.cost && !this.#isBanned(u)) ? undefined : best.u;
   }
 
-  /** A window at `setting`, whoever asked for it. */
-  observe(setting: Setting, { y, x, atMs }: ProbeWindow): void {
-    this.#x = x;
-    const expected = this.#surface.expect({ u: this.#encode(setting), y, x, atMs });
-    const { mean, variance } = expected;
-    const noise = this.#noiseVariance;
-    const total = variance + noise;
-    const bound = HUBER * Math.sqrt(total);
-    const surprise = Math.max(-bound, Math.min(bound, y - mean));
-    // A wild window is believed less: as if its noise were larger by as much as it was cut.
-    const wildness = Math.max(1, Math.abs(y - mean) / bound);
-    this.#surface.learn(expected, surprise, noise * wildness);
-    const seen = (noise / total) ** 2 * surprise ** 2 + (noise * variance) / total;
-    this.#noiseVariance = Math.max(NOISE_FLOOR ** 2, NOISE_MEMORY * noise + (1 - NOISE_MEMORY) * seen);
-  }
-
   /** Moves the centre to where the mean is best, a step at most. */
   recenter(): void {
     const from = this.#center;
     const limit = this.#rule.maxStepRatio * Math.min(1, this.#rule.gain * STEPS_PER_GAIN);
-    let [best, least] = [from, this.#surface.effect(from)];
+    let [best, least] = [from, this.#response.effect(from)];
     for (const share of MOVES) {
       for (let round = 0; round < ROUNDS; round++) {
         const before = best;
@@ -194,7 +130,7 @@ export class Probe {
           for (const side of [-1, 1] as const) {
             const u = this.#moved(best, i, side * limit * share);
             if (u === undefined || !this.#isOneStep(i, from[i], u[i], limit)) continue;
-            const mean = this.#surface.effect(u);
+            const mean = this.#response.effect(u);
             if (mean < least - LEAST_GAIN && !this.#isBanned(u)) [best, least] = [u, mean];
           }
         }
@@ -211,17 +147,12 @@ export class Probe {
 
   /** Log objective of the candidate against the start as the surface has it now; negative is better. Not a proof. */
   get predictedGain(): number {
-    return this.#surface.effect(this.#center) - this.#surface.effect(this.#start);
-  }
-
-  /** What a window at a setting would show at this load. */
-  expected(setting: Setting, x: number): number {
-    return this.#surface.at(this.#encode(setting), x);
+    return this.#response.effect(this.#center) - this.#response.effect(this.#start);
   }
 
   /** How much worse a setting is than the start, as the surface has it now. */
   excessOf(setting: Setting): number {
-    return this.#surface.effect(this.#encode(setting)) - this.#surface.effect(this.#start);
+    return this.#response.effect(this.#response.encode(setting)) - this.#response.effect(this.#start);
   }
 
   /** Settings near the centre: one knob moved at a time, then some or all at once. */
@@ -279,10 +210,6 @@ export class Probe {
     return this.#rule.isBanned?.(this.#setting(u)) === true;
   }
 
-  #encode(setting: Setting): readonly number[] {
-    return this.#axes.map((axis) => encode(axis, Number(setting[axis.id])));
-  }
-
   /** Where a knob has not moved, its very value: there and back through a logarithm is another, by the last digit. */
   #setting(u: readonly number[]): Setting {
     return Object.fromEntries(
@@ -297,13 +224,5 @@ export class Probe {
 function worth(mean: number, shift: number): number {
   if (shift === 0) return 0;
   const z = Math.abs(mean) / shift;
-  const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
-  return shift * (density - z * upperTail(z, density));
-}
-
-/** Of the normal distribution, beyond z ≥ 0, to 1e-7: Abramowitz and Stegun 26.2.17. */
-function upperTail(z: number, density: number): number {
-  const t = 1 / (1 + 0.2316419 * z);
-  const [a, b, c, d, e] = [0.31938153, -0.356563782, 1.781477937, -1.821255978, 1.330274429];
-  return density * t * (a + t * (b + t * (c + t * (d + t * e))));
+  return shift * (density(z) - z * upperTail(z));
 }

@@ -58,7 +58,7 @@ const CLOSEST_PAIR = 3.9;
 // Stopping for harm spends no error budget, so it may be quick: 1 in 20 by luck.
 const HARM_ALPHA = 0.05;
 // From here on, what the blocks left cannot be expected to prove is futile.
-const FUTILITY_FROM_BLOCK = 5;
+const FUTILITY_FROM_BLOCK = 3;
 /** The effect is given the benefit of so many standard errors before it is called futile. */
 const HOPE = 1.3;
 /** Of a block's difference, in windows: one against the mean of two. */

@@ -6,6 +6,7 @@ import type { WatchedSignal } from '../profile/watched_signal.ts';
 import type { Distribution } from '../series/distribution.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { ContextKey } from './context.ts';
+import type { Foreseen } from './response.ts';
 import type { Axis } from './space.ts';
 import type { MemoryUse } from './usage_histogram.ts';
 
@@ -47,6 +48,8 @@ export interface StrategyContext {
   readonly limits: EngineSettings['limits'];
   /** Knobs that would begin to mean something were this knob at this value. */
   readonly opened: (knob: string, value: KnobValue) => readonly TunableKnob[];
+  /** What the windows so far say of going from what is in force to a setting; undefined where they say nothing. */
+  readonly foresee: (setting: Setting) => Foreseen | undefined;
   /** Values that the process refused for good, with its reason. */
   readonly rejection: (knob: string, value: KnobValue) => string | undefined;
   /** When a value of a switch or an enum was last found to be no better than the one in force. */
@@ -77,6 +80,8 @@ export type Plan =
   | {
       readonly kind: 'shadow_rejected';
       readonly setting: Setting;
+      /** What speaks against it may soon be otherwise. */
+      readonly isPassing?: boolean;
       readonly reason: string;
       readonly signals: Readonly<Record<string, number>>;
     };

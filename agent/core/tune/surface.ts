@@ -130,6 +130,11 @@ export class Surface {
     this.#fade(ELSEWHERE_WINDOWS);
   }
 
+  /** Of the curves a share is believed from now on. */
+  doubt(kept: number): void {
+    this.#fade(-MEMORY_WINDOWS * Math.log(kept));
+  }
+
   /** What the window would show, before it is looked at; time passes up to it. */
   expect({ u, y, x, atMs }: SurfaceWindow): Expectation {
     this.#origin ??= { x, y };
@@ -165,6 +170,11 @@ export class Surface {
       toldHere: Math.abs(shared) / Math.sqrt(here.variance + noiseVariance),
       toldThere: Math.abs(shared + apart) / Math.sqrt(Math.max(there, 0) + noiseVariance),
     };
+  }
+
+  /** Standard deviation of the difference between two settings. */
+  deviation(u: readonly number[], from: readonly number[]): number {
+    return Math.sqrt(Math.max(0, this.#covariance.variance(this.#step(u, from))));
   }
 
   /** What a window at `u` would show now. */

@@ -4,12 +4,13 @@ import type { ContextKey } from './context.ts';
 import type { ObjectiveWeights } from './objective.ts';
 import type { ObjectiveValues } from './objectives.ts';
 import type { Objectives } from './pareto.ts';
-import { Probe, type ProbeMemory, type ProbeRule, type ProbeWindow } from './probe.ts';
+import { Probe, type ProbeRule } from './probe.ts';
 import { expectedBlocks, median } from './proof.ts';
 import { type ProofTerms, Proving } from './proving.ts';
 import type { Random } from './random.ts';
 import { between, distance } from './reach.ts';
 import type { Reference } from './reference.ts';
+import { Response, type ResponseWindow } from './response.ts';
 import type { LearnedRule } from './rules.ts';
 import type { Axis } from './space.ts';
 import type { Plan } from './strategy.ts';
@@ -45,12 +46,15 @@ export interface TrialOptions {
   /** The alarm of the SLO that was firing already, which is then no reason to stop. */
   readonly alarmAtStart: string | undefined;
   readonly axes: readonly Axis[];
-  readonly probe: Omit<ProbeRule, 'place'> & {
-    readonly noise: number;
+  readonly probe: ProbeRule & {
     readonly pairs: number;
-    readonly memory: ProbeMemory | undefined;
+    readonly windowMs: number;
+    /** Of a window at the incumbent. */
+    readonly noise: number;
     /** The incumbent's latest windows. */
-    readonly known: readonly ProbeWindow[];
+    readonly known: readonly ResponseWindow[];
+    /** What is known of these knobs around the incumbent. */
+    readonly response: (axes: readonly Axis[]) => Response;
   };
   readonly proof: Omit<ProofRule, 'alpha'>;
   /** Constraints come before the objective: what crosses them is not kept, however much better it is. */
@@ -101,9 +105,10 @@ export class Trial {
   readonly #options: TrialOptions;
   /** Around what it looks: the incumbent, or that with the values that the plan says. */
   readonly #ground: Setting;
+  readonly #response: Response | undefined;
   readonly #probe: Probe | undefined;
   /** Where it looks elsewhere: windows at the incumbent. */
-  readonly #home: ProbeWindow[] = [];
+  readonly #home: ResponseWindow[] = [];
   #stage: Stage;
   #candidate: Setting | undefined;
   #proving: Proving | undefined;
@@ -129,18 +134,14 @@ export class Trial {
     this.#ground = { ...options.recorded, ...(options.plan.kind === 'explore' && options.plan.at) };
     if (options.plan.kind === 'explore') {
       const { axes, at = {} } = options.plan;
-      const { noise, memory, known, isBanned } = options.probe;
-      const others = Object.entries(this.#ground).filter(([id]) => axes.every((axis) => axis.id !== id));
-      const place = JSON.stringify([options.objectiveSignals, others]);
+      const { isBanned, known } = options.probe;
       const rule = {
         ...options.probe,
-        place,
         isBanned: (setting: Setting) => isBanned?.({ ...at, ...setting }) === true,
       };
-      this.#probe = new Probe(axes, this.#ground, noise, rule, this.#isElsewhere ? undefined : memory);
-      const { atMs } = this.#probe;
       if (this.#isElsewhere) this.#home.push(...known);
-      else for (const window of known) if (window.atMs > atMs) this.#probe.observe(options.recorded, window);
+      this.#response = this.#isElsewhere ? this.#responseElsewhere(axes) : options.probe.response(axes);
+      this.#probe = new Probe(this.#response, this.#ground, rule);
       this.#stage = { state: 'probing', at: this.#probe.next(options.random) };
       return;
     }
@@ -197,18 +198,14 @@ export class Trial {
 
   /** Standard deviation of a window, as the probes show it. */
   get noise(): number | undefined {
-    return this.#probe?.noise;
+    return this.#response?.noise;
   }
 
-  /** What probing has taught; absent where nothing was probed. */
-  get probeMemory(): ProbeMemory | undefined {
-    return this.#isElsewhere ? undefined : this.#probe?.memory();
-  }
-
-  /** A window at `target`, whatever becomes of it, says something of the surface. */
-  learn(window: ProbeWindow): void {
-    if (this.#isElsewhere && !this.isTrying) this.#home.push(window);
-    else this.#probe?.observe(this.target, window);
+  /** A window at `target`, whatever becomes of it; around the incumbent the response has learned from it already. */
+  learn(window: ResponseWindow): void {
+    if (!this.#isElsewhere) return;
+    if (this.isTrying) this.#response?.observe(this.target, this.objectiveSignals, window);
+    else this.#home.push(window);
   }
 
   /** How much worse `target` is than the incumbent, where a surface tells; a single window is mostly noise. */
@@ -244,7 +241,7 @@ export class Trial {
     this.#probe.recenter();
     this.#gains.push(this.#probe.predictedGain);
     const isYoung = this.#gains.length < LEAST_WINDOWS_PER_PAIR * rule.pairs;
-    if (isYoung || this.#isGaining || !this.#isProvable) {
+    if (isYoung || this.#goesOn(this.#probe)) {
       const isHomesick = this.#isElsewhere && this.#gains.length % WINDOWS_ELSEWHERE === 0;
       this.#stage = { state: 'probing', at: isHomesick ? this.recorded : this.#probe.next(random) };
       return MEASURE;
@@ -265,19 +262,32 @@ export class Trial {
 
   /** Log objective of where probing led against the incumbent; negative is better. */
   #predictedGain(probe: Probe): number {
-    if (!this.#isElsewhere) return probe.predictedGain;
+    if (!this.#isElsewhere || this.#response === undefined) return probe.predictedGain;
     const load = median(this.#home.map(({ x }) => x));
-    return probe.expected(probe.candidate(), load) - median(this.#home.map(({ y }) => y));
+    const there = this.#response.encode({ ...this.#ground, ...probe.candidate() });
+    return this.#response.at(there, load) - median(this.#home.map(({ y }) => y));
+  }
+
+  /** Of the incumbent's surroundings nothing follows for another place: it is learned afresh. */
+  #responseElsewhere(axes: readonly Axis[]): Response {
+    const { noise, windowMs } = this.#options.probe;
+    const response = new Response(axes, noise, windowMs);
+    response.open(this.#ground, this.objectiveSignals, noise);
+    return response;
+  }
+
+  /** A proof holds the pace up: a third of its windows are at the incumbent, and meanwhile nothing better is looked for. */
+  #goesOn(probe: Probe): boolean {
+    return !this.#isLong && (this.#isGaining || probe.isCurious || !this.#isProvable(probe));
   }
 
   /**
-   * A proof halves the pace: a third of its windows are at the incumbent. While the last few windows promise more than the smallest gain
-   * worth having, going on costs less than proving what has been found so far.
+   * While the last few windows promise more than the smallest gain worth having, going on costs less than proving what has been
+   * found so far.
    */
   get #isGaining(): boolean {
     const { probe, proof } = this.#options;
     const lookBack = LOOK_BACK_PER_PAIR * probe.pairs;
-    if (this.#isLong) return false;
     const gained = (this.#gains.at(-1) ?? 0) - (this.#gains.at(-1 - lookBack) ?? 0);
     return gained <= Math.log(1 - proof.minimumEffect);
   }
@@ -286,12 +296,10 @@ export class Trial {
    * What is promised can be proven in reasonable time. Where windows are noisy a small gain cannot, and probing on is the better use
    * of them: the gain grows, and a proof of twice the gain takes a quarter of the blocks.
    */
-  get #isProvable(): boolean {
+  #isProvable(probe: Probe): boolean {
     const { proof, alpha } = this.#options;
-    if (this.#probe === undefined || this.#isLong) return true;
-    const promised = this.#probe.predictedGain - Math.log(1 - proof.minimumEffect);
-    if (promised >= 0) return true;
-    return expectedBlocks(promised, this.#probe.noise, alpha()) <= PROVABLE_SHARE * proof.maxBlocks;
+    const promised = probe.predictedGain - Math.log(1 - proof.minimumEffect);
+    return promised >= 0 || expectedBlocks(promised, this.noise ?? 0, alpha()) <= PROVABLE_SHARE * proof.maxBlocks;
   }
 
   get #isLong(): boolean {
@@ -391,7 +399,8 @@ export function describeEffect(effect: Effectiveness): string {
   return `objective ${signed(effect.estimate)} (${range} at ${(effect.confidence * 100).toFixed(1)} % confidence, ${effect.blocks} blocks)`;
 }
 
-function signed(ratio: number): string {
+/** A change by a ratio, in words: −.1 is 10 % less. */
+export function signed(ratio: number): string {
   return `${ratio < 0 ? '−' : '+'}${Math.abs(ratio * 100).toFixed(1)} %`;
 }
 

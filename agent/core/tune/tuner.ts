@@ -15,10 +15,10 @@ import { objectivesOf } from './objectives.ts';
 import { once } from './once.ts';
 import { obey } from './operator.ts';
 import { type Next, Planner } from './planner.ts';
-import { type ProbeMemory, probeWindow } from './probe.ts';
 import { Proving } from './proving.ts';
 import { type Random, seedFrom } from './random.ts';
 import { Records } from './records.ts';
+import { responseWindow } from './response.ts';
 import { Restoring } from './restoring.ts';
 import { choiceKey, type Proposal, type Standing } from './standing.ts';
 import type { Strategy, StrategyContext, StrategyInsights } from './strategy.ts';
@@ -87,8 +87,6 @@ export class Tuner {
   readonly #dossier: Dossier;
   readonly #memory: UsageHistogram;
   #waitsFor: string | undefined;
-  /** What the last search has taught about slopes; lost with the agent, which costs a few windows. */
-  #probeMemory: ProbeMemory | undefined;
   #phase: Phase = { state: 'absent' };
 
   constructor(options: TunerOptions) {
@@ -400,12 +398,17 @@ export class Tuner {
   }
 
   #onWindow(trial: Trial, y: number, measurement: Measurement, nowMs: number): void {
-    trial.learn(probeWindow(y, measurement));
+    trial.learn(responseWindow(y, measurement));
     if (trial.isTrying) {
       const trouble = this.#measuring.judge(trial, y, measurement);
       if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs);
     } else {
       this.#measuring.reference.push(y, trial.objectiveSignals, measurement, trial.recorded);
+    }
+    if (trial.isSearch && !trial.isProving && this.#measuring.hasShiftedSince(trial.startedMs)) {
+      const known = this.#planner.learned(this.#dossier.standing, this.#context(nowMs));
+      if (known !== undefined)
+        return this.#giveUpTrial('rolled_back', `the load has moved; ${known.plan.reason}`, nowMs);
     }
     this.#proceed(trial, trial.onWindow(y, nowMs, objectivesOf(measurement)), nowMs);
   }
@@ -468,11 +471,11 @@ export class Tuner {
         gain: optimization.learningRate,
         maxStepRatio: this.#terms.maxStepRatio,
         isBanned: (setting) => whyBanned(setting) !== undefined,
-        noise: this.#measuring.reference.noise,
         pairs: probe.pairsPerProof,
-        memory: this.#probeMemory,
         windowMs: this.#settings.window.minMs,
-        known: this.#measuring.reference.windows.map(({ y, measurement }) => probeWindow(y, measurement)),
+        noise: this.#measuring.reference.noise,
+        known: this.#measuring.reference.windows.map(({ y, measurement }) => responseWindow(y, measurement)),
+        response: (axes) => this.#measuring.responseOf(axes, recorded, objectiveSignals),
       },
       proof,
       limits: this.#terms.limits,
@@ -487,7 +490,6 @@ export class Tuner {
   }
 
   #promote(trial: Trial, nowMs: number): void {
-    this.#probeMemory = trial.probeMemory ?? this.#probeMemory;
     this.#dossier.promoted(trial, this.#measuring.reference, nowMs);
     this.#toWaiting(nowMs);
   }
@@ -495,7 +497,8 @@ export class Tuner {
   /** The setting under trial hurts: back at once, and not there again for a while. */
   #abandon(trial: Trial, why: string, nowMs: number): void {
     if (trial.strategy === CHECKPOINT) return this.#giveUpTrial('futile', why, nowMs);
-    this.#dossier.scar(trial.recorded, trial.hurts, nowMs);
+    // What hurts may as well be that the load is another.
+    if (!this.#measuring.hasShiftedSince(trial.startedMs)) this.#dossier.scar(trial.recorded, trial.hurts, nowMs);
     this.#giveUpTrial('rolled_back', why, nowMs);
   }
 
@@ -510,7 +513,6 @@ export class Tuner {
     const trial = this.#trial;
     if (trial === undefined) return false;
     this.#phase = { state: 'waiting', untilMs: nowMs };
-    this.#probeMemory = trial.probeMemory ?? this.#probeMemory;
     this.#measuring.reference.experimentEnded();
     this.#dossier.ended(trial, this.#measuring.reference, { as, why, isVerdict }, nowMs);
     return true;
@@ -574,6 +576,7 @@ export class Tuner {
       thresholds: this.#settings.thresholds,
       ...(lastKept !== undefined && { lastKept }),
       limits: this.#terms.limits,
+      foresee: (setting) => this.#measuring.foresee(this.#dossier.incumbent, setting),
       judgedMs: (knob, value) => choices[choiceKey(knob, value)],
       opened: (knob, value) => this.#terms.opened(this.#dossier.standing, knob, value),
       rejection: (knob, value) => this.#actuator.rejection(knob, value),
