@@ -6,6 +6,7 @@ import type { Model } from './surface.ts';
 const WARMUP_REQUESTS = 500;
 const MEASURED_REQUESTS = 4_000;
 const LOAD_STEPS_PER_E = 20;
+const DIGITS = 4;
 const MAX_REMEMBERED = 20_000;
 
 /** What a calm server gave, in ratio to its own load. */
@@ -13,8 +14,8 @@ type Remembered = Omit<Truth, 'requestsPerSecond'> & { readonly answeredRatio: n
 
 /**
  * The truth of the request-level server: the mean of a calm run of some thousand requests at a constant load (same seed for all, so that
- * settings are compared under the same arrivals), remembered by setting and by load in steps of 5 %. Good to about 2 %
- * below saturation; beyond it a run has no steady state and the figure only says "bad". Some milliseconds per new point.
+ * settings are compared under the same arrivals), remembered by setting (four digits) and by load in steps of 5 %. Good to
+ * about 2 % below saturation; beyond it a run has no steady state and the figure only says "bad". Some milliseconds per new point.
  */
 export class QueueingTruth implements Model {
   readonly spread = 0.5;
@@ -46,10 +47,12 @@ export class QueueingTruth implements Model {
   ): void {
     const loadStep = Math.round(Math.log(loadFactor) * LOAD_STEPS_PER_E);
     const slowStep = Math.round(latencyShift * LOAD_STEPS_PER_E);
-    const key = `${Array.from(natural, (value) => value.toPrecision(4)).join('|')}@${loadStep}/${slowStep}`;
+    // Measured as it is remembered, or the order of the questions would decide the answers.
+    const setting = Array.from(natural, (value) => Number(value.toPrecision(DIGITS)));
+    const key = `${setting.join('|')}@${loadStep}/${slowStep}`;
     let known = this.#remembered.get(key);
     if (known === undefined) {
-      known = this.#measure(natural, Math.exp(loadStep / LOAD_STEPS_PER_E), Math.exp(slowStep / LOAD_STEPS_PER_E));
+      known = this.#measure(setting, Math.exp(loadStep / LOAD_STEPS_PER_E), Math.exp(slowStep / LOAD_STEPS_PER_E));
       if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
       this.#remembered.set(key, known);
     }
@@ -58,7 +61,7 @@ export class QueueingTruth implements Model {
     out.requestsPerSecond = this.#scenario.load.requestsPerSecond * loadFactor * answeredRatio;
   }
 
-  #measure(natural: ArrayLike<number>, loadFactor: number, slowdown: number): Remembered {
+  #measure(natural: readonly number[], loadFactor: number, slowdown: number): Remembered {
     const requestsPerSecond = this.#scenario.load.requestsPerSecond * loadFactor;
     const { service, warmup: _, ...rest } = this.#spec;
     const { batchMs, itemMs, variation } = service;
