@@ -197,7 +197,7 @@ class SteppedEngine implements Engine {
 
   view(component: string): View | undefined {
     const tuning = this.tuning(component);
-    const profile = this.#profileOf(component, this.#nowMs);
+    const profile = this.#profileOf(component, tuning, this.#nowMs);
     if (profile === undefined && tuning === undefined) return undefined;
     const paused = this.#lookout.pausedBy(component);
     return {
@@ -376,7 +376,7 @@ class SteppedEngine implements Engine {
       nextId: (what) => `${names[what]}${epoch}-${++this.#ids[what]}`,
       responseTimes: (nowMs) => this.#profiles.open(component)?.responseTimes(nowMs),
       okPerSecond: (nowMs) => this.#profiles.get(component)?.okPerSecond(nowMs),
-      profile: (nowMs) => this.#profileOf(component, nowMs),
+      profile: (nowMs) => this.#profileOf(component, this.#tuners.get(component)?.view(nowMs), nowMs),
       mayBegin: (nowMs) => this.#mayBegin(component, nowMs),
       insights: {
         patterns: () => this.patterns(component),
@@ -386,8 +386,7 @@ class SteppedEngine implements Engine {
     });
   }
 
-  #profileOf(component: string, nowMs: number): PerformanceProfile | undefined {
-    const tuning = this.#tuners.get(component)?.view(nowMs);
+  #profileOf(component: string, tuning: TunerView | undefined, nowMs: number): PerformanceProfile | undefined {
     const memoryMib = tuning && memoryLimitMib(tuning);
     // A limit of its own is what is set aside for it, whatever value it has at the moment.
     if (memoryMib !== undefined) this.#profiles.get(component)?.reserve('memory', memoryMib);
