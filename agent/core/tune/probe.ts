@@ -128,8 +128,9 @@ export class Probe {
         const before = best;
         for (let i = 0; i < from.length; i++) {
           for (const side of [-1, 1] as const) {
-            const u = this.#moved(best, i, side * limit * share);
-            if (u === undefined || !this.#isOneStep(i, from[i], u[i], limit)) continue;
+            const at = this.#moved(i, best[i], side * limit * share);
+            if (at === undefined || !this.#isOneStep(i, from[i], at, limit)) continue;
+            const u = best.with(i, at);
             const mean = this.#response.effect(u);
             if (mean < least - LEAST_GAIN && !this.#isBanned(u)) [best, least] = [u, mean];
           }
@@ -159,38 +160,38 @@ export class Probe {
   *#around(random: Random): Iterable<readonly number[]> {
     const { maxStepRatio, perturbation } = this.#rule;
     const reaches = [maxStepRatio, Math.min(perturbation, maxStepRatio / 2)];
+    // Of each reach and knob, where it leads down and up.
+    const places = reaches.map((reach) =>
+      this.#center.map((at, i) => ({ down: this.#moved(i, at, -reach), up: this.#moved(i, at, reach) })),
+    );
     for (let i = 0; i < this.#center.length; i++) {
-      for (const reach of reaches) {
-        for (const side of [-1, 1] as const) {
-          const u = this.#moved(this.#center, i, side * reach);
-          if (u !== undefined) yield u;
-        }
+      for (const { down, up } of places.map((knobs) => knobs[i])) {
+        if (down !== undefined) yield this.#center.with(i, down);
+        if (up !== undefined) yield this.#center.with(i, up);
       }
     }
     for (let drawn = 0; drawn < DRAWN; drawn++) {
-      const reach = reaches[drawn % 2];
       const isSome = drawn % 4 >= 2;
-      let u = this.#center;
-      for (let i = 0; i < u.length; i++) {
-        if (isSome && random.next() < 0.5) continue;
-        u = this.#moved(u, i, random.sign() * reach) ?? u;
-      }
-      if (u !== this.#center) yield u;
+      const u = places[drawn % 2].map(({ down, up }, i) => {
+        if (isSome && random.next() < 0.5) return this.#center[i];
+        return (random.sign() < 0 ? down : up) ?? this.#center[i];
+      });
+      if (u.some((at, i) => at !== this.#center[i])) yield u;
     }
   }
 
-  /** With one knob elsewhere, where the process can go: the next value at least; undefined at the edge. */
-  #moved(u: readonly number[], i: number, by: number): readonly number[] | undefined {
+  /** Where a knob at `u` can go: the next value at least; undefined at the edge. */
+  #moved(i: number, u: number, by: number): number | undefined {
     const axis = this.#axes[i];
-    const at = encode(axis, decode(axis, u[i] + by));
-    if (Math.abs(at - u[i]) > SAME) return u.with(i, at);
-    const next = this.#neighbour(i, u[i], by);
-    return Math.abs(next - u[i]) > SAME ? u.with(i, next) : undefined;
+    const at = encode(axis, decode(axis, u + by));
+    if (Math.abs(at - u) > SAME) return at;
+    const next = this.#neighbour(i, u, by);
+    return Math.abs(next - u) > SAME ? next : undefined;
   }
 
   #isOneStep(i: number, from: number, to: number, limit: number): boolean {
-    const grid = Math.abs(this.#neighbour(i, from, to - from) - from);
-    return Math.abs(to - from) <= Math.max(limit, grid) + SAME;
+    const apart = Math.abs(to - from);
+    return apart <= limit + SAME || apart <= Math.abs(this.#neighbour(i, from, to - from) - from) + SAME;
   }
 
   #neighbour(i: number, u: number, towards: number): number {
