@@ -447,6 +447,17 @@ describe('trend', () => {
     expect(kendallTau([5, 5, 5, 5])).toBe(0);
   });
 
+  it('is that of counting every pair, ties and all', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -5, max: 5 }), { minLength: 4, maxLength: 40 }), (values) => {
+        const rises = values.flatMap((value, i) => values.slice(i + 1).map((later) => Math.sign(later - value)));
+        const s = rises.reduce((sum, rise) => sum + rise, 0);
+        const untied = rises.filter((rise) => rise !== 0).length;
+        expect(kendallTau(values)).toBeCloseTo(untied === 0 ? 0 : s / Math.sqrt(untied * rises.length), 12);
+      }),
+    );
+  });
+
   it('stays in [−1, 1], turns its sign with the sequence, and ignores any monotonic change of scale', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -50, max: 50 }), { minLength: 4, maxLength: 40 }), (values) => {

@@ -48,15 +48,10 @@ export class IntervalRing<T> {
   }
 
   /** Used slots in the window at `nowMs`, oldest first. */
-  *window(nowMs: number): Generator<T> {
+  window(nowMs: number): readonly T[] {
     const newest = this.numberAt(nowMs);
     // Before its first step the engine has no time yet, and minus infinity never ends.
-    if (!Number.isFinite(newest)) return;
-    for (let number = newest - this.size + 1; number <= newest; number++) {
-      const place = positiveModulo(number, this.size);
-      const slot = this.#slots[place];
-      if (slot !== undefined && this.#numbers[place] === number) yield slot;
-    }
+    return Number.isFinite(newest) ? this.range(newest - this.size + 1, newest) : [];
   }
 
   /** The newest used slot in the window at `nowMs`. */
@@ -70,12 +65,14 @@ export class IntervalRing<T> {
   }
 
   /** Used slots of the intervals numbered `first` to `last`, oldest first. */
-  *range(first: number, last: number): Generator<T> {
+  range(first: number, last: number): readonly T[] {
+    const used: T[] = [];
     for (let number = Math.max(first, last - this.size + 1); number <= last; number++) {
       const place = positiveModulo(number, this.size);
       const slot = this.#slots[place];
-      if (slot !== undefined && this.#numbers[place] === number) yield slot;
+      if (slot !== undefined && this.#numbers[place] === number) used.push(slot);
     }
+    return used;
   }
 
   /** The longest that one `spread` has lately covered: how often the slowest sender reports. */

@@ -104,7 +104,10 @@ export class LatencyWindow {
     const average = all.mean();
     const p95 = all.quantile(0.95);
     const p99 = all.quantile(0.99);
-    const means = [...this.#ring.window(nowMs)].filter((slot) => slot.requests > 0).map((s) => s.sumMs / s.requests);
+    const means = this.#ring
+      .window(nowMs)
+      .filter((slot) => slot.requests > 0)
+      .map((s) => s.sumMs / s.requests);
     const current = means.at(-1);
     if (average === undefined || current === undefined) return undefined;
     const trend = kendallTau(means);

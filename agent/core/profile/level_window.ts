@@ -79,7 +79,7 @@ export class LevelWindow {
   }
 
   metrics(nowMs: number): Level | undefined {
-    const slots = [...this.#ring.window(nowMs)];
+    const slots = this.#ring.window(nowMs);
     const latest = slots.at(-1);
     if (latest === undefined) return undefined;
     const totals = slots.map((slot) => slot.total);
@@ -93,7 +93,7 @@ export class LevelWindow {
 
   /** Kendall's τ of the intervals' last values with time; absent below four intervals. */
   trend(nowMs: number): number | undefined {
-    return kendallTau([...this.#ring.window(nowMs)].map((slot) => slot.total));
+    return kendallTau(this.#ring.window(nowMs).map((slot) => slot.total));
   }
 
   /** The latest value; undefined when there is none in the window. */

@@ -72,7 +72,7 @@ export class TrafficWindow {
   }
 
   metrics(nowMs: number): Traffic {
-    const used = [...this.#ring.window(nowMs)].filter((slot) => slot.toMs >= slot.fromMs);
+    const used = this.#ring.window(nowMs).filter((slot) => slot.toMs >= slot.fromMs);
     const latest = used.at(-1);
     const ok = used.reduce((total, slot) => total + slot.ok, 0);
     const requests = used.reduce((total, slot) => total + slot.ok + slot.errors, 0);
