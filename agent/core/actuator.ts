@@ -136,7 +136,8 @@ export class Actuator {
     this.#awaiting.clear();
     this.#failure = undefined;
     this.#checked = undefined;
-    this.#renewedMs = nowMs;
+    // What it still holds was renewed in the session before, and may be about to run out.
+    this.#renewedMs = Number.NEGATIVE_INFINITY;
     this.#state = { state: 'settled', sinceMs: nowMs };
   }
 

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { Actuator } from '../../agent/core/actuator.ts';
-import type { Command, Effect, KnobResult } from '../../agent/core/model.ts';
+import type { Command, Effect, HeldKnob, KnobResult } from '../../agent/core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 
 const RATIONALE = { strategy: 'test', reason: 'test' };
 
-/** An actuator whose process holds its baselines: `k` is 2. */
-function opened(nowMs: number, validates: boolean): Actuator {
+/** An actuator whose process holds its baselines: `k` is 2; or what is said here. */
+function opened(nowMs: number, validates: boolean, held: readonly HeldKnob[] = []): Actuator {
   const actuator = new Actuator('embedder', 1, DEFAULT_ENGINE_SETTINGS.lease);
   const base = {
     description: '',
@@ -18,7 +18,7 @@ function opened(nowMs: number, validates: boolean): Actuator {
   } as const;
   actuator.open(
     {
-      ...{ component: 'embedder', tier: 'experimental', instanceUid: 'a', incarnation: 1, resource: {}, held: [] },
+      ...{ component: 'embedder', tier: 'experimental', instanceUid: 'a', incarnation: 1, resource: {}, held },
       validates,
       knobs: [{ ...base, id: 'k', type: 'int', min: 1, max: 64, scale: 'log', baseline: 2 }],
     },
@@ -47,6 +47,16 @@ test('leases go on being renewed after the clock was set back', () => {
   expect(actuator.tick(start - 600_000).map(({ kind }) => kind)).toEqual(['renewal']);
   expect(actuator.tick(start - 600_000 + ttlMs / 6)).toEqual([]);
   expect(actuator.tick(start - 600_000 + ttlMs / 2).map(({ kind }) => kind)).toEqual(['renewal']);
+});
+
+test('what a process holds when it comes back is renewed at once: nobody knows how long its lease still lasts', () => {
+  const held = { knob: 'k', value: 8, epoch: 1, revision: 3, manual: false };
+  expect(
+    opened(0, false, [held])
+      .tick(1_000)
+      .map(({ kind }) => kind),
+  ).toEqual(['renewal']);
+  expect(opened(0, false).tick(1_000)).toEqual([]);
 });
 
 const TRIAL = { ...RATIONALE, trialId: 't1' };
