@@ -32,16 +32,44 @@ function checksOf(loop: Loop): number[] {
 
 describe('checkpoints', () => {
   test('what has become harmful out of sight of the search is found and given back', () => {
-    // Nothing near what is held is better; only the baseline is, beyond a ridge.
-    const loop = drifting(({ batch: at = 1 }) => (at <= 5 ? 0.05 : at <= 16 ? 0.16 : 0.1));
+    // Nothing near what is held is better; only the baseline is, beyond a ridge. The difference is too small to be noticed by itself.
+    const loop = drifting(({ batch: at = 1 }) => (at <= 5 ? 0.047 : at <= 16 ? 0.16 : 0.055));
     loop.run(2 * HOUR_S);
     expect(loop.setting.batch).toBeGreaterThan(32);
-    const back = loop.run(10 * HOUR_S, ({ kind, strategy }) => kind === 'promoted' && strategy === CHECKPOINT);
+    const back = loop.run(
+      10 * HOUR_S,
+      ({ kind, strategy }) => ['promoted', 'rolled_back'].includes(kind) && strategy === CHECKPOINT,
+    );
     expect(back?.changes).toEqual([{ knob: 'batch', from: expect.any(Number), to: 4 }]);
-    expect(back?.evidence?.effect?.high).toBeLessThan(0);
     expect(loop.engine.tuning('c')?.knobs.map(({ heldBy }) => heldBy)).toEqual([undefined]);
     expect(loop.setting).toEqual({ batch: 4 });
     expect(replay(loop.decisions).mismatches).toEqual([]);
+  });
+
+  test('what is far worse all at once is looked into at once, and two windows at the baselines are enough', () => {
+    const loop = drifting(({ batch: at = 1 }) => (at <= 5 ? 0.05 : at <= 16 ? 0.16 : 0.1));
+    loop.run(2 * HOUR_S);
+    expect(loop.setting.batch).toBeGreaterThan(32);
+    const back = loop.run(HOUR_S, ({ kind, strategy }) => kind === 'rolled_back' && strategy === CHECKPOINT);
+    // Two windows to see it, a search that has just begun, and four windows of a block.
+    expect(loop.nowMs - START_MS - 2 * HOUR_S * 1_000).toBeLessThan(20 * WINDOW_MS);
+    expect(back?.changes).toEqual([{ knob: 'batch', from: expect.any(Number), to: 4 }]);
+    expect(back?.reason).toMatch(/^2 windows at the baselines were .* better than what was held; gave back batch/);
+    loop.run(60);
+    expect(loop.setting).toEqual({ batch: 4 });
+    expect(loop.engine.tuning('c')?.knobs.map(({ heldBy }) => heldBy)).toEqual([undefined]);
+    expect(replay(loop.decisions).mismatches).toEqual([]);
+  });
+
+  test('where everything has become slower what is held stays, and is not looked into again for it', () => {
+    const loop = drifting(({ batch: at = 1 }) => 0.12 * Math.exp(0.1 * (Math.log2(at) - 6) ** 2));
+    loop.run(2 * HOUR_S);
+    const checks = checksOf(loop).length;
+    loop.run(HOUR_S / 2);
+    const held = loop.engine.tuning('c')?.knobs.map(({ heldBy }) => heldBy);
+    expect(checksOf(loop).length).toBe(checks + 1);
+    expect(held).not.toEqual([undefined]);
+    expect(loop.setting.batch).toBeGreaterThan(32);
   });
 
   test('what is still good stays, and is checked less and less often', () => {

@@ -67,13 +67,13 @@ function twoLoads(adaptationThreshold: number): Loop {
     requests: (nowMs) => (isBusy(nowMs) ? 500 : 100),
     latencyS: ({ batch = 1 }) => 0.05 * Math.exp(0.12 * (Math.log2(batch) - (isBusy(loop.nowMs) ? 5 : 1)) ** 2),
     settings: {
-      cooldown: { windows: 2, maxWindows: 16 },
+      cooldown: { windows: 2, maxWindows: 64 },
       profile: { intervalMs: 5_000, windowSize: 20 },
       optimization: { ...DEFAULT_ENGINE_SETTINGS.optimization, adaptationThreshold },
     },
   });
   loop.open();
-  loop.run(5 * 5_400);
+  loop.run(7 * 5_400);
   return loop;
 }
 

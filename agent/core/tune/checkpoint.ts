@@ -12,10 +12,14 @@ import type { StrategyContext } from './strategy.ts';
  * better, they are in force again; otherwise the check has passed, and the next one is twice as far away.
  *
  *   due at  max(last kept, last checkpoint) + 200 windows · 2^(checks passed in a row), at most 3,200 windows
- *           and as soon as what is held has crossed a limit, though not within 20 windows · 2^passed of those
+ *           and as soon as what is held has crossed a limit, though not within 20 windows · 2^passed of those,
+ *           or has all at once become suspect (`level.ts`), though not within 20 windows of the last checkpoint
  *
- * It costs little where all is well: the baselines are walked to in steps of the tier, and two windows far worse in a row, or a bet lost,
- * end it. Its proof counts among all others: at most the promised share of what it gives back is given back for nothing.
+ * It costs little where all is well: two windows far worse in a row, or a bet lost, end it. Its proof counts among all others: at most
+ * the promised share of what it gives back is given back for nothing. The other way round two windows at the baselines far *better* than
+ * what is held, in random order with windows of that, need no proof: the baselines are what the process does without a tuner, and
+ * who goes back to them for nothing has lost a gain, while who stays for the proof is far worse than the default all the while.
+ * For the same reason the baselines are not walked to, and the harm wallet is not asked: every lease that runs out goes there at once.
  *
  * Units: windows of `window.minMs`. Fails to see what only one of several held knobs has made harmful, as long as all together help: that
  * is for the search. Source: the checkpoints of TUNING.md; re-validation of winners by holdback groups (Kohavi, Tang and Xu,
@@ -36,17 +40,26 @@ export interface Check {
   readonly passed: number;
 }
 
-/** What is to be checked now; undefined: nothing is held, or it was proven or checked not long ago. `alarm`: the limit crossed. */
+/** Why what is held should be looked into before its time. */
+export interface Suspicion {
+  readonly why: string;
+  /** It has come up since the last check: that it was passed says nothing. */
+  readonly isNew: boolean;
+  /** What is under way is broken off for it. */
+  readonly isUrgent: boolean;
+}
+
+/** What is to be checked now; undefined: nothing is held, or it was proven or checked not long ago. */
 export function checkDue(
   { knobs, incumbent, nowMs }: Pick<StrategyContext, 'knobs' | 'incumbent' | 'nowMs'>,
   { held, lastKept, checkpoint }: Standing,
   { minMs }: EngineSettings['window'],
-  alarm: string | undefined,
+  suspicion: Suspicion | undefined,
 ): Check | undefined {
   const keptMs = lastKept?.atMs ?? Number.NEGATIVE_INFINITY;
   const isFirst = checkpoint === undefined || checkpoint.atMs < keptMs;
   const passed = isFirst ? 0 : checkpoint.passed;
-  const windows = (alarm === undefined ? EVERY_WINDOWS : AFTER_ALARM_WINDOWS) * 2 ** Math.min(passed, MAX_DOUBLINGS);
+  const windows = pauseAfter(passed, suspicion);
   const sinceMs = isFirst ? keptMs : checkpoint.atMs;
   if (!Number.isFinite(sinceMs) || nowMs - sinceMs < windows * minMs) return undefined;
   // What a human holds is not ours to question.
@@ -55,12 +68,17 @@ export function checkDue(
   );
   const away = ours.filter(({ spec }) => incumbent[spec.id] !== spec.baseline);
   if (away.length === 0) return undefined;
-  const why = alarm ?? `proven or checked last ${Math.round((nowMs - sinceMs) / minMs)} windows ago`;
+  const why = suspicion?.why ?? `proven or checked last ${Math.round((nowMs - sinceMs) / minMs)} windows ago`;
   return {
     setting: Object.fromEntries(away.map(({ spec }) => [spec.id, spec.baseline])),
     reason: `what is held against the baselines: ${why}`,
     passed,
   };
+}
+
+function pauseAfter(passed: number, suspicion: Suspicion | undefined): number {
+  if (suspicion?.isNew === true) return passed === 0 ? 0 : AFTER_ALARM_WINDOWS;
+  return (suspicion === undefined ? EVERY_WINDOWS : AFTER_ALARM_WINDOWS) * 2 ** Math.min(passed, MAX_DOUBLINGS);
 }
 
 /** A check begins; when it is cut short from outside, it counts as neither passed nor failed. */

@@ -277,6 +277,24 @@ export class Dossier {
     if (as === 'rolled_back') this.#records.emit('optimization_failed', nowMs, data);
   }
 
+  /** A few windows at the baselines were clearly better than what is held: enough to be there again. */
+  gaveBack(trial: Trial, reference: Reference, why: string, nowMs: number): void {
+    const changes = changesBetween(trial.recorded, trial.candidate);
+    this.#errorBudget.spend(false);
+    const knobs = changes.map(({ knob }) => knob);
+    this.standing = withGivenBack(withoutTrial(this.standing), knobs);
+    // The trial restored nothing; that what it had recorded is given up is a decision of its own, as with a retreat.
+    this.#records.decide('futile', nowMs, `the check is over: ${why}`, {
+      changes: [],
+      ...this.#about(trial, reference),
+    });
+    const reason = `${why}; gave back ${describeChanges(changes)}`;
+    this.#records.decide('rolled_back', nowMs, reason, { changes, strategy: trial.strategy });
+    this.#records.emit('optimization_rolled_back', nowMs, {
+      ...{ strategy: trial.strategy, trialId: trial.id, error: why, changes },
+    });
+  }
+
   /** The baselines were not better: what is held stays. Cut short before anything was seen of them, the check says nothing. */
   #checked(trial: Trial, reference: Reference, why: string, isVerdict: boolean, nowMs: number): void {
     const hasPassed = isVerdict && (trial.blocks > 0 || trial.harmSpent > 0);

@@ -4,6 +4,7 @@ import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { ResourceRole, ResourceScope, SignalRole } from '../signals.ts';
 import { BurnRate } from './burn_rate.ts';
+import { CHECKPOINT, type Suspicion } from './checkpoint.ts';
 import { Guard } from './guard.ts';
 import { LoadShift } from './load_shift.ts';
 import { Meter } from './meter.ts';
@@ -14,10 +15,12 @@ import { TransientRecorder } from './settling.ts';
 import type { Axis } from './space.ts';
 import type { Terms } from './terms.ts';
 import type { Trial } from './trial.ts';
-import { BadWindows, errorTrigger } from './triggers.ts';
+import { BadWindows, errorTrigger, reliefTrigger } from './triggers.ts';
 import { Wallet } from './wallet.ts';
 import type { Measurement } from './window.ts';
 
+/** Of the incumbent, before anything is compared with it. */
+const REFERENCE_WINDOWS = 3;
 /** A spike of the load is over sooner. */
 const CROSSED_WINDOWS = 3;
 
@@ -46,6 +49,8 @@ export class Measuring {
   /** Of the knobs last searched. Lost with the agent, which costs a few windows. */
   #response: Response | undefined;
   readonly #loadShift = new LoadShift();
+  /** Of a check: by how much each window at the baselines was better than what is held. */
+  #reliefs: number[] = [];
   #wallet: Wallet | undefined;
 
   constructor(settings: EngineSettings, terms: Terms) {
@@ -66,6 +71,11 @@ export class Measuring {
 
   get wallet(): Wallet | undefined {
     return this.#wallet;
+  }
+
+  /** Whether the wallet lets a trial go on. It is about what exploring costs, and the baselines are what there is without any. */
+  canPay(trial: Trial): boolean {
+    return trial.strategy === CHECKPOINT || this.#wallet?.mayGoOn !== false;
   }
 
   /** The alarm of the SLO that is firing, in words. */
@@ -114,8 +124,29 @@ export class Measuring {
     if (reading?.state === 'measured') this.reference.push(reading.y, reading.signals, reading.measurement, incumbent);
   }
 
-  /** Which soft limit the incumbent is over, window after window, in words. */
-  get crossed(): string | undefined {
+  /** The objective's signals, once enough of the incumbent was measured. What looks wrong needs no more windows to be looked into. */
+  yardstick(incumbent: Setting, nowMs: number): string | undefined {
+    const windows = this.suspicion === undefined ? REFERENCE_WINDOWS : 1;
+    return this.reference.signalsIfFresh(incumbent, windows, nowMs);
+  }
+
+  /** Why what is held should be looked into: it is over a limit, or has all at once become suspect. */
+  get suspicion(): Suspicion | undefined {
+    const { risen, strange } = this.reference;
+    const why = this.#crossed ?? risen ?? strange;
+    if (why === undefined) return undefined;
+    return { why, isNew: (risen ?? strange) !== undefined, isUrgent: risen !== undefined };
+  }
+
+  /** Why what is held should be looked into before a trial goes on. A proof is a comparison itself: it goes on under a strange load. */
+  urgency(trial: Trial): Suspicion | undefined {
+    const { suspicion } = this;
+    if (suspicion?.isNew !== true || trial.strategy === CHECKPOINT) return undefined;
+    return suspicion.isUrgent || !trial.isProving ? suspicion : undefined;
+  }
+
+  /** Which soft limit the incumbent is over, window after window. */
+  get #crossed(): string | undefined {
     const last = this.reference.windows.slice(-CROSSED_WINDOWS).map(({ measurement }) => measurement);
     if (last.length < CROSSED_WINDOWS) return undefined;
     const { errorRatio, responseTimeMsP95 } = this.#terms.limits;
@@ -149,6 +180,7 @@ export class Measuring {
 
   trialBegins(): void {
     this.#badWindows = new BadWindows();
+    this.#reliefs = [];
   }
 
   /** The window under way, once it is over; what it says of the limits is learned. */
@@ -194,6 +226,8 @@ export class Measuring {
   /** A whole window at the setting under trial: charged, and judged. Says why it is unbearable, if it is. */
   judge(trial: Trial, y: number, measurement: Measurement): string | undefined {
     const expected = this.reference.expected(measurement);
+    this.reference.load(measurement);
+    if (trial.isProving) this.reference.note(y, trial.objectiveSignals, measurement, trial.target);
     // A search knows its surface better than one window does. Elsewhere, what may as well be an error of the yardstick is not
     // charged: over a long trial it would add up to more than the wallet holds.
     this.#charge(trial, trial.excess ?? y - expected - this.reference.standardError);
@@ -204,6 +238,13 @@ export class Measuring {
       this.#badWindows.observe(y, { y: expected, noise }, measurement, limits.responseTimeMsP95, latencyMsP95) ??
       errorTrigger(measurement, limits.errorRatio, errorRatio)
     );
+  }
+
+  /** Another window of a check at the baselines: whether those so far are clearly better, or worse, than what is held. */
+  relief(trial: Trial, y: number, measurement: Measurement): ReturnType<typeof reliefTrigger> {
+    if (trial.strategy !== CHECKPOINT) return undefined;
+    this.#reliefs.push(this.reference.expected(measurement) - y);
+    return reliefTrigger(this.#reliefs, this.reference);
   }
 
   /** A window cut short costs what it was worse, by the share of it that had passed, and the guard learns from what was seen. */
@@ -217,6 +258,6 @@ export class Measuring {
 
   #charge(trial: Trial, worseBy: number): void {
     trial.charge(worseBy);
-    this.#wallet?.spend(worseBy);
+    if (trial.strategy !== CHECKPOINT) this.#wallet?.spend(worseBy);
   }
 }

@@ -1,5 +1,5 @@
 import type { EngineSettings } from '../settings.ts';
-import { CHECKPOINT, checkDue } from './checkpoint.ts';
+import { CHECKPOINT, checkDue, type Suspicion } from './checkpoint.ts';
 import type { ContextKey } from './context.ts';
 import { upperTail } from './normal.ts';
 import { PROPOSAL_LIFE_MS } from './proposals.ts';
@@ -61,14 +61,14 @@ export class Planner {
     this.#random = random;
   }
 
-  /** `mayTry`: the tier and the wallet allow a trial now; `crossed`: the limit that the incumbent is over, in words. */
-  plan(context: StrategyContext, before: Standing, mayTry: boolean, crossed?: string): Planned {
+  /** `mayTry`: the tier and the wallet allow a trial now; `suspicion`: why what is held should be looked into. */
+  plan(context: StrategyContext, before: Standing, mayTry: boolean, suspicion?: Suspicion): Planned {
     const standing = this.#propose(context, this.#recommend(context, before));
-    if (!mayTry) return { standing };
-    const asked = this.#asked(context, standing);
+    const asked = mayTry ? this.#asked(context, standing) : undefined;
     if (asked !== undefined) return asked;
-    const check = this.#check(standing, context, crossed);
+    const check = mayTry || suspicion !== undefined ? this.#check(standing, context, suspicion) : undefined;
     if (check !== undefined) return { standing, next: check };
+    if (!mayTry) return { standing };
     const learned = this.learned(standing, context);
     if (learned !== undefined) return { standing, next: learned };
     const selection = select(this.#strategies, context, ['auto'], standing, this.#random);
@@ -81,10 +81,16 @@ export class Planner {
     return { standing, next: { plan, strategy: strategy.name, context: context.circumstances, alternatives } };
   }
 
-  /** What somebody asked for while the incumbent was measured for a plan of our own goes first: that plan can be made again. */
-  afresh(next: Next, context: StrategyContext, before: Standing): Required<Planned> {
-    const asked = next.proposal === undefined ? this.#asked(context, before) : undefined;
-    return { standing: asked?.standing ?? before, next: asked?.next ?? next };
+  /**
+   * What somebody asked for while the incumbent was measured for a plan of our own goes first, and so does a look into what is held
+   * where that has come under suspicion: the plan can be made again.
+   */
+  afresh(next: Next, context: StrategyContext, before: Standing, suspicion: Suspicion | undefined): Required<Planned> {
+    if (next.proposal !== undefined) return { standing: before, next };
+    const asked = this.#asked(context, before);
+    const standing = asked?.standing ?? before;
+    const check = suspicion === undefined ? undefined : this.#check(standing, context, suspicion);
+    return { standing, next: asked?.next ?? check ?? next };
   }
 
   /** What the windows around have spoken of already is not tried again to hear the same. */
@@ -107,8 +113,13 @@ export class Planner {
     return proposal === undefined ? undefined : this.#approved(proposal, standing, context);
   }
 
-  #check(standing: Standing, context: StrategyContext, crossed: string | undefined): Next | undefined {
-    const due = checkDue(context, standing, this.#settings.window, crossed);
+  /** Whether what is held would be looked into now, were nothing being tried. */
+  checks(context: StrategyContext, standing: Standing, suspicion: Suspicion): boolean {
+    return this.#check(standing, context, suspicion) !== undefined;
+  }
+
+  #check(standing: Standing, context: StrategyContext, suspicion: Suspicion | undefined): Next | undefined {
+    const due = checkDue(context, standing, this.#settings.window, suspicion);
     if (due === undefined) return undefined;
     const { setting, reason, passed } = due;
     const plan: TriablePlan = { kind: 'candidate', setting, reason, signals: { checksPassed: passed } };

@@ -1,4 +1,6 @@
 import type { Setting } from '../model.ts';
+import { Level } from './level.ts';
+import { loadEffectOf } from './load_effect.ts';
 import { median } from './proof.ts';
 import { sameSetting } from './setting.ts';
 import type { Measurement } from './window.ts';
@@ -11,15 +13,14 @@ import type { Measurement } from './window.ts';
  * expected of the incumbent is said for a load:
  *
  *   y(load) = median over the last windows of [ yᵢ + θ (ln load − ln loadᵢ) ]
- *   θ = (θ₀/τ² + Σ δx·δy/σ²) / (1/τ² + Σ δx²/σ²),  δ from the mean of the windows, θ₀ = 0, τ = 1, clipped to [0, 3]
  *
- * (CUPED with a ridge: with little variation of the load seen, θ stays near 0.) Load is requests finished per second, failed ones
- * included; it serves alarms and the wallet only, never a proof, because a setting that loses requests would look less loaded.
+ * with θ of `load_effect.ts` (CUPED with a ridge). Load is requests finished per second, failed ones included; it serves alarms and the wallet only, never a proof, because a setting that loses requests would look less loaded.
  *
  * Noise of one window: the larger of 1.4826 · median |step| / √2 over a long time, and of 1.4826 · median |y − level| over the last
  * windows, which shows noise that wanders; it leans on a prior of 8 % that is worth three steps.
  *
- * Units: log objective. Fails when the level jumps without the load (a deploy): the windows kept are few so that this is soon over.
+ * Units: log objective. When the level jumps without the load (a deploy) the windows before are no yardstick: a jump that `level.ts` sees
+ * drops them, a smaller one is soon over, since few are kept.
  * Source: Deng, Xu, Kohavi and Walker, "Improving the sensitivity of online controlled experiments by utilizing pre-experiment data"
  * (WSDM 2013). Example: at θ = .8 a load 20 % higher raises what is expected by .15.
  */
@@ -30,7 +31,8 @@ const LOADS_KEPT = 64;
 /** A window's mean of a few hundred requests at moderate load. */
 const PRIOR_NOISE = 0.08;
 const PRIOR_STEPS = 3;
-const MAX_LOAD_EFFECT = 3;
+/** After a sudden change: those that have shown it. */
+const NEW_WINDOWS = 2;
 
 interface Window {
   readonly y: number;
@@ -41,6 +43,7 @@ interface Window {
 }
 
 export class Reference {
+  readonly #level = new Level();
   #at: Setting | undefined;
   /** Windows since the last experiment. */
   #undisturbed = 0;
@@ -66,6 +69,36 @@ export class Reference {
     if (this.#windows.length > WINDOWS_KEPT) this.#windows.shift();
     this.#loads.push({ x, y });
     if (this.#loads.length > LOADS_KEPT) this.#loads.shift();
+    const hadRisen = this.risen !== undefined;
+    this.#level.observe({ x, y }, signals, at, this.noise);
+    this.load(measurement);
+    // From here on the windows of before are no yardstick.
+    if (this.risen !== undefined && !hadRisen) this.#windows = this.#windows.slice(-NEW_WINDOWS);
+  }
+
+  /** A window's load, whatever was in force. */
+  load(measurement: Measurement): void {
+    this.#level.load(logLoad(measurement));
+  }
+
+  /** A window of a proof at `at`, which may be the incumbent soon. */
+  note(y: number, signals: string, measurement: Measurement, at: Setting): void {
+    this.#level.note({ x: logLoad(measurement), y }, signals, at);
+  }
+
+  /** That the incumbent has all at once become worse, in words. */
+  get risen(): string | undefined {
+    return this.#level.risen;
+  }
+
+  /** That it was never compared with anything at such a load, in words. */
+  get strange(): string | undefined {
+    return this.#level.strange;
+  }
+
+  /** It was looked into: the level that it shows now is the incumbent's from now on. */
+  acceptLevel(): void {
+    this.#level.renew();
   }
 
   /** An experiment is over: the next one waits until the incumbent has been measured undisturbed. */
@@ -108,15 +141,7 @@ export class Reference {
 
   /** Log objective per log load. */
   get loadEffect(): number {
-    const n = this.#loads.length;
-    if (n < 4) return 0;
-    const [mx, my] = [mean(this.#loads.map(({ x }) => x)), mean(this.#loads.map(({ y }) => y))];
-    let [xx, xy] = [0, 0];
-    for (const { x, y } of this.#loads) {
-      xx += (x - mx) ** 2;
-      xy += (x - mx) * (y - my);
-    }
-    return Math.max(0, Math.min(MAX_LOAD_EFFECT, xy / (xx + this.noise ** 2)));
+    return loadEffectOf(this.#loads, this.noise);
   }
 
   /** Standard deviation of one window's log objective. */
@@ -161,8 +186,4 @@ export class Reference {
 /** ln of the requests per second; 0 where they are not known. */
 export function logLoad({ requestsPerSecond }: Measurement): number {
   return requestsPerSecond === undefined || requestsPerSecond <= 0 ? 0 : Math.log(requestsPerSecond);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }

@@ -1,5 +1,6 @@
-import type { Effectiveness, Setting } from '../model.ts';
+import type { Effectiveness, KnobValue, Setting } from '../model.ts';
 import type { ContextKey } from './context.ts';
+import { type Axis, encode } from './space.ts';
 import type { StrategyContext } from './strategy.ts';
 import { describe } from './trial.ts';
 
@@ -50,6 +51,7 @@ export const RULE_STRATEGY = 'Adaptation Rule';
 const HALF_LIFE_MS = 604_800_000;
 const LIFE_MS = 2_592_000_000;
 const MAX_RULES = 64;
+const SAME = 0.001;
 /** Beyond, more certainty is not worth the name. */
 const MAX_LOG_EVIDENCE = 14;
 
@@ -105,12 +107,19 @@ export function ruleFor(
   const changes = Object.fromEntries(
     context.knobs.flatMap(({ spec, mode, axis }) => {
       const value = rule.setting[spec.id];
-      if (mode !== 'auto' || value === undefined || Object.is(value, context.incumbent[spec.id])) return [];
+      const now = context.incumbent[spec.id];
+      if (mode !== 'auto' || value === undefined || isAbout(axis, value, now)) return [];
       const isOutside = typeof value === 'number' && (axis === undefined || value < axis.min || value > axis.max);
       return isOutside || context.rejection(spec.id, value) !== undefined ? [] : [[spec.id, value] as const];
     }),
   );
   return Object.keys(changes).length === 0 ? undefined : { rule, changes };
+}
+
+/** A thousandth of a knob's range is less than any window can tell apart; the last digit of a logarithm certainly is. */
+function isAbout(axis: Axis | undefined, value: KnobValue, now: KnobValue | undefined): boolean {
+  if (axis === undefined || typeof value !== 'number' || typeof now !== 'number') return Object.is(value, now);
+  return Math.abs(encode(axis, value) - encode(axis, now)) < SAME;
 }
 
 function agedEvidence({ logEvidence, evidenceMs }: LearnedRule, nowMs: number): number {

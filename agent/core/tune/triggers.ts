@@ -7,8 +7,8 @@ import type { Measurement } from './window.ts';
  * These rules may be wrong about the cause (a spike of the load looks the same): a needless rollback costs one trial, a missed one
  * costs the users.
  *
- * Error ratios are judged by the lower end of Wilson's interval, far worse windows by two in a row beyond a limit, as run rules of
- * control charts do. Sources: Wilson 1927; Western Electric, Statistical Quality Control Handbook, 1956. Example: 3 errors are never
+ * Error ratios are judged by the lower end of Wilson's interval, far worse windows by two in a row beyond a limit or one far beyond it, as
+ * run rules of control charts do. Sources: Wilson 1927; Western Electric, Statistical Quality Control Handbook, 1956. Example: 3 errors are never
  * a reason to stop, 30 in 200 requests at a limit of 5 % are.
  */
 
@@ -16,6 +16,12 @@ import type { Measurement } from './window.ts';
 const FAR_WORSE = Math.log(1.28);
 /** Where single windows of the incumbent vary by more than that, as many of their standard deviations: 1 in 1,000 by chance. */
 const FAR_WORSE_DEVIATIONS = 3;
+/** Times that, in log units: no window shows it by chance, and few spikes are as high. There is no need to wait for a second one. */
+const FAR_BEYOND = 2;
+/** What is held is given up for nothing less, in log units, nor on a single window, nor for what may be chance. */
+const RELIEF = Math.log(1.1);
+const LEAST_RELIEFS = 2;
+const RELIEF_DEVIATIONS = 3;
 /** One-sided 99 % in standard deviations: a ratio counts as above the limit when chance alone would rarely put it there. */
 const CERTAIN = 2.326;
 /** So few errors are chance, whatever ratio they make. */
@@ -47,12 +53,11 @@ export class BadWindows {
     incumbentMsP95: number | undefined,
   ): string | undefined {
     const excess = y - incumbent.y;
-    const bearable = Math.max(FAR_WORSE, FAR_WORSE_DEVIATIONS * incumbent.noise);
-    this.#farWorse = excess > bearable ? this.#farWorse + 1 : 0;
-    if (this.#farWorse >= 2) {
-      const [limit, last] = [percent(Math.expm1(bearable)), percent(Math.expm1(excess))];
-      return `two windows in a row more than ${limit} worse than before (the last ${last})`;
-    }
+    const most = Math.max(FAR_WORSE, FAR_WORSE_DEVIATIONS * incumbent.noise);
+    this.#farWorse = excess > most ? this.#farWorse + 1 : 0;
+    const [limit, last] = [percent(Math.expm1(most)), percent(Math.expm1(excess))];
+    if (this.#farWorse >= 2) return `two windows in a row more than ${limit} worse than before (the last ${last})`;
+    if (excess > FAR_BEYOND * most) return `a window ${last} worse than before, far beyond what chance does`;
     const { latencyMsP95 } = measurement;
     if (limitMsP95 === undefined || latencyMsP95 === undefined) return undefined;
     // Repair mode: an incumbent that violates the limit itself is judged by what it does now, with the same 28 % of room.
@@ -61,6 +66,24 @@ export class BadWindows {
     if (this.#aboveLimit < 2) return undefined;
     return `p95 of ${latencyMsP95.toFixed(1)} ms is above ${allowed.toFixed(1)} ms for two windows`;
   }
+}
+
+/**
+ * When to leave what is held for the baselines without waiting for a proof, or to stay with it: `reliefs`, by how much each window at the
+ * baselines was better, are on average clearly more than nothing and by enough to matter, or clearly less.
+ */
+export function reliefTrigger(
+  reliefs: readonly number[],
+  incumbent: { readonly noise: number; readonly standardError: number },
+): { readonly isBetter: boolean; readonly why: string } | undefined {
+  const count = reliefs.length;
+  const mean = reliefs.reduce((sum, relief) => sum + relief, 0) / count;
+  const bound = RELIEF_DEVIATIONS * Math.hypot(incumbent.noise / Math.sqrt(count), incumbent.standardError);
+  const isBetter = count >= LEAST_RELIEFS && mean > Math.max(RELIEF, bound);
+  if (!isBetter && mean >= -bound) return undefined;
+  const windows = count === 1 ? 'a window at the baselines was' : `${count} windows at the baselines were`;
+  const by = isBetter ? `${percent(-Math.expm1(-mean))} better` : `${percent(Math.expm1(-mean))} worse`;
+  return { isBetter, why: `${windows} ${by} than what was held` };
 }
 
 export function percent(ratio: number): string {

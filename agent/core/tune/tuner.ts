@@ -73,7 +73,6 @@ export interface OperatorAnswer {
   readonly effects: readonly Effect[];
 }
 
-const REFERENCE_WINDOWS = 3;
 const MAX_THIN_WINDOWS = 3;
 
 export class Tuner {
@@ -312,17 +311,16 @@ export class Tuner {
     if (this.#dossier.standing.frozen !== undefined) return;
     const mayTry = this.#terms.maxStepRatio > 0 && this.#measuring.wallet?.mayStart === true;
     this.#waitsFor = undefined;
-    const { crossed } = this.#measuring;
-    const { standing, next } = this.#planner.plan(this.#context(nowMs), this.#dossier.standing, mayTry, crossed);
+    const [before, { suspicion }] = [this.#dossier.standing, this.#measuring];
+    const { standing, next } = this.#planner.plan(this.#context(nowMs), before, mayTry, suspicion);
     this.#dossier.standing = standing;
     if (next === undefined) return mayTry ? this.#considerAudit(nowMs) : undefined;
     this.#waitsFor = this.#options.mayBegin(nowMs);
     if (this.#waitsFor !== undefined) return;
     this.#phase = { state: 'reference', next };
     const { incumbent } = this.#dossier;
-    const signals = this.#measuring.reference.signalsIfFresh(incumbent, REFERENCE_WINDOWS, nowMs);
-    if (signals !== undefined) return this.#start(signals, nowMs);
-    this.#take(incumbent, nowMs);
+    const signals = this.#measuring.yardstick(incumbent, nowMs);
+    return signals === undefined ? this.#take(incumbent, nowMs) : this.#start(signals, nowMs);
   }
 
   /** While nothing else is due: the incumbent against itself. */
@@ -382,9 +380,8 @@ export class Tuner {
     const { y, signals, measurement } = reading;
     if (trial !== undefined) return this.#onWindow(trial, y, measurement, nowMs);
     const { incumbent } = this.#dossier;
-    const { reference } = this.#measuring;
-    reference.push(y, signals, measurement, incumbent);
-    const isReady = reference.signalsIfFresh(incumbent, REFERENCE_WINDOWS, nowMs) !== undefined;
+    this.#measuring.reference.push(y, signals, measurement, incumbent);
+    const isReady = this.#measuring.yardstick(incumbent, nowMs) !== undefined;
     return isReady ? this.#start(signals, nowMs) : this.#take(incumbent, nowMs);
   }
 
@@ -402,6 +399,10 @@ export class Tuner {
     if (trial.isTrying) {
       const trouble = this.#measuring.judge(trial, y, measurement);
       if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs);
+      const relief = this.#measuring.relief(trial, y, measurement);
+      if (relief?.isBetter === false) return this.#giveUpTrial('futile', relief.why, nowMs);
+      if (relief !== undefined) this.#dossier.gaveBack(trial, this.#measuring.reference, relief.why, nowMs);
+      if (relief !== undefined) return this.#toRestoring(nowMs);
     } else {
       this.#measuring.reference.push(y, trial.objectiveSignals, measurement, trial.recorded);
     }
@@ -410,7 +411,13 @@ export class Tuner {
       if (known !== undefined)
         return this.#giveUpTrial('rolled_back', `the load has moved; ${known.plan.reason}`, nowMs);
     }
-    this.#proceed(trial, trial.onWindow(y, nowMs, objectivesOf(measurement)), nowMs);
+    const progress = trial.onWindow(y, nowMs, objectivesOf(measurement));
+    const urgent = progress.state === 'measure' ? this.#measuring.urgency(trial) : undefined;
+    if (urgent !== undefined && this.#planner.checks(this.#context(nowMs), this.#dossier.standing, urgent)) {
+      this.#endTrial('rolled_back', `what is held is to be looked into: ${urgent.why}`, nowMs);
+      return this.#toRestoring(nowMs);
+    }
+    this.#proceed(trial, progress, nowMs);
   }
 
   #proceed(trial: Trial, progress: Progress, nowMs: number): void {
@@ -419,24 +426,22 @@ export class Tuner {
     if (progress.state === 'ended') return this.#giveUpTrial(progress.as, progress.why, nowMs);
     if (progress.state === 'proven') {
       this.#phase = { state: 'promoting', trial };
-      this.#records.add(this.#actuator.apply(trial.candidate, this.#rationale, nowMs));
-      return;
+      return this.#records.add(this.#actuator.apply(trial.candidate, this.#rationale, nowMs));
     }
-    const canPay = this.#measuring.wallet?.mayGoOn !== false;
-    if (!canPay) return this.#giveUpTrial('rolled_back', 'the harm wallet is empty', nowMs);
+    if (!this.#measuring.canPay(trial)) return this.#giveUpTrial('rolled_back', 'the harm wallet is empty', nowMs);
     this.#take(trial.target, nowMs);
   }
 
   #start(objectiveSignals: string, nowMs: number): void {
     if (this.#phase.state !== 'reference') throw new Error(`a trial cannot start in phase ${this.#phase.state}`);
-    const { standing, next } = this.#planner.afresh(this.#phase.next, this.#context(nowMs), this.#dossier.standing);
+    const [before, { suspicion }] = [this.#dossier.standing, this.#measuring];
+    const { standing, next } = this.#planner.afresh(this.#phase.next, this.#context(nowMs), before, suspicion);
     this.#dossier.standing = standing;
     const { plan, strategy, proposal, context, alternatives, rule } = next;
     // Somebody has called it off while the incumbent was measured.
     if (proposal !== undefined && !this.#dossier.isProposed(proposal)) return this.#toWaiting(nowMs);
     const { probe, proof, optimization } = this.#settings;
-    const recorded = this.#dossier.incumbent;
-    const axes = this.#terms.axes;
+    const [recorded, axes] = [this.#dossier.incumbent, this.#terms.axes];
     const { guard } = this.#measuring;
     // What was asked for, or proven in these circumstances, may risk a soft limit; what kills the process may not be tried.
     const isCheck = strategy === CHECKPOINT;
@@ -469,7 +474,7 @@ export class Tuner {
       probe: {
         perturbation: probe.perturbation,
         gain: optimization.learningRate,
-        maxStepRatio: this.#terms.maxStepRatio,
+        maxStepRatio: isCheck ? 1 : this.#terms.maxStepRatio,
         isBanned: (setting) => whyBanned(setting) !== undefined,
         pairs: probe.pairsPerProof,
         windowMs: this.#settings.window.minMs,
@@ -514,6 +519,7 @@ export class Tuner {
     if (trial === undefined) return false;
     this.#phase = { state: 'waiting', untilMs: nowMs };
     this.#measuring.reference.experimentEnded();
+    if (trial.strategy === CHECKPOINT && isVerdict) this.#measuring.reference.acceptLevel();
     this.#dossier.ended(trial, this.#measuring.reference, { as, why, isVerdict }, nowMs);
     return true;
   }
