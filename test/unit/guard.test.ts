@@ -90,6 +90,14 @@ describe('the guard of the memory limit', () => {
   });
 });
 
+test('a process that goes close to its memory limit is suspected to have died of it, any other is not', () => {
+  const guard = learned(0.4, 30);
+  expect(guard.gone()).toBeUndefined();
+  guard.observe(7.8 * GB, { batch: 150, buffers: 0.5 });
+  expect(guard.gone()).toBe('the process went with 7.80 GB of 8.00 GB in use');
+  expect(guard.gone()).toBeUndefined();
+});
+
 describe('a retreat from the memory limit', () => {
   test('gives back the knob that carries the memory, as far as is needed, and leaves the others', () => {
     // As a search comes there, from the baseline on.

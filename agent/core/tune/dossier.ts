@@ -337,11 +337,10 @@ export class Dossier {
   }
 
   /**
-   * Where the incumbent itself comes too close to a hard limit: as far back towards the baselines as is safe, without asking for
-   * proof. False: all is well, or there is nothing to give up.
+   * Where the incumbent itself comes too close to a hard limit, or died of it and would again as soon as it is back: as far back towards
+   * the baselines as is safe, without asking for proof. False: all is well, or there is nothing to give up.
    */
-  retreat(guard: Guard, nowMs: number): boolean {
-    const why = guard.alarm();
+  retreat(guard: Guard, nowMs: number, why = guard.alarm()): boolean {
     if (why === undefined) return false;
     const before = this.incumbent;
     const setting = guard.wayBack(before, this.#terms.baselines);

@@ -133,11 +133,13 @@ export class Guard {
     for (const limit of [this.#p95, this.#errors, this.#objective]) limit.doubt(kept);
   }
 
-  /** The process is gone while something was tried: of its memory, if that was not far from its limit. */
-  gone(): void {
-    if (Math.max(...this.#recent, 0) < SUSPECT_SHARE * (this.#limitBytes ?? Number.POSITIVE_INFINITY)) return;
+  /** The process is gone: of its memory, if that was not far from its limit. Says so in words. */
+  gone(): string | undefined {
+    const [most, limit] = [Math.max(...this.#recent, 0), this.#limitBytes ?? Number.POSITIVE_INFINITY];
+    if (most < SUSPECT_SHARE * limit) return undefined;
     this.#memory.tried(true);
     this.#recent = [];
+    return `the process went with ${gigabytes(most)} of ${gigabytes(limit)} in use`;
   }
 
   /** Another setting is in force: the last readings say nothing of it. */

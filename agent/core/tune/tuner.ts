@@ -121,12 +121,12 @@ export class Tuner {
   close(nowMs: number, reason: string): readonly Effect[] {
     if (!this.#isOpen) return [];
     const trial = this.#trial;
+    const isTried = trial?.isTrying === true;
     // It may have died of the setting, or not; staying away from it for a while costs little.
-    if (trial?.isTrying === true) {
-      this.#dossier.scar(trial.recorded, trial.target, nowMs);
-      this.#measuring.guard.gone();
-    }
+    if (isTried) this.#dossier.scar(trial.recorded, trial.target, nowMs);
     this.#endTrial('rolled_back', `the session ended: ${reason}`, nowMs);
+    const why = this.#measuring.guard.gone();
+    if (!isTried && why !== undefined) this.#dossier.retreat(this.#measuring.guard, nowMs, why);
     this.#actuator.close();
     this.#terms.manifest = undefined;
     this.#phase = { state: 'absent' };
