@@ -138,10 +138,11 @@ export class Measuring {
     return { why, isNew: (risen ?? strange) !== undefined, isUrgent: risen !== undefined };
   }
 
-  /** Why what is held should be looked into before a trial goes on. A strange load is nothing wrong yet: it waits for the trial's end. */
+  /** Why what is held should be looked into before a trial goes on. A proof is a comparison itself: it goes on under a strange load. */
   urgency(trial: Trial): Suspicion | undefined {
     const { suspicion } = this;
-    return suspicion?.isUrgent === true && trial.strategy !== CHECKPOINT ? suspicion : undefined;
+    if (suspicion?.isNew !== true || trial.strategy === CHECKPOINT) return undefined;
+    return suspicion.isUrgent || !trial.isProving ? suspicion : undefined;
   }
 
   /** Which soft limit the incumbent is over, window after window. */
