@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_HEALTH_THRESHOLDS } from '../../agent/core/health.ts';
-import { KNOB_MODES, KNOB_ROLES, type NumericKnobSpec, TIERS } from '../../agent/core/model.ts';
+import { KNOB_MODES, KNOB_ROLES, type NumericKnobSpec, type Setting, TIERS } from '../../agent/core/model.ts';
 import type { PerformanceProfile } from '../../agent/core/profile/performance_profile.ts';
 import { Distribution } from '../../agent/core/series/distribution.ts';
 import { axisOf, decode, isAllowed } from '../../agent/core/tune/space.ts';
 import { STRATEGIES } from '../../agent/core/tune/strategies/strategies.ts';
-import type { StrategyContext, TunableKnob } from '../../agent/core/tune/strategy.ts';
+import type { Plan, StrategyContext, TunableKnob } from '../../agent/core/tune/strategy.ts';
 import { UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
-import { NO_INSIGHTS, NO_MEMORY_USE } from '../unit/strategy_inputs.ts';
+import { NO_GROUNDS, NO_INSIGHTS, NO_MEMORY_USE } from '../unit/strategy_inputs.ts';
 
 const NOW_MS = 1_790_000_000_000;
 const UNITS = ['1', 'ms', 's', 'MiBy', 'By', '{request}', '{nice}', ''];
@@ -116,6 +116,7 @@ const context: fc.Arbitrary<StrategyContext> = fc
       judgedMs: () => undefined,
       opened: () => [],
       foresee: () => undefined,
+      grounds: () => ({ ...NO_GROUNDS, noise: 0.05, won: 0.2, isInVain: () => true }),
     };
   });
 
@@ -126,6 +127,10 @@ function distribution(values: readonly number[], each: number): Distribution {
   const counts = [...bounds.map(() => each), 0];
   made.addHistogram(bounds, counts, each * bounds.length, each * bounds.reduce((sum, value) => sum + value, 0), 1);
   return made;
+}
+
+function settingOf(plan: Exclude<Plan, { kind: 'explore' }>): Setting {
+  return plan.kind === 'jump' ? plan.to : plan.setting;
 }
 
 for (const strategy of STRATEGIES) {
@@ -156,7 +161,7 @@ for (const strategy of STRATEGIES) {
           expect(strategy.canApply(given)).toBe(true);
           expect(plan.reason).not.toMatch(/NaN|undefined|Infinity/);
           for (const value of Object.values(plan.signals)) expect(value).not.toBeNaN();
-          const ids = plan.kind === 'explore' ? plan.axes.map(({ id }) => id) : Object.keys(plan.setting);
+          const ids = plan.kind === 'explore' ? plan.axes.map(({ id }) => id) : Object.keys(settingOf(plan));
           expect(ids.length).toBeGreaterThan(0);
           for (const id of ids) {
             const moved = given.knobs.find(({ spec }) => spec.id === id);
@@ -164,7 +169,7 @@ for (const strategy of STRATEGIES) {
             expect(strategy.roles).toContain(moved.spec.role);
             expect(modes).toContain(moved.mode);
             if (plan.kind === 'explore') continue;
-            const value = plan.setting[id];
+            const value = settingOf(plan)[id];
             expect(isAllowed(moved.spec, value ?? Number.NaN)).toBe(true);
             if (plan.kind === 'candidate') expect(value).not.toBe(given.incumbent[id]);
           }
@@ -190,6 +195,7 @@ for (const strategy of STRATEGIES) {
         judgedMs: () => undefined,
         opened: () => [],
         foresee: () => undefined,
+        grounds: () => NO_GROUNDS,
       };
       expect(strategy.plan(empty, ['auto'])).toBeUndefined();
       expect(strategy.plan(empty, [])).toBeUndefined();

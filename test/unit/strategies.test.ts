@@ -21,7 +21,7 @@ import { STRATEGIES } from '../../agent/core/tune/strategies/strategies.ts';
 import type { Strategy, StrategyContext, TunableKnob } from '../../agent/core/tune/strategy.ts';
 import { UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
 import { intKnob } from './engine_loop.ts';
-import { NO_INSIGHTS, NO_MEMORY_USE } from './strategy_inputs.ts';
+import { NO_GROUNDS, NO_INSIGHTS, NO_MEMORY_USE } from './strategy_inputs.ts';
 
 const NOW_MS = 1_790_000_000_000;
 const HOUR_MS = 3_600_000;
@@ -47,6 +47,7 @@ function context(knob: TunableKnob, now: number, more: Partial<StrategyContext> 
     judgedMs: () => undefined,
     opened: () => [],
     foresee: () => undefined,
+    grounds: () => NO_GROUNDS,
     ...more,
   };
 }

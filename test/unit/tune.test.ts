@@ -15,7 +15,7 @@ import { type Axis, axisOf, decode, encode, isAllowed, neighbour } from '../../a
 import { timeoutStrategy } from '../../agent/core/tune/strategies/timeout.ts';
 import { BadWindows, errorTrigger } from '../../agent/core/tune/triggers.ts';
 import { Wallet } from '../../agent/core/tune/wallet.ts';
-import { NO_INSIGHTS, NO_MEMORY_USE } from './strategy_inputs.ts';
+import { NO_GROUNDS, NO_INSIGHTS, NO_MEMORY_USE } from './strategy_inputs.ts';
 
 function knob(id: string, more: Partial<NumericKnobSpec> = {}): NumericKnobSpec {
   return {
@@ -449,6 +449,7 @@ describe('the timeout strategy', () => {
     judgedMs: () => undefined,
     opened: () => [],
     foresee: () => undefined,
+    grounds: () => NO_GROUNDS,
   });
   const bounds = Array.from({ length: 60 }, (_, i) => 1.2 ** i);
   const distribution = (share: (bucket: number) => number, total = 10_000) => {

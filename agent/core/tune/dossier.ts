@@ -6,6 +6,7 @@ import { auditView, withRun } from './audit.ts';
 import { CHECKPOINT, withCheck, withGivenBack, withPassed } from './checkpoint.ts';
 import { ErrorBudget } from './error_budget.ts';
 import type { Guard } from './guard.ts';
+import type { Measuring } from './measuring.ts';
 import { weighed } from './objectives.ts';
 import type { OperatorContext } from './operator.ts';
 import { withPoint } from './pareto.ts';
@@ -16,8 +17,10 @@ import { MAX_RESTORE_ATTEMPTS } from './restoring.ts';
 import { withRevision } from './revisions.ts';
 import { withFailedRule, withLesson } from './rules.ts';
 import { isBanned, withScar } from './scars.ts';
+import { sameSetting } from './setting.ts';
 import { settleMsOf, withTransient } from './settling.ts';
 import {
+  isInVain,
   type Proposal,
   type Standing,
   withChoices,
@@ -30,12 +33,15 @@ import {
   withProven,
   withTry,
 } from './standing.ts';
+import type { Grounds } from './strategy.ts';
 import type { Terms } from './terms.ts';
 import { changesBetween, describe, describeChanges, describeEffect, type Trial } from './trial.ts';
 import { percent } from './triggers.ts';
 
 /** Pause of a search after a setback, in windows. */
 const SETBACK_WINDOWS = 3;
+/** A jump in vain is the dearest of all trials: its pause is so many times that of others. */
+const JUMP_PAUSES = 40;
 
 export interface DossierParts {
   readonly settings: EngineSettings;
@@ -75,6 +81,12 @@ export class Dossier {
   /** The setting that should be in force when nothing is being tried. */
   get incumbent(): Setting {
     return this.#terms.incumbent(this.standing);
+  }
+
+  /** Log units that the incumbent is better than the baselines, by what was proven on the way; 0 where it came there otherwise. */
+  get won(): number {
+    const { won } = this.standing;
+    return won !== undefined && sameSetting(won.setting, this.incumbent) ? won.gain : 0;
   }
 
   /** The level of the next proof. */
@@ -164,6 +176,15 @@ export class Dossier {
     };
   }
 
+  /** What is known of the ground around the incumbent. */
+  grounds({ reference, looked }: Measuring, nowMs: number): Grounds {
+    return {
+      isInVain: (strategy) => isInVain(this.standing, strategy),
+      ...{ won: this.won, noise: reference.noise, looked: looked.since(nowMs) },
+      isBanned: (setting) => this.isBanned(setting, nowMs),
+    };
+  }
+
   isProposed({ id }: Proposal): boolean {
     return this.standing.proposals.some((open) => open.id === id);
   }
@@ -172,6 +193,13 @@ export class Dossier {
   fail(strategy: string, nowMs: number): void {
     const { cooldown, window } = this.#settings;
     this.standing = withFailure(this.standing, strategy, nowMs, cooldown, window.minMs);
+  }
+
+  /** A jump was in vain. */
+  #failJump(strategy: string, nowMs: number): void {
+    const { cooldown, window } = this.#settings;
+    const windows = Math.min(JUMP_PAUSES * cooldown.windows, cooldown.maxWindows);
+    this.standing = withFailure(this.standing, strategy, nowMs, { ...cooldown, windows }, window.minMs);
   }
 
   /** Where it hurt: not gone to from there for a while. */
@@ -215,8 +243,11 @@ export class Dossier {
     const changes = changesBetween(trial.recorded, candidate);
     const proven = Object.fromEntries(changes.map(({ knob, to }) => [knob, to]));
     this.standing = this.#learnt(trial, effect === undefined ? 0 : -Math.log1p(effect.estimate), nowMs);
+    // The baselines are no better than themselves.
+    const won = strategy === CHECKPOINT ? 0 : this.won - Math.log1p(effect?.estimate ?? 0);
     this.standing = withProven(this.standing, trial, proven, nowMs);
     if (strategy === CHECKPOINT) this.standing = withGivenBack(this.standing, Object.keys(proven));
+    this.standing = { ...this.standing, won: { setting: this.incumbent, gain: won } };
     this.standing = withChoices(this.standing, changed(candidate, trial.recorded), nowMs);
     this.#errorBudget.spend(true);
     const logStake = trial.logStake ?? 0;
@@ -257,9 +288,10 @@ export class Dossier {
     this.standing = withoutTrial(this.standing);
     if (strategy === CHECKPOINT) return this.#checked(trial, reference, why, isVerdict, nowMs);
     // A step too far is no failure of the search: it goes on from the incumbent, and not there again.
-    if (as === 'rolled_back' && trial.isSearch && !trial.isProving) {
+    if (as === 'rolled_back' && trial.isSearch && !trial.isJump && !trial.isProving) {
       this.standing = withTry(this.standing, strategy, nowMs, nowMs + SETBACK_WINDOWS * this.#settings.window.minMs);
-    } else this.fail(strategy, nowMs);
+    } else if (trial.isJump) this.#failJump(strategy, nowMs);
+    else this.fail(strategy, nowMs);
     // What was cut short from outside says nothing of the idea.
     if (isVerdict) this.standing = this.#learnt(trial, 0, nowMs);
     if (isVerdict) this.#archive(trial, nowMs);

@@ -101,12 +101,16 @@ export class Guard {
     this.#memory.observe(bytes / this.#scale, placeOf(this.#axes, setting), this.#loads.at(-1) ?? 0);
   }
 
-  /** A window at `setting`; with the objective, where it is whole. `incumbent`: what it is compared with. */
+  /**
+   * A window at `setting`; with the objective, where it is whole. `incumbent`: what it is compared with. `isFar`: out of reach of a
+   * straight line through what is near, and not let through by it either; of the objective nothing is learned there.
+   */
   window(
     measurement: Measurement,
     objective: { y: number; signals: string },
     setting: Setting,
     incumbent: Setting,
+    isFar = false,
   ): void {
     if (this.#isElsewhere(setting, incumbent)) return;
     const load = logLoad(measurement);
@@ -119,6 +123,7 @@ export class Guard {
     if (errorRatio !== undefined) {
       learn(this.#errors, this.#errorSignal(errorRatio), at, from, load, isTried);
     }
+    if (isFar) return;
     if (this.#signals !== objective.signals) this.#objective.open(this.#axes);
     this.#signals = objective.signals;
     if (isTried && this.#objective.isKnown) {
@@ -168,15 +173,15 @@ export class Guard {
     return baseline;
   }
 
-  /** Which limit a setting is expected to cross, in words; `hard`: the soft ones are not asked. */
-  whyUnsafe(setting: Setting, incumbent: Setting, which: 'all' | 'hard' = 'all'): string | undefined {
+  /** Which limit a setting is expected to cross, in words. `limits`: far worse than now is none; `hard`: the soft ones are not asked. */
+  whyUnsafe(setting: Setting, incumbent: Setting, which: 'all' | 'limits' | 'hard' = 'all'): string | undefined {
     const [at, from] = [placeOf(this.#axes, setting), this.#placeOfIncumbent(incumbent)];
     if (this.#outgrows(at, from)) return 'it may need more memory than there is';
     if (which === 'hard') return undefined;
     const load = this.#loads.at(-1) ?? 0;
     if (this.#p95.isUnsafe(at, from, load)) return 'its p95 may cross the limit';
     if (this.#errors.isUnsafe(at, from, load)) return 'its error ratio may cross the limit';
-    if (!this.#objective.isKnown) return undefined;
+    if (which === 'limits' || !this.#objective.isKnown) return undefined;
     const { mean, sd } = this.#objective.difference(at, from);
     return mean + this.#objective.confidence * sd > FAR_WORSE ? 'it may be far worse than what is in force' : undefined;
   }

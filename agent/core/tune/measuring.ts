@@ -7,6 +7,7 @@ import { BurnRate } from './burn_rate.ts';
 import { CHECKPOINT, type Suspicion } from './checkpoint.ts';
 import { Guard } from './guard.ts';
 import { LoadShift } from './load_shift.ts';
+import { Looked } from './looked.ts';
 import { Meter } from './meter.ts';
 import { objectiveOf } from './objective.ts';
 import { logLoad, Reference } from './reference.ts';
@@ -38,6 +39,7 @@ export type WindowReading =
 export class Measuring {
   readonly reference = new Reference();
   readonly guard: Guard;
+  readonly looked: Looked;
   /** Whose memory is watched: the container's, whose limit kills, once it is known. */
   #memoryScope: ResourceScope | undefined;
   readonly #settings: EngineSettings;
@@ -57,6 +59,7 @@ export class Measuring {
     this.#settings = settings;
     this.#terms = terms;
     this.guard = new Guard(terms.limits);
+    this.looked = new Looked(settings.window.minMs);
     this.#meter = new Meter(settings.window);
     this.#burn = settings.slo === undefined ? undefined : new BurnRate(settings.slo);
   }
@@ -178,13 +181,20 @@ export class Measuring {
     return this.#response?.foresee(from, to);
   }
 
+  /** A trial is over; how far it was seen to an end: `isVerdict`. Where a jump was to lead was as good as looked at. */
+  trialEnded(trial: Trial, isVerdict: boolean, nowMs: number): void {
+    this.reference.experimentEnded();
+    if (trial.strategy === CHECKPOINT && isVerdict) this.reference.acceptLevel();
+    if (trial.destination !== undefined) this.looked.add(trial.destination, nowMs);
+  }
+
   trialBegins(): void {
     this.#badWindows = new BadWindows();
     this.#reliefs = [];
   }
 
   /** The window under way, once it is over; what it says of the limits is learned. */
-  read(incumbent: Setting, nowMs: number, actuator: ActuatorState): WindowReading | undefined {
+  read(incumbent: Setting, nowMs: number, actuator: ActuatorState, isFar = false): WindowReading | undefined {
     if (actuator.state === 'settled') this.#transient.applied(actuator.sinceMs);
     const reading = this.#meter.collect(nowMs, actuator);
     if (reading === undefined) return undefined;
@@ -195,8 +205,9 @@ export class Measuring {
     const objective = objectiveOf(measurement, this.#terms.weights);
     if (objective === undefined) return { state: 'unusable' };
     this.#followLoad(measurement);
-    this.guard.window(measurement, objective, reading.setting, incumbent);
-    this.#response?.observe(reading.setting, objective.signals, responseWindow(objective.y, measurement));
+    if (!isFar) this.#response?.observe(reading.setting, objective.signals, responseWindow(objective.y, measurement));
+    this.guard.window(measurement, objective, reading.setting, incumbent, isFar);
+    this.looked.add(reading.setting, measurement.endMs);
     return { state: 'measured', ...objective, measurement };
   }
 
@@ -235,8 +246,13 @@ export class Measuring {
     const { latencyMsP95, errorRatio } = this.reference;
     const noise = Math.max(this.reference.noise, trial.noise ?? 0);
     return (
-      this.#badWindows.observe(y, { y: expected, noise }, measurement, limits.responseTimeMsP95, latencyMsP95) ??
-      errorTrigger(measurement, limits.errorRatio, errorRatio)
+      this.#badWindows.observe(
+        y,
+        { y: expected + trial.room, noise },
+        measurement,
+        limits.responseTimeMsP95,
+        latencyMsP95,
+      ) ?? errorTrigger(measurement, limits.errorRatio, errorRatio)
     );
   }
 
@@ -251,7 +267,7 @@ export class Measuring {
   #cutShort(trial: Trial, partial: Measurement | undefined): void {
     const objective = partial === undefined ? undefined : objectiveOf(partial, this.#terms.weights);
     if (partial === undefined || objective === undefined) return;
-    this.guard.window(partial, objective, trial.target, trial.recorded);
+    this.guard.window(partial, objective, trial.target, trial.recorded, trial.isJump);
     const share = Math.min(1, (partial.endMs - partial.startMs) / this.#settings.window.minMs);
     this.#charge(trial, (objective.y - this.reference.expected(partial)) * share);
   }

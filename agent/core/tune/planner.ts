@@ -192,7 +192,7 @@ export class Planner {
       atMs: context.nowMs,
       expiresMs: context.nowMs + PROPOSAL_LIFE_MS,
       ...(plan.kind === 'candidate' && { setting: plan.setting }),
-      knobs: plan.kind === 'explore' ? plan.axes.map((axis) => axis.id) : Object.keys(plan.setting),
+      knobs: plan.kind === 'candidate' ? Object.keys(plan.setting) : plan.axes.map((axis) => axis.id),
       reason: plan.reason,
     };
     const changes = plan.kind === 'candidate' ? changesBetween(context.incumbent, plan.setting) : [];

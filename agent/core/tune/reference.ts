@@ -134,7 +134,11 @@ export class Reference {
 
   /** What the incumbent would show under the load of `measurement`. */
   expected(measurement: Measurement): number {
-    const x = logLoad(measurement);
+    return this.expectedAt(logLoad(measurement));
+  }
+
+  /** The same at a load given as its logarithm. */
+  expectedAt(x: number): number {
     const effect = this.loadEffect;
     return median(this.#windows.map((window) => window.y + effect * (x - window.x)));
   }

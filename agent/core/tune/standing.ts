@@ -62,6 +62,8 @@ export interface Standing {
   readonly transients: Transients;
   /** When what is held was last compared with the baselines, and how often in a row it has stood that since something was kept. */
   readonly checkpoint?: { readonly atMs: number; readonly passed: number };
+  /** Log units that the setting is better than the baselines, by the proofs that led there. */
+  readonly won?: { readonly setting: Setting; readonly gain: number };
   readonly lastKept?: { readonly strategy: string; readonly atMs: number };
   /** Memory in use over the last days. */
   readonly memory?: UsageHistogramState;
@@ -194,6 +196,13 @@ export function withFailure(
   const failures = (standing.strategies[strategy]?.failures ?? 0) + 1;
   const pauseMs = Math.min(cooldown.windows * 2 ** (failures - 1), cooldown.maxWindows) * windowMs;
   return withRecord(standing, strategy, { failures, retryAtMs: nowMs + pauseMs, triedAtMs: nowMs });
+}
+
+/** The strategy's last trial has failed, and nothing was kept since. */
+export function isInVain({ strategies, lastKept }: Standing, strategy: string): boolean {
+  const record = strategies[strategy];
+  if (record === undefined || record.failures === 0) return false;
+  return lastKept === undefined || record.triedAtMs > lastKept.atMs;
 }
 
 /** What was proven is held from now on, and its strategy may try again at once. */

@@ -26,6 +26,20 @@ export interface StrategyInsights {
   forecast(signal: WatchedSignal, horizonMs: number): Forecast | undefined;
 }
 
+/** What is known of the ground around the incumbent. */
+export interface Grounds {
+  /** A strategy's last trial has failed, and nothing was kept since. */
+  readonly isInVain: (strategy: string) => boolean;
+  /** Log units that the incumbent is better than the baselines, by what was proven on the way. */
+  readonly won: number;
+  /** Standard deviation of a window's log objective. */
+  readonly noise: number;
+  /** Where windows were taken lately. */
+  readonly looked: readonly Setting[];
+  /** It lies where an experiment had to be abandoned not long ago. */
+  readonly isBanned: (setting: Setting) => boolean;
+}
+
 export interface StrategyContext {
   readonly nowMs: number;
   readonly component: string;
@@ -46,6 +60,8 @@ export interface StrategyContext {
   /** The last change that was kept, and by whose idea. */
   readonly lastKept?: { readonly strategy: string; readonly atMs: number };
   readonly limits: EngineSettings['limits'];
+  /** What a walk away from the incumbent is planned by; made when it is asked for. */
+  readonly grounds: () => Grounds;
   /** Knobs that would begin to mean something were this knob at this value. */
   readonly opened: (knob: string, value: KnobValue) => readonly TunableKnob[];
   /** What the windows so far say of going from what is in force to a setting; undefined where they say nothing. */
@@ -73,6 +89,16 @@ export type Plan =
       readonly axes: readonly Axis[];
       /** Not around the incumbent, but around it with these values, at which the axes mean something in the first place. */
       readonly at?: Setting;
+      readonly reason: string;
+      readonly signals: Readonly<Record<string, number>>;
+    }
+  /** Walk to where nothing near the incumbent tells of, as long as the way is bearable. */
+  | {
+      readonly kind: 'jump';
+      readonly axes: readonly Axis[];
+      readonly to: Setting;
+      /** How much worse than the incumbent the way may be expected to get, in log units. */
+      readonly room: number;
       readonly reason: string;
       readonly signals: Readonly<Record<string, number>>;
     }

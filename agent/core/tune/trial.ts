@@ -1,6 +1,7 @@
 import type { Decision, Effectiveness, Evidence, KnobValue, ProofRule, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { ContextKey } from './context.ts';
+import { Jump } from './jump.ts';
 import type { ObjectiveWeights } from './objective.ts';
 import type { ObjectiveValues } from './objectives.ts';
 import type { Objectives } from './pareto.ts';
@@ -18,6 +19,7 @@ import type { Plan } from './strategy.ts';
 /**
  * One attempt at something better, from the first value sent to the verdict: what to measure next, and what it comes to.
  *
+ *   plan jump      → walking to where was not looked yet (`jump.ts`) → the lowest place on the way ───────┐
  *   plan explore   → probing (windows around a moving centre) → the centre is the candidate ───────────┐
  *   plan candidate → walking there in steps of the tier, one window each ─────────────────────────────┴→ proving in blocks
  *
@@ -57,6 +59,8 @@ export interface TrialOptions {
     readonly response: (axes: readonly Axis[]) => Response;
   };
   readonly proof: Omit<ProofRule, 'alpha'>;
+  /** What a jump is held against: the incumbent's level, and log units that it is better than the baselines. */
+  readonly jump: { readonly won: number; readonly reference: Reference };
   /** Constraints come before the objective: what crosses them is not kept, however much better it is. */
   readonly limits: EngineSettings['limits'];
   /** The level that a proof is held to, asked when the proof begins. */
@@ -74,6 +78,7 @@ export type Progress =
 
 type Stage =
   | { readonly state: 'probing'; readonly at: Setting }
+  | { readonly state: 'jumping'; readonly jump: Jump }
   | { readonly state: 'walking'; readonly step: number; readonly steps: number }
   | {
       readonly state: 'proving';
@@ -107,6 +112,7 @@ export class Trial {
   readonly #ground: Setting;
   readonly #response: Response | undefined;
   readonly #probe: Probe | undefined;
+  readonly #jump: Jump | undefined;
   /** Where it looks elsewhere: windows at the incumbent. */
   readonly #home: ResponseWindow[] = [];
   #stage: Stage;
@@ -145,6 +151,16 @@ export class Trial {
       this.#stage = { state: 'probing', at: this.#probe.next(options.random) };
       return;
     }
+    if (options.plan.kind === 'jump') {
+      const { maxStepRatio, noise, isBanned } = options.probe;
+      this.#jump = new Jump(options.plan.axes, options.recorded, options.plan.to, {
+        ...{ maxStepRatio, room: options.plan.room, noise, standardError: options.jump.reference.standardError },
+        minimumEffect: options.proof.minimumEffect,
+        isBanned: (setting) => isBanned?.(setting) === true,
+      });
+      this.#stage = { state: 'jumping', jump: this.#jump };
+      return;
+    }
     const apart = distance(options.axes, options.recorded, this.candidate);
     const steps = Math.ceil(apart / options.probe.maxStepRatio);
     this.#stage = steps > 1 ? { state: 'walking', step: 1, steps } : this.#toProving(options.startedMs);
@@ -164,7 +180,23 @@ export class Trial {
   /** The candidate is looked for, not given. */
   get isSearch(): boolean {
     const { plan } = this.#options;
-    return this.#probe !== undefined || (plan.kind === 'candidate' && plan.isDrawn === true);
+    return this.#probe !== undefined || this.isJump || (plan.kind === 'candidate' && plan.isDrawn === true);
+  }
+
+  /** It walks far away from the incumbent, over what is worse. */
+  get isJump(): boolean {
+    return this.#options.plan.kind === 'jump';
+  }
+
+  /** Where a jump was to lead; undefined for all other trials. */
+  get destination(): Setting | undefined {
+    const { plan } = this.#options;
+    return plan.kind === 'jump' ? { ...this.recorded, ...plan.to } : undefined;
+  }
+
+  /** Log units that it may be worse than the incumbent without being worse than the baselines. */
+  get room(): number {
+    return this.#jump === undefined || this.isProving ? 0 : this.#options.jump.won;
   }
 
   get hasCandidate(): boolean {
@@ -175,6 +207,7 @@ export class Trial {
   get target(): Setting {
     const stage = this.#stage;
     if (stage.state === 'probing') return { ...this.#ground, ...stage.at };
+    if (stage.state === 'jumping') return stage.jump.target;
     if (stage.state === 'walking') {
       return between(this.#options.axes, this.recorded, this.candidate, stage.step / stage.steps);
     }
@@ -203,6 +236,9 @@ export class Trial {
 
   /** A window at `target`, whatever becomes of it; around the incumbent the response has learned from it already. */
   learn(window: ResponseWindow): void {
+    if (this.#stage.state === 'jumping') {
+      this.#stage.jump.observe(window.y - this.#options.jump.reference.expectedAt(window.x));
+    }
     if (!this.#isElsewhere) return;
     if (this.isTrying) this.#response?.observe(this.target, this.objectiveSignals, window);
     else this.#home.push(window);
@@ -223,12 +259,24 @@ export class Trial {
     switch (stage.state) {
       case 'probing':
         return this.#onProbe(nowMs);
+      case 'jumping':
+        return this.#onJump(stage.jump, nowMs);
       case 'walking':
         this.#stage = stage.step < stage.steps ? { ...stage, step: stage.step + 1 } : this.#toProving(nowMs);
         return MEASURE;
       case 'proving':
         return this.#onProof(stage, y, nowMs, objectives);
     }
+  }
+
+  #onJump(jump: Jump, nowMs: number): Progress {
+    const next = jump.next();
+    if (next.state === 'in_vain') return { state: 'ended', as: 'futile', why: next.why };
+    if (next.state === 'found') {
+      this.#candidate = next.setting;
+      this.#stage = this.#toProving(nowMs);
+    }
+    return MEASURE;
   }
 
   #onProbe(nowMs: number): Progress {
@@ -368,9 +416,11 @@ export class Trial {
         ...this.#options.plan.signals,
         ...reference.signals(),
         ...(this.#probe && { probeWindows: this.#gains.length, predictedGain: this.#probe.predictedGain }),
+        ...(this.#jump && { jumpWindows: this.#jump.windows, lowestOnTheWay: this.#jump.lowest }),
       },
       alternatives: [
         ...(this.#probe === undefined ? [] : [`where probing led: ${describe(this.#probe.candidate())}`]),
+        ...(this.destination === undefined ? [] : [`where the jump was to lead: ${describe(this.destination)}`]),
         ...this.#options.alternatives,
       ],
     };

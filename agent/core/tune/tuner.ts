@@ -372,7 +372,7 @@ export class Tuner {
       const trouble = this.#measuring.trouble(trial, nowMs);
       if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs);
     }
-    const reading = this.#measuring.read(this.#dossier.incumbent, nowMs, this.#actuator.state);
+    const reading = this.#measuring.read(this.#dossier.incumbent, nowMs, this.#actuator.state, trial?.isJump);
     if (reading === undefined) return;
     const isComparable =
       trial === undefined || (reading.state === 'measured' && reading.signals === trial.objectiveSignals);
@@ -434,7 +434,7 @@ export class Tuner {
 
   #start(objectiveSignals: string, nowMs: number): void {
     if (this.#phase.state !== 'reference') throw new Error(`a trial cannot start in phase ${this.#phase.state}`);
-    const [before, { suspicion }] = [this.#dossier.standing, this.#measuring];
+    const [before, { suspicion, guard, reference }] = [this.#dossier.standing, this.#measuring];
     const { standing, next } = this.#planner.afresh(this.#phase.next, this.#context(nowMs), before, suspicion);
     this.#dossier.standing = standing;
     const { plan, strategy, proposal, context, alternatives, rule } = next;
@@ -442,14 +442,14 @@ export class Tuner {
     if (proposal !== undefined && !this.#dossier.isProposed(proposal)) return this.#toWaiting(nowMs);
     const { probe, proof, optimization } = this.#settings;
     const [recorded, axes] = [this.#dossier.incumbent, this.#terms.axes];
-    const { guard } = this.#measuring;
     // What was asked for, or proven in these circumstances, may risk a soft limit; what kills the process may not be tried.
     const isCheck = strategy === CHECKPOINT;
-    const isOurs = plan.kind === 'explore' || (proposal === undefined && rule === undefined && !isCheck);
+    const isOurs = plan.kind !== 'candidate' || (proposal === undefined && rule === undefined && !isCheck);
+    const which = plan.kind === 'jump' ? 'limits' : isOurs ? 'all' : 'hard';
     const whyBanned = (setting: Setting): string | undefined =>
       !isCheck && this.#dossier.isBanned(setting, nowMs)
         ? 'it lies where an experiment had to be abandoned not long ago'
-        : guard.whyUnsafe({ ...recorded, ...setting }, recorded, isOurs ? 'all' : 'hard');
+        : guard.whyUnsafe({ ...recorded, ...setting }, recorded, which);
     const { candidate, whyNot } =
       plan.kind === 'candidate'
         ? reachable(axes, recorded, plan.setting, isCheck ? 1 : this.#terms.maxStepRatio, whyBanned)
@@ -482,7 +482,7 @@ export class Tuner {
         known: this.#measuring.reference.windows.map(({ y, measurement }) => responseWindow(y, measurement)),
         response: (axes) => this.#measuring.responseOf(axes, recorded, objectiveSignals),
       },
-      proof,
+      ...{ proof, jump: { won: this.#dossier.won, reference } },
       limits: this.#terms.limits,
       alpha: () => this.#dossier.alpha,
       openProof: () => this.#dossier.proofTerms(seedFrom(this.#options.random)),
@@ -518,8 +518,7 @@ export class Tuner {
     const trial = this.#trial;
     if (trial === undefined) return false;
     this.#phase = { state: 'waiting', untilMs: nowMs };
-    this.#measuring.reference.experimentEnded();
-    if (trial.strategy === CHECKPOINT && isVerdict) this.#measuring.reference.acceptLevel();
+    this.#measuring.trialEnded(trial, isVerdict, nowMs);
     this.#dossier.ended(trial, this.#measuring.reference, { as, why, isVerdict }, nowMs);
     return true;
   }
@@ -583,6 +582,7 @@ export class Tuner {
       ...(lastKept !== undefined && { lastKept }),
       limits: this.#terms.limits,
       foresee: (setting) => this.#measuring.foresee(this.#dossier.incumbent, setting),
+      grounds: () => this.#dossier.grounds(this.#measuring, nowMs),
       judgedMs: (knob, value) => choices[choiceKey(knob, value)],
       opened: (knob, value) => this.#terms.opened(this.#dossier.standing, knob, value),
       rejection: (knob, value) => this.#actuator.rejection(knob, value),

@@ -10,8 +10,8 @@ import type { Strategy } from '../strategy.ts';
  * one optimisation that goes on, not the next one: it continues at once; after anything else that was kept it waits.
  */
 export const QUIET_MS = 300_000;
-const PROBED: readonly KnobRole[] = ['concurrency', 'batch', 'queue', 'threads', 'other'];
-const NAME = 'Configuration Optimization';
+export const PROBED: readonly KnobRole[] = ['concurrency', 'batch', 'queue', 'threads', 'other'];
+export const NAME = 'Configuration Optimization';
 
 export const configurationStrategy: Strategy = {
   name: NAME,

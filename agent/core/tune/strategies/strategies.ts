@@ -3,6 +3,7 @@ import { batchStrategy } from './batch.ts';
 import { choiceStrategy } from './choice.ts';
 import { concurrencyStrategy } from './concurrency.ts';
 import { configurationStrategy } from './configuration.ts';
+import { jumpStrategy } from './jump.ts';
 import { memoryStrategy } from './memory.ts';
 import { priorityStrategy } from './priority.ts';
 import { timeoutStrategy } from './timeout.ts';
@@ -13,6 +14,7 @@ export const STRATEGIES: readonly Strategy[] = [
   memoryStrategy,
   configurationStrategy,
   choiceStrategy,
+  jumpStrategy,
   concurrencyStrategy,
   batchStrategy,
   priorityStrategy,
