@@ -305,6 +305,23 @@ test('the normal distribution', () => {
 });
 
 describe('scars', () => {
+  test('what was merely worse than the incumbent does not ban whom that much more is allowed', () => {
+    const axes = [axis('a')];
+    const scar = { from: { a: 4 }, at: { a: 16 }, untilMs: 100 };
+    const merely = withScar([], { ...scar, worseBy: 0.3 }, 0);
+    expect(isBanned(merely, axes, { a: 16 }, 50)).toBe(true);
+    expect(isBanned(merely, axes, { a: 16 }, 50, 0.2)).toBe(true);
+    expect(isBanned(merely, axes, { a: 16 }, 50, 0.4)).toBe(false);
+    expect(isBanned(withScar([], scar, 0), axes, { a: 16 }, 50, 0.4)).toBe(true);
+  });
+
+  test('a window that is over the p95 limit as well is not merely worse', () => {
+    const window = { startMs: 0, endMs: 1, requests: 1, errors: 0, latencyMsP95: 200 };
+    const trouble = new BadWindows().observe(1, { y: 0, noise: 0.02 }, window, 100, 50);
+    expect(trouble?.why).toContain('worse');
+    expect(trouble?.worseBy).toBeUndefined();
+  });
+
   test('ban what lies beyond the middle, for a while', () => {
     const axes = [axis('a')];
     const scars = withScar([], { from: { a: 4 }, at: { a: 16 }, untilMs: 100 }, 0);
@@ -401,7 +418,10 @@ describe('triggers', () => {
     expect(bad.observe(0.3, calm, window, undefined, undefined)).toBeUndefined();
     expect(bad.observe(0.1, calm, window, undefined, undefined)).toBeUndefined();
     expect(bad.observe(0.3, calm, window, undefined, undefined)).toBeUndefined();
-    expect(bad.observe(0.3, calm, window, undefined, undefined)).toContain('28 %');
+    expect(bad.observe(0.3, calm, window, undefined, undefined)).toMatchObject({
+      why: expect.stringContaining('28 %'),
+      worseBy: 0.3,
+    });
   });
 
   test('what the incumbent does by itself is no reason to stop', () => {
@@ -413,7 +433,7 @@ describe('triggers', () => {
       undefined,
       undefined,
     ]);
-    expect([1.2, 1.2].map((y) => bad.observe(y, noisy, window, undefined, undefined))[1]).toContain('worse');
+    expect([1.2, 1.2].map((y) => bad.observe(y, noisy, window, undefined, undefined))[1]?.why).toContain('worse');
   });
 });
 

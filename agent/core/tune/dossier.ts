@@ -157,8 +157,8 @@ export class Dossier {
     return this.#settings.cooldown.maxWindows * this.#settings.window.minMs;
   }
 
-  isBanned(setting: Setting, nowMs: number): boolean {
-    return isBanned(this.standing.scars, this.#terms.axes, setting, nowMs);
+  isBanned(setting: Setting, nowMs: number, room?: number): boolean {
+    return isBanned(this.standing.scars, this.#terms.axes, setting, nowMs, room);
   }
 
   /** What an operator's wish is judged by. */
@@ -181,7 +181,7 @@ export class Dossier {
     return {
       isInVain: (strategy) => isInVain(this.standing, strategy),
       ...{ won: this.won, noise: reference.noise, looked: looked.since(nowMs) },
-      isBanned: (setting) => this.isBanned(setting, nowMs),
+      isBanned: (setting, room) => this.isBanned(setting, nowMs, room),
     };
   }
 
@@ -203,8 +203,8 @@ export class Dossier {
   }
 
   /** Where it hurt: not gone to from there for a while. */
-  scar(from: Setting, at: Setting, nowMs: number): void {
-    const scar = { from, at, untilMs: nowMs + this.longPauseMs };
+  scar(from: Setting, at: Setting, nowMs: number, worseBy?: number): void {
+    const scar = { from, at, untilMs: nowMs + this.longPauseMs, ...(worseBy !== undefined && { worseBy }) };
     this.standing = { ...this.standing, scars: withScar(this.standing.scars, scar, nowMs) };
   }
 

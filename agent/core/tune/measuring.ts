@@ -16,7 +16,7 @@ import { TransientRecorder } from './settling.ts';
 import type { Axis } from './space.ts';
 import type { Terms } from './terms.ts';
 import type { Trial } from './trial.ts';
-import { BadWindows, errorTrigger, reliefTrigger } from './triggers.ts';
+import { BadWindows, errorTrigger, reliefTrigger, type Trouble } from './triggers.ts';
 import { Wallet } from './wallet.ts';
 import type { Measurement } from './window.ts';
 
@@ -235,7 +235,7 @@ export class Measuring {
   }
 
   /** A whole window at the setting under trial: charged, and judged. Says why it is unbearable, if it is. */
-  judge(trial: Trial, y: number, measurement: Measurement): string | undefined {
+  judge(trial: Trial, y: number, measurement: Measurement): Trouble | undefined {
     const expected = this.reference.expected(measurement);
     this.reference.load(measurement);
     if (trial.isProving) this.reference.note(y, trial.objectiveSignals, measurement, trial.target);
@@ -245,15 +245,12 @@ export class Measuring {
     const { limits } = this.#terms;
     const { latencyMsP95, errorRatio } = this.reference;
     const noise = Math.max(this.reference.noise, trial.noise ?? 0);
-    return (
-      this.#badWindows.observe(
-        y,
-        { y: expected + trial.room, noise },
-        measurement,
-        limits.responseTimeMsP95,
-        latencyMsP95,
-      ) ?? errorTrigger(measurement, limits.errorRatio, errorRatio)
-    );
+    const errors = errorTrigger(measurement, limits.errorRatio, errorRatio);
+    const allowed = { y: expected + trial.room, noise };
+    const bad = this.#badWindows.observe(y, allowed, measurement, limits.responseTimeMsP95, latencyMsP95);
+    if (errors !== undefined) return { why: errors };
+    // A jump has had its room already.
+    return bad !== undefined && trial.isJump ? { why: bad.why } : bad;
   }
 
   /** Another window of a check at the baselines: whether those so far are clearly better, or worse, than what is held. */

@@ -15,6 +15,8 @@ export interface Scar {
   readonly from: Setting;
   readonly at: Setting;
   readonly untilMs: number;
+  /** Log units that it was worse than the incumbent of that time, where that alone was why. */
+  readonly worseBy?: number;
 }
 
 const MAX_SCARS = 16;
@@ -23,10 +25,16 @@ export function withScar(scars: readonly Scar[], scar: Scar, nowMs: number): rea
   return [...scars.filter((old) => old.untilMs > nowMs), scar].slice(-MAX_SCARS);
 }
 
-/** Whether any ban in force covers a setting. */
-export function isBanned(scars: readonly Scar[], axes: readonly Axis[], setting: Setting, nowMs: number): boolean {
-  return scars.some(({ from, at, untilMs }) => {
-    if (untilMs <= nowMs) return false;
+/** Whether any ban in force covers a setting. What was merely worse than the incumbent is no ban where there is `room` for more. */
+export function isBanned(
+  scars: readonly Scar[],
+  axes: readonly Axis[],
+  setting: Setting,
+  nowMs: number,
+  room = 0,
+): boolean {
+  return scars.some(({ from, at, untilMs, worseBy = Number.POSITIVE_INFINITY }) => {
+    if (untilMs <= nowMs || worseBy < room) return false;
     let along = 0;
     let length = 0;
     for (const axis of axes) {

@@ -36,8 +36,8 @@ export interface Grounds {
   readonly noise: number;
   /** Where windows were taken lately. */
   readonly looked: readonly Setting[];
-  /** It lies where an experiment had to be abandoned not long ago. */
-  readonly isBanned: (setting: Setting) => boolean;
+  /** It lies where an experiment had to be abandoned not long ago, not merely for being worse than the incumbent by less than `room`. */
+  readonly isBanned: (setting: Setting, room: number) => boolean;
 }
 
 export interface StrategyContext {

@@ -40,6 +40,13 @@ export function errorTrigger(
   return `error ratio ${percent(ratio)} over ${counts.requests} requests is above ${percent(allowed)}`;
 }
 
+/** Why a setting is left at once. */
+export interface Trouble {
+  readonly why: string;
+  /** Log units that it was worse than the incumbent, where that alone is why: no limit was crossed. */
+  readonly worseBy?: number;
+}
+
 /** Counts windows beyond what is bearable; each rule fires on its second window in a row, since one may be a spike. */
 export class BadWindows {
   #farWorse = 0;
@@ -51,20 +58,24 @@ export class BadWindows {
     measurement: Measurement,
     limitMsP95: number | undefined,
     incumbentMsP95: number | undefined,
-  ): string | undefined {
+  ): Trouble | undefined {
     const excess = y - incumbent.y;
     const most = Math.max(FAR_WORSE, FAR_WORSE_DEVIATIONS * incumbent.noise);
     this.#farWorse = excess > most ? this.#farWorse + 1 : 0;
-    const [limit, last] = [percent(Math.expm1(most)), percent(Math.expm1(excess))];
-    if (this.#farWorse >= 2) return `two windows in a row more than ${limit} worse than before (the last ${last})`;
-    if (excess > FAR_BEYOND * most) return `a window ${last} worse than before, far beyond what chance does`;
-    const { latencyMsP95 } = measurement;
-    if (limitMsP95 === undefined || latencyMsP95 === undefined) return undefined;
+    const { latencyMsP95 = 0 } = measurement;
     // Repair mode: an incumbent that violates the limit itself is judged by what it does now, with the same 28 % of room.
-    const allowed = Math.max(limitMsP95, (incumbentMsP95 ?? 0) * 1.28);
-    this.#aboveLimit = latencyMsP95 > allowed ? this.#aboveLimit + 1 : 0;
+    const allowed = Math.max(limitMsP95 ?? Number.POSITIVE_INFINITY, (incumbentMsP95 ?? 0) * 1.28);
+    const isAbove = latencyMsP95 > allowed;
+    this.#aboveLimit = isAbove ? this.#aboveLimit + 1 : 0;
+    const merely = isAbove ? {} : { worseBy: excess };
+    const [limit, last] = [percent(Math.expm1(most)), percent(Math.expm1(excess))];
+    const twice = `two windows in a row more than ${limit} worse than before (the last ${last})`;
+    if (this.#farWorse >= 2) return { why: twice, ...merely };
+    if (excess > FAR_BEYOND * most) {
+      return { why: `a window ${last} worse than before, far beyond what chance does`, ...merely };
+    }
     if (this.#aboveLimit < 2) return undefined;
-    return `p95 of ${latencyMsP95.toFixed(1)} ms is above ${allowed.toFixed(1)} ms for two windows`;
+    return { why: `p95 of ${latencyMsP95.toFixed(1)} ms is above ${allowed.toFixed(1)} ms for two windows` };
   }
 }
 

@@ -24,6 +24,7 @@ import { choiceKey, type Proposal, type Standing } from './standing.ts';
 import type { Strategy, StrategyContext, StrategyInsights } from './strategy.ts';
 import { Terms } from './terms.ts';
 import { changesBetween, type Progress, Trial } from './trial.ts';
+import type { Trouble } from './triggers.ts';
 import { UsageHistogram } from './usage_histogram.ts';
 import { type TunerView, viewOf } from './view.ts';
 import type { Measurement } from './window.ts';
@@ -122,7 +123,7 @@ export class Tuner {
     if (!this.#isOpen) return [];
     const trial = this.#trial;
     const isTried = trial?.isTrying === true;
-    // It may have died of the setting, or not; staying away from it for a while costs little.
+    // It may have died of the setting, or not; staying away costs little.
     if (isTried) this.#dossier.scar(trial.recorded, trial.target, nowMs);
     this.#endTrial('rolled_back', `the session ended: ${reason}`, nowMs);
     const why = this.#measuring.guard.gone();
@@ -369,8 +370,8 @@ export class Tuner {
 
   #measure(trial: Trial | undefined, nowMs: number): void {
     if (trial?.isTrying === true) {
-      const trouble = this.#measuring.trouble(trial, nowMs);
-      if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs);
+      const why = this.#measuring.trouble(trial, nowMs);
+      if (why !== undefined) return this.#abandon(trial, { why }, nowMs);
     }
     const reading = this.#measuring.read(this.#dossier.incumbent, nowMs, this.#actuator.state, trial?.isJump);
     if (reading === undefined) return;
@@ -422,7 +423,7 @@ export class Tuner {
 
   #proceed(trial: Trial, progress: Progress, nowMs: number): void {
     // Proven worse is as good a reason to stay away as an alarm.
-    if (progress.state === 'ended' && progress.as === 'rolled_back') return this.#abandon(trial, progress.why, nowMs);
+    if (progress.state === 'ended' && progress.as === 'rolled_back') return this.#abandon(trial, progress, nowMs);
     if (progress.state === 'ended') return this.#giveUpTrial(progress.as, progress.why, nowMs);
     if (progress.state === 'proven') {
       this.#phase = { state: 'promoting', trial };
@@ -447,7 +448,7 @@ export class Tuner {
     const isOurs = plan.kind !== 'candidate' || (proposal === undefined && rule === undefined && !isCheck);
     const which = plan.kind === 'jump' ? 'limits' : isOurs ? 'all' : 'hard';
     const whyBanned = (setting: Setting): string | undefined =>
-      !isCheck && this.#dossier.isBanned(setting, nowMs)
+      !isCheck && this.#dossier.isBanned(setting, nowMs, plan.kind === 'jump' ? plan.room : 0)
         ? 'it lies where an experiment had to be abandoned not long ago'
         : guard.whyUnsafe({ ...recorded, ...setting }, recorded, which);
     const { candidate, whyNot } =
@@ -500,10 +501,10 @@ export class Tuner {
   }
 
   /** The setting under trial hurts: back at once, and not there again for a while. */
-  #abandon(trial: Trial, why: string, nowMs: number): void {
+  #abandon(trial: Trial, { why, worseBy }: Trouble, nowMs: number): void {
     if (trial.strategy === CHECKPOINT) return this.#giveUpTrial('futile', why, nowMs);
-    // What hurts may as well be that the load is another.
-    if (!this.#measuring.hasShiftedSince(trial.startedMs)) this.#dossier.scar(trial.recorded, trial.hurts, nowMs);
+    const { startedMs, recorded, hurts } = trial;
+    if (!this.#measuring.hasShiftedSince(startedMs)) this.#dossier.scar(recorded, hurts, nowMs, worseBy);
     this.#giveUpTrial('rolled_back', why, nowMs);
   }
 

@@ -44,7 +44,7 @@ export const jumpStrategy: Strategy = {
     );
     const isOpen = (setting: Setting) => {
       const isRefused = Object.entries(setting).some(([id, value]) => context.rejection(id, value) !== undefined);
-      return !isRefused && !isBanned({ ...incumbent, ...setting });
+      return !isRefused && !isBanned({ ...incumbent, ...setting }, room);
     };
     const found = unseen(axes, [incumbent, ...looked], LEAST_RADIUS, isOpen);
     if (found === undefined) return undefined;
