@@ -203,6 +203,10 @@ export class Dossier {
   }
 
   /** Where it hurt: not gone to from there for a while. */
+  hurt({ recorded, hurts }: Trial, worseBy: number | undefined, nowMs: number): void {
+    this.scar(recorded, hurts, nowMs, worseBy);
+  }
+
   scar(from: Setting, at: Setting, nowMs: number, worseBy?: number): void {
     const scar = { from, at, untilMs: nowMs + this.longPauseMs, ...(worseBy !== undefined && { worseBy }) };
     this.standing = { ...this.standing, scars: withScar(this.standing.scars, scar, nowMs) };

@@ -503,8 +503,7 @@ export class Tuner {
   /** The setting under trial hurts: back at once, and not there again for a while. */
   #abandon(trial: Trial, { why, worseBy }: Trouble, nowMs: number): void {
     if (trial.strategy === CHECKPOINT) return this.#giveUpTrial('futile', why, nowMs);
-    const { startedMs, recorded, hurts } = trial;
-    if (!this.#measuring.hasShiftedSince(startedMs)) this.#dossier.scar(recorded, hurts, nowMs, worseBy);
+    if (!this.#measuring.hasShiftedSince(trial.startedMs)) this.#dossier.hurt(trial, worseBy, nowMs);
     this.#giveUpTrial('rolled_back', why, nowMs);
   }
 
