@@ -54,7 +54,10 @@ interface Knob {
   revision: number;
   /** Set by hand at the process: moves only on a command that names the present value. */
   manual: boolean;
-  /** Held on the word of an earlier agent, whose leases are not ours to renew: it must be commanded anew. */
+  /**
+   * It must be commanded anew: it is held on the word of an earlier agent, whose leases are not ours to renew, or what the session
+   * before had under way may yet reach it, after the process has said what it holds.
+   */
   inherited: boolean;
 }
 
@@ -78,6 +81,8 @@ export class Actuator {
   #checked: Command | undefined;
   #state: ActuatorState = { state: 'closed' };
   #awaiting = new Set<string>();
+  /** Knobs of commands that nobody will answer any more, and that may yet be obeyed. */
+  readonly #underWay = new Set<string>();
   #failure: Failure | undefined;
   #revision = 0;
   #renewedMs = Number.NEGATIVE_INFINITY;
@@ -115,6 +120,7 @@ export class Actuator {
 
   /** A session has opened: the process's own word is belief from here on. */
   open(manifest: Manifest, nowMs: number): void {
+    this.#abandonAwaited();
     this.#knobs.clear();
     this.#rejected.clear();
     this.#taken.clear();
@@ -130,10 +136,10 @@ export class Actuator {
         effective: held?.value ?? spec.baseline,
         revision: tuned ? held.revision : 0,
         manual: held?.manual === true,
-        inherited: tuned && held.epoch !== this.#epoch,
+        inherited: (tuned && held.epoch !== this.#epoch) || (this.#underWay.has(spec.id) && held?.manual !== true),
       });
     }
-    this.#awaiting.clear();
+    this.#underWay.clear();
     this.#failure = undefined;
     this.#checked = undefined;
     // What it still holds was renewed in the session before, and may be about to run out.
@@ -144,6 +150,11 @@ export class Actuator {
   close(): void {
     this.#checked = undefined;
     this.#state = { state: 'closed' };
+    this.#abandonAwaited();
+  }
+
+  #abandonAwaited(): void {
+    for (const id of this.#awaiting) this.#underWay.add(id);
     this.#awaiting.clear();
   }
 
@@ -290,7 +301,7 @@ export class Actuator {
     this.#checked = undefined;
     // What is under way may be in force by now, or may still arrive.
     for (const [id, knob] of this.#knobs) if (this.#awaiting.has(id)) knob.revision = Math.max(knob.revision, 1);
-    this.#awaiting.clear();
+    this.#abandonAwaited();
     // A lease was last renewed at most now, and a message may be under way for as long as an answer may take.
     this.#state = { state: 'uncertain', untilMs: nowMs + this.#lease.ttlMs + this.#lease.applyDeadlineMs };
     return [

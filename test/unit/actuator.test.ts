@@ -1,26 +1,28 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Actuator } from '../../agent/core/actuator.ts';
-import type { Command, Effect, HeldKnob, KnobResult } from '../../agent/core/model.ts';
+import type { Command, Effect, HeldKnob, KnobResult, KnobSpec, Manifest } from '../../agent/core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 
 const RATIONALE = { strategy: 'test', reason: 'test' };
 
+const KNOB: KnobSpec = {
+  description: '',
+  unit: '1',
+  role: 'other',
+  applyClass: 'hot',
+  settleMs: 0,
+  ceilingAtBoot: false,
+  ...{ id: 'k', type: 'int', min: 1, max: 64, scale: 'log', baseline: 2 },
+};
+
 /** An actuator whose process holds its baselines: `k` is 2; or what is said here. */
 function opened(nowMs: number, validates: boolean, held: readonly HeldKnob[] = []): Actuator {
   const actuator = new Actuator('embedder', 1, DEFAULT_ENGINE_SETTINGS.lease);
-  const base = {
-    description: '',
-    unit: '1',
-    role: 'other',
-    applyClass: 'hot',
-    settleMs: 0,
-    ceilingAtBoot: false,
-  } as const;
   actuator.open(
     {
       ...{ component: 'embedder', tier: 'experimental', instanceUid: 'a', incarnation: 1, resource: {}, held },
       validates,
-      knobs: [{ ...base, id: 'k', type: 'int', min: 1, max: 64, scale: 'log', baseline: 2 }],
+      knobs: [KNOB],
     },
     nowMs,
   );
@@ -117,4 +119,32 @@ test.each([
   ['a restoration', true, TRIAL, true],
 ])('%s is not asked first', (_what, validates, rationale, force) => {
   expect(onlyCommand(opened(0, validates).apply({ k: 8 }, rationale, 0, force)).validateOnly).toBe(false);
+});
+
+describe('what the session before had under way may yet be obeyed, after the process has said what it holds', () => {
+  const manifest = (held: readonly HeldKnob[]): Manifest => ({
+    ...{ component: 'embedder', tier: 'experimental', instanceUid: 'a', incarnation: 1, resource: {}, held },
+    knobs: [KNOB],
+  });
+
+  test.each([
+    ['broke off', (actuator: Actuator) => actuator.close()],
+    ['was declared anew', () => {}],
+  ])('in a session that %s: the knob is commanded anew, though it is where it should be', (_how, end) => {
+    const actuator = opened(0, false);
+    onlyCommand(actuator.apply({ k: 8 }, TRIAL, 0));
+    end(actuator);
+    actuator.open(manifest([]), 1);
+    const back = onlyCommand(actuator.apply({ k: 2 }, RATIONALE, 1, true));
+    expect(back).toMatchObject({ revision: 2, changes: [{ knob: 'k', value: 2 }] });
+    answer(actuator, back, { state: 'applied', effectiveValue: 2 });
+    expect(actuator.apply({ k: 2 }, RATIONALE, 2, true)).toEqual([]);
+  });
+
+  test('what a human has set by hand meanwhile is left alone', () => {
+    const actuator = opened(0, false);
+    actuator.apply({ k: 8 }, TRIAL, 0);
+    actuator.open(manifest([{ knob: 'k', value: 4, epoch: 0, revision: 0, manual: true }]), 1);
+    expect(actuator.apply({ k: 4 }, RATIONALE, 1, true)).toEqual([]);
+  });
 });

@@ -14,7 +14,8 @@ import type { Measurement } from './window.ts';
  *
  *   y(load) = median over the last windows of [ yᵢ + θ (ln load − ln loadᵢ) ]
  *
- * with θ of `load_effect.ts` (CUPED with a ridge). Load is requests finished per second, failed ones included; it serves alarms and the wallet only, never a proof, because a setting that loses requests would look less loaded.
+ * with θ of `load_effect.ts` (CUPED with a ridge). Load is requests finished per second, failed ones included; it serves alarms and the
+ * wallet only, never a proof, because a setting that loses requests would look less loaded.
  *
  * Noise of one window: the larger of 1.4826 · median |step| / √2 over a long time, and of 1.4826 · median |y − level| over the last
  * windows, which shows noise that wanders; it leans on a prior of 8 % that is worth three steps.
