@@ -258,7 +258,8 @@ describe('what is known of how knobs act', () => {
   const on = [axis('a', { type: 'double', min: 0, max: 1, scale: 'linear', baseline: 0.2 })];
   const learned = () => {
     const { response } = searchAround(on, { a: 0.2, other: 1 }, 0.02);
-    [0.2, 0.4, 0.2, 0.4, 0.2, 0.4].forEach((a, i) => {
+    Array.from({ length: 16 }, (_, i) => (i % 2 === 0 ? 0.2 : 0.4)).forEach((a, i) => {
+      expect(response.foresee({ a: 0.2, other: 1 }, { a: 0.4 })).toBeUndefined();
       response.observe({ a, other: 1 }, SIGNALS, { y: a === 0.4 ? 0.5 : 0, x: 0, atMs: i * 15_000 });
     });
     return response;
@@ -277,8 +278,8 @@ describe('what is known of how knobs act', () => {
     const response = learned();
     expect(response.foresee({ a: 0.2, other: 1 }, { other: 2 })).toBeUndefined();
     const before = response.foresee({ a: 0.2, other: 1 }, { a: 0.4 });
-    response.observe({ a: 0.4, other: 2 }, SIGNALS, { y: -3, x: 0, atMs: 90_000 });
-    response.observe({ a: 0.4, other: 1 }, 'error ratio', { y: -3, x: 0, atMs: 90_000 });
+    response.observe({ a: 0.4, other: 2 }, SIGNALS, { y: -3, x: 0, atMs: 900_000 });
+    response.observe({ a: 0.4, other: 1 }, 'error ratio', { y: -3, x: 0, atMs: 900_000 });
     expect(response.foresee({ a: 0.2, other: 1 }, { a: 0.4 })).toEqual(before);
   });
 
@@ -317,7 +318,8 @@ describe('scars', () => {
 
   test('a window that is over the p95 limit as well is not merely worse', () => {
     const window = { startMs: 0, endMs: 1, requests: 1, errors: 0, latencyMsP95: 200 };
-    const trouble = new BadWindows().observe(1, { y: 0, noise: 0.02 }, window, 100, 50);
+    const trouble = new BadWindows().observe(1, { y: 0, noise: 0.02, windows: 8 }, window, 100, 50);
+    expect(new BadWindows().observe(1, { y: 0, noise: 0.02, windows: 7 }, window, undefined, 50)).toBeUndefined();
     expect(trouble?.why).toContain('worse');
     expect(trouble?.worseBy).toBeUndefined();
   });
@@ -413,7 +415,7 @@ describe('triggers', () => {
 
   test('two windows in a row far worse stop, one with a recovery between does not', () => {
     const window = { startMs: 0, endMs: 1, requests: 1, errors: 0 };
-    const calm = { y: 0, noise: 0.02 };
+    const calm = { y: 0, noise: 0.02, windows: 8 };
     const bad = new BadWindows();
     expect(bad.observe(0.3, calm, window, undefined, undefined)).toBeUndefined();
     expect(bad.observe(0.1, calm, window, undefined, undefined)).toBeUndefined();
@@ -426,7 +428,7 @@ describe('triggers', () => {
 
   test('what the incumbent does by itself is no reason to stop', () => {
     const window = { startMs: 0, endMs: 1, requests: 1, errors: 0 };
-    const noisy = { y: 0, noise: 0.3 };
+    const noisy = { y: 0, noise: 0.3, windows: 8 };
     const bad = new BadWindows();
     expect([0.5, 0.6, 0.5].map((y) => bad.observe(y, noisy, window, undefined, undefined))).toEqual([
       undefined,

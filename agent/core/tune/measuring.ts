@@ -246,7 +246,7 @@ export class Measuring {
     const { latencyMsP95, errorRatio } = this.reference;
     const noise = Math.max(this.reference.noise, trial.noise ?? 0);
     const errors = errorTrigger(measurement, limits.errorRatio, errorRatio);
-    const allowed = { y: expected + trial.room, noise };
+    const allowed = { y: expected + trial.room, noise, windows: this.reference.size };
     const bad = this.#badWindows.observe(y, allowed, measurement, limits.responseTimeMsP95, latencyMsP95);
     if (errors !== undefined) return { why: errors };
     // A jump has had its room already.

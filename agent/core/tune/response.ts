@@ -23,6 +23,8 @@ import type { Measurement } from './window.ts';
 const NOISE_MEMORY = 0.9;
 const NOISE_FLOOR = 0.01;
 const HUBER = 2;
+/** As many as a search takes at least before it says anything. */
+const LEAST_WINDOWS = 16;
 
 /** One window, as the response sees it. */
 export interface ResponseWindow {
@@ -49,6 +51,7 @@ export class Response {
   #noiseVariance: number;
   /** ln of the load of the last window: the next one's is not known yet. */
   #x = 0;
+  #windows = 0;
 
   /** `noise`: standard deviation of a window's log objective. */
   constructor(axes: readonly Axis[], noise: number, windowMs: number) {
@@ -96,6 +99,7 @@ export class Response {
   observe(setting: Setting, signals: string, { y, x, atMs }: ResponseWindow): void {
     if (this.#place !== this.#placeOf(setting, signals)) return;
     this.#x = x;
+    this.#windows++;
     const expected = this.#surface.expect({ u: this.encode(setting), y, x, atMs });
     const { mean, variance } = expected;
     const noise = this.#noiseVariance;
@@ -114,12 +118,15 @@ export class Response {
     this.#surface.doubt(Math.exp(-shift));
   }
 
-  /** What going from one setting to another is expected to do; undefined where other knobs differ too, of which it knows nothing. */
+  /**
+   * What going from one setting to another is expected to do; undefined where other knobs differ too, of which it knows nothing, and
+   * after a few windows: a level that drifts meanwhile is taken for the work of a knob.
+   */
   foresee(from: Setting, to: Setting): Foreseen | undefined {
     const isKnown = Object.entries(to).every(
       ([id, value]) => value === from[id] || this.axes.some((axis) => axis.id === id),
     );
-    if (!isKnown || this.#place === undefined) return undefined;
+    if (!isKnown || this.#windows < LEAST_WINDOWS) return undefined;
     const [here, there] = [this.encode(from), this.encode({ ...from, ...to })];
     return {
       mean: this.#surface.effect(there) - this.#surface.effect(here),

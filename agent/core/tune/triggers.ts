@@ -22,6 +22,8 @@ const FAR_BEYOND = 2;
 const RELIEF = Math.log(1.1);
 const LEAST_RELIEFS = 2;
 const RELIEF_DEVIATIONS = 3;
+/** Of the incumbent, before one window alone is judged by their noise. */
+const KNOWN_WINDOWS = 8;
 /** One-sided 99 % in standard deviations: a ratio counts as above the limit when chance alone would rarely put it there. */
 const CERTAIN = 2.326;
 /** So few errors are chance, whatever ratio they make. */
@@ -54,7 +56,7 @@ export class BadWindows {
 
   observe(
     y: number,
-    incumbent: { readonly y: number; readonly noise: number },
+    incumbent: { readonly y: number; readonly noise: number; readonly windows: number },
     measurement: Measurement,
     limitMsP95: number | undefined,
     incumbentMsP95: number | undefined,
@@ -71,7 +73,8 @@ export class BadWindows {
     const [limit, last] = [percent(Math.expm1(most)), percent(Math.expm1(excess))];
     const twice = `two windows in a row more than ${limit} worse than before (the last ${last})`;
     if (this.#farWorse >= 2) return { why: twice, ...merely };
-    if (excess > FAR_BEYOND * most) {
+    // How far chance reaches is not known from a few windows: the load may have begun to rise with them.
+    if (excess > FAR_BEYOND * most && incumbent.windows >= KNOWN_WINDOWS) {
       return { why: `a window ${last} worse than before, far beyond what chance does`, ...merely };
     }
     if (this.#aboveLimit < 2) return undefined;
