@@ -190,15 +190,9 @@ export class Dossier {
   }
 
   /** A strategy has failed: it waits. */
-  fail(strategy: string, nowMs: number): void {
+  fail(strategy: string, nowMs: number, pauses = 1): void {
     const { cooldown, window } = this.#settings;
-    this.standing = withFailure(this.standing, strategy, nowMs, cooldown, window.minMs);
-  }
-
-  /** A jump was in vain. */
-  #failJump(strategy: string, nowMs: number): void {
-    const { cooldown, window } = this.#settings;
-    const windows = Math.min(JUMP_PAUSES * cooldown.windows, cooldown.maxWindows);
+    const windows = pauses * cooldown.windows;
     this.standing = withFailure(this.standing, strategy, nowMs, { ...cooldown, windows }, window.minMs);
   }
 
@@ -294,8 +288,7 @@ export class Dossier {
     // A step too far is no failure of the search: it goes on from the incumbent, and not there again.
     if (as === 'rolled_back' && trial.isSearch && !trial.isJump && !trial.isProving) {
       this.standing = withTry(this.standing, strategy, nowMs, nowMs + SETBACK_WINDOWS * this.#settings.window.minMs);
-    } else if (trial.isJump) this.#failJump(strategy, nowMs);
-    else this.fail(strategy, nowMs);
+    } else this.fail(strategy, nowMs, trial.isJump ? JUMP_PAUSES : 1);
     // What was cut short from outside says nothing of the idea.
     if (isVerdict) this.standing = this.#learnt(trial, 0, nowMs);
     if (isVerdict) this.#archive(trial, nowMs);

@@ -214,8 +214,9 @@ export class Measuring {
   #followLoad(measurement: Measurement): void {
     const shift = this.#loadShift.observe(logLoad(measurement), measurement.endMs);
     if (shift === 0) return;
-    this.#response?.doubt(shift);
-    this.guard.doubt(Math.exp(-shift));
+    const kept = Math.exp(-shift);
+    this.#response?.doubt(kept);
+    this.guard.doubt(kept);
   }
 
   /** The load has moved since: what hurts may be that. */

@@ -91,10 +91,6 @@ export class Response {
     return Math.sqrt(this.#noiseVariance);
   }
 
-  get noiseVariance(): number {
-    return this.#noiseVariance;
-  }
-
   /** A window at a setting (of all knobs); at another place it says nothing. */
   observe(setting: Setting, signals: string, { y, x, atMs }: ResponseWindow): void {
     if (this.#place !== this.#placeOf(setting, signals)) return;
@@ -113,9 +109,9 @@ export class Response {
     this.#noiseVariance = Math.max(NOISE_FLOOR ** 2, NOISE_MEMORY * noise + (1 - NOISE_MEMORY) * seen);
   }
 
-  /** Of the curves e^(−shift) is believed from now on: they were learned under other circumstances. */
-  doubt(shift: number): void {
-    this.#surface.doubt(Math.exp(-shift));
+  /** Of the curves a share is believed from now on: they were learned under other circumstances. */
+  doubt(kept: number): void {
+    this.#surface.doubt(kept);
   }
 
   /**

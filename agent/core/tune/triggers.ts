@@ -49,7 +49,7 @@ export interface Trouble {
   readonly worseBy?: number;
 }
 
-/** Counts windows beyond what is bearable; each rule fires on its second window in a row, since one may be a spike. */
+/** Counts windows beyond what is bearable: the second in a row counts, since one may be a spike, or one that no spike reaches. */
 export class BadWindows {
   #farWorse = 0;
   #aboveLimit = 0;
@@ -71,8 +71,9 @@ export class BadWindows {
     this.#aboveLimit = isAbove ? this.#aboveLimit + 1 : 0;
     const merely = isAbove ? {} : { worseBy: excess };
     const [limit, last] = [percent(Math.expm1(most)), percent(Math.expm1(excess))];
-    const twice = `two windows in a row more than ${limit} worse than before (the last ${last})`;
-    if (this.#farWorse >= 2) return { why: twice, ...merely };
+    if (this.#farWorse >= 2) {
+      return { why: `two windows in a row more than ${limit} worse than before (the last ${last})`, ...merely };
+    }
     // How far chance reaches is not known from a few windows: the load may have begun to rise with them.
     if (excess > FAR_BEYOND * most && incumbent.windows >= KNOWN_WINDOWS) {
       return { why: `a window ${last} worse than before, far beyond what chance does`, ...merely };
