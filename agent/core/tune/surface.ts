@@ -139,7 +139,8 @@ export class Surface {
   expect({ u, y, x, atMs }: SurfaceWindow): Expectation {
     this.#origin ??= { x, y };
     this.#pass(atMs);
-    return { mean: this.at(u, x), ...this.windowAt(u, x) };
+    const h = this.#features(u, x);
+    return { mean: this.#value(h), ...this.#ahead(u, h) };
   }
 
   /** Learns that the window was so much more than expected, with noise of this variance. */
@@ -151,9 +152,7 @@ export class Surface {
 
   /** A window at `u`; ask again after each that was taken. */
   windowAt(u: readonly number[], x: number): WindowAhead {
-    const h = this.#features(u, x);
-    const ph = this.#covariance.times(h);
-    return { u, ph, variance: Math.max(0, h.dot(ph)) };
+    return this.#ahead(u, this.#features(u, x));
   }
 
   /**
@@ -179,7 +178,7 @@ export class Surface {
 
   /** What a window at `u` would show now. */
   at(u: readonly number[], x: number): number {
-    return (this.#origin?.y ?? 0) + this.#features(u, x).dot(this.#mean);
+    return this.#value(this.#features(u, x));
   }
 
   /** What is expected at `u`, on top of the level. */
@@ -212,6 +211,15 @@ export class Surface {
       this.#mean[i] = this.#priorMean[i] + kept[i] * (this.#mean[i] - this.#priorMean[i]);
     }
     this.#covariance.fade(kept);
+  }
+
+  #value(h: Sparse): number {
+    return (this.#origin?.y ?? 0) + h.dot(this.#mean);
+  }
+
+  #ahead(u: readonly number[], h: Sparse): WindowAhead {
+    const ph = this.#covariance.times(h);
+    return { u, ph, variance: Math.max(0, h.dot(ph)) };
   }
 
   #features(u: readonly number[], x: number): Sparse {
