@@ -3,6 +3,7 @@ import type { KnobMode } from '../../agent/core/model.ts';
 import { CHECKPOINT, checkDue } from '../../agent/core/tune/checkpoint.ts';
 import { replay } from '../../agent/core/tune/replay.ts';
 import { EMPTY_STANDING } from '../../agent/core/tune/standing.ts';
+import type { Strategy } from '../../agent/core/tune/strategy.ts';
 import { intKnob, Loop, type LoopOptions } from './engine_loop.ts';
 
 const START_MS = 1_700_000_000_000;
@@ -107,6 +108,23 @@ describe('checkpoints', () => {
         kind === 'trial_started' && strategy === CHECKPOINT && reason.includes('error ratio'),
     );
     expect(check?.atMs).toBeLessThan(START_MS + 2 * HOUR_S * 1_000 + 100 * WINDOW_MS);
+  });
+
+  test('a check is what goes back to the baselines, whatever a strategy calls itself', () => {
+    const namesake: Strategy = {
+      name: CHECKPOINT,
+      description: 'would have a batch of 64',
+      applicableTiers: ['research'],
+      roles: ['batch'],
+      priority: 1,
+      canApply: ({ incumbent }) => incumbent.batch !== 64,
+      plan: () => ({ kind: 'candidate', setting: { batch: 64 }, reason: 'larger is better', signals: {} }),
+    };
+    const loop = drifting(undefined, { strategies: [namesake] });
+    const kept = loop.run(2 * HOUR_S, ({ kind }) => kind === 'promoted');
+    expect(kept?.changes).toMatchObject([{ knob: 'batch', from: 4 }]);
+    expect(loop.engine.tuning('c')?.knobs.map(({ heldBy }) => heldBy)).toEqual([kept?.trialId]);
+    expect(loop.setting.batch).toBeGreaterThan(4);
   });
 
   test('what a human holds is not questioned, nor a knob that may not be moved', () => {

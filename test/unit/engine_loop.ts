@@ -16,6 +16,7 @@ import type {
 import { SampleBatchBuilder } from '../../agent/core/series/batch.ts';
 import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from '../../agent/core/settings.ts';
 import { Random } from '../../agent/core/tune/random.ts';
+import type { Strategy } from '../../agent/core/tune/strategy.ts';
 
 const BOUNDS_S = Array.from({ length: 70 }, (_, i) => 0.001 * 1.12 ** i);
 const START_MS = 1_700_000_000_000;
@@ -24,6 +25,8 @@ const SECOND_MS = 1_000;
 export interface LoopOptions {
   readonly settings?: Partial<EngineSettings>;
   readonly seed?: number;
+  /** Absent: the engine's own. */
+  readonly strategies?: readonly Strategy[];
   readonly tier?: Tier;
   readonly knobs?: readonly KnobSpec[];
   /** Mean latency in seconds at a setting. */
@@ -77,7 +80,9 @@ export class Loop {
     this.#random = Random.seeded(options.seed ?? 1);
     this.#knobs = options.knobs ?? [intKnob('batch')];
     this.setting = Object.fromEntries(this.#knobs.map((knob) => [knob.id, Number(knob.baseline)]));
-    this.engine = createEngine({ settings: this.#settings, seed: options.seed ?? 1, epoch: this.#epoch });
+    const { seed = 1, strategies } = options;
+    const own = strategies === undefined ? {} : { strategies };
+    this.engine = createEngine({ settings: this.#settings, seed, epoch: this.#epoch, ...own });
     this.#series = { ok: series(0, 200), failed: series(1, 503) };
   }
 

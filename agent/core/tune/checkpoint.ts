@@ -1,6 +1,7 @@
 import type { Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
-import type { Standing } from './standing.ts';
+import type { Purpose } from './purpose.ts';
+import { type Standing, withProven } from './standing.ts';
 import type { StrategyContext } from './strategy.ts';
 
 /**
@@ -27,6 +28,7 @@ import type { StrategyContext } from './strategy.ts';
  *
  * Example: batch 1 → 20 kept at noon: checked half an hour later, an hour after that, and then after two, four and nine hours.
  */
+/** Whose idea a check is, for those who read the journal. */
 export const CHECKPOINT = 'Checkpoint';
 
 const EVERY_WINDOWS = 200;
@@ -81,15 +83,35 @@ function pauseAfter(passed: number, suspicion: Suspicion | undefined): number {
   return (suspicion === undefined ? EVERY_WINDOWS : AFTER_ALARM_WINDOWS) * 2 ** Math.min(passed, MAX_DOUBLINGS);
 }
 
+/** No idea of a strategy's: where it is kept, what was held is held no longer; where it fails, what is held has stood the comparison. */
+export const CHECK: Purpose = {
+  isReturn: true,
+
+  begun: withCheck,
+
+  kept(standing, { trial, nowMs }) {
+    return withGivenBack(withProven(standing, trial, trial.proposed, nowMs), Object.keys(trial.proposed));
+  },
+
+  failed(standing, { trial, nowMs }, { why, isVerdict }) {
+    // Cut short before anything was seen of the baselines, it says nothing.
+    const hasPassed = isVerdict && (trial.blocks > 0 || trial.harmSpent > 0);
+    const result = hasPassed ? 'checked, and what is held stays' : 'the check was cut short';
+    return {
+      standing: hasPassed ? withPassed(standing, nowMs) : standing,
+      told: { as: 'futile', why: `${result}: ${why}` },
+    };
+  },
+};
+
 /** A check begins; when it is cut short from outside, it counts as neither passed nor failed. */
-export function withCheck(standing: Standing, nowMs: number): Standing {
+function withCheck(standing: Standing, nowMs: number): Standing {
   const { checkpoint, lastKept } = standing;
   const isFirst = checkpoint === undefined || checkpoint.atMs < (lastKept?.atMs ?? Number.NEGATIVE_INFINITY);
   return { ...standing, checkpoint: { atMs: nowMs, passed: isFirst ? 0 : checkpoint.passed } };
 }
 
-/** What is held has stood the comparison. */
-export function withPassed(standing: Standing, nowMs: number): Standing {
+function withPassed(standing: Standing, nowMs: number): Standing {
   return { ...standing, checkpoint: { atMs: nowMs, passed: (standing.checkpoint?.passed ?? 0) + 1 } };
 }
 

@@ -1,9 +1,8 @@
 import type { Actuator } from '../actuator.ts';
 import type { Decision, KnobValue, Manifest, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
-import { rewardOf, withReward } from './arms.ts';
 import { auditView, withRun } from './audit.ts';
-import { CHECKPOINT, withCheck, withGivenBack, withPassed } from './checkpoint.ts';
+import { withGivenBack } from './checkpoint.ts';
 import { ErrorBudget } from './error_budget.ts';
 import type { Guard } from './guard.ts';
 import type { Measuring } from './measuring.ts';
@@ -11,11 +10,12 @@ import { weighed } from './objectives.ts';
 import type { OperatorContext } from './operator.ts';
 import { withPoint } from './pareto.ts';
 import type { ProofTerms, Proving } from './proving.ts';
+import type { Failure, Purpose } from './purpose.ts';
 import type { Records } from './records.ts';
 import type { Reference } from './reference.ts';
 import { MAX_RESTORE_ATTEMPTS } from './restoring.ts';
 import { withRevision } from './revisions.ts';
-import { withFailedRule, withLesson } from './rules.ts';
+import { withLesson } from './rules.ts';
 import { isBanned, withScar } from './scars.ts';
 import { sameSetting } from './setting.ts';
 import { settleMsOf, withTransient } from './settling.ts';
@@ -30,18 +30,12 @@ import {
   withoutProposal,
   withoutTrial,
   withPin,
-  withProven,
   withTry,
 } from './standing.ts';
 import type { Grounds } from './strategy.ts';
 import type { Terms } from './terms.ts';
-import { changesBetween, describe, describeChanges, describeEffect, type Trial } from './trial.ts';
+import { changed, changesBetween, describe, describeChanges, describeEffect, type Trial } from './trial.ts';
 import { percent } from './triggers.ts';
-
-/** Pause of a search after a setback, in windows. */
-const SETBACK_WINDOWS = 3;
-/** A jump in vain is the dearest of all trials: its pause is so many times that of others. */
-const JUMP_PAUSES = 40;
 
 export interface DossierParts {
   readonly settings: EngineSettings;
@@ -190,10 +184,9 @@ export class Dossier {
   }
 
   /** A strategy has failed: it waits. */
-  fail(strategy: string, nowMs: number, pauses = 1): void {
+  fail(strategy: string, nowMs: number): void {
     const { cooldown, window } = this.#settings;
-    const windows = pauses * cooldown.windows;
-    this.standing = withFailure(this.standing, strategy, nowMs, { ...cooldown, windows }, window.minMs);
+    this.standing = withFailure(this.standing, strategy, nowMs, cooldown, window.minMs);
   }
 
   /** Where it hurt: not gone to from there for a while. */
@@ -213,8 +206,10 @@ export class Dossier {
     if (revisions !== this.standing.revisions) this.standing = { ...this.standing, revisions };
   }
 
-  checkBegins(nowMs: number): void {
-    this.standing = withCheck(this.standing, nowMs);
+  /** A trial of this strategy would begin, were its plan not found to be no use. */
+  spared(strategy: string, purpose: Purpose, nowMs: number): void {
+    this.standing = purpose.begun(this.standing, nowMs);
+    this.fail(strategy, nowMs);
   }
 
   trialStarted(trial: Trial, reference: Reference, proposal: Proposal | undefined, nowMs: number): void {
@@ -222,10 +217,9 @@ export class Dossier {
     const proposed = proposalId !== undefined && { proposalId };
     const waiting = proposal === undefined ? this.standing : withoutProposal(this.standing, proposal.id);
     this.standing = {
-      ...withTry(waiting, strategy, nowMs),
+      ...trial.purpose.begun(withTry(waiting, strategy, nowMs), nowMs),
       openTrial: { id: trialId, strategy, ...proposed, recorded },
     };
-    if (strategy === CHECKPOINT) this.checkBegins(nowMs);
     const changes = trial.hasCandidate ? changesBetween(recorded, trial.candidate) : [];
     const reason = `${trial.reason}; recorded to restore: ${describe(recorded)}`;
     this.#records.decide('trial_started', nowMs, reason, { changes, ...this.#about(trial, reference) });
@@ -237,14 +231,12 @@ export class Dossier {
 
   /** The process has acknowledged the proven setting: it is the incumbent now. */
   promoted(trial: Trial, reference: Reference, nowMs: number): void {
-    const { effect, strategy, candidate, id: trialId, proposalId } = trial;
+    const { effect, strategy, candidate, purpose, id: trialId, proposalId } = trial;
     const changes = changesBetween(trial.recorded, candidate);
-    const proven = Object.fromEntries(changes.map(({ knob, to }) => [knob, to]));
-    this.standing = this.#learnt(trial, effect === undefined ? 0 : -Math.log1p(effect.estimate), nowMs);
+    const gain = effect === undefined ? 0 : -Math.log1p(effect.estimate);
     // The baselines are no better than themselves.
-    const won = strategy === CHECKPOINT ? 0 : this.won - Math.log1p(effect?.estimate ?? 0);
-    this.standing = withProven(this.standing, trial, proven, nowMs);
-    if (strategy === CHECKPOINT) this.standing = withGivenBack(this.standing, Object.keys(proven));
+    const won = purpose.isReturn ? 0 : this.won + gain;
+    this.standing = purpose.kept(this.standing, { trial, settings: this.#settings, nowMs }, gain);
     this.standing = { ...this.standing, won: { setting: this.incumbent, gain: won } };
     this.standing = withChoices(this.standing, changed(candidate, trial.recorded), nowMs);
     this.#errorBudget.spend(true);
@@ -275,35 +267,21 @@ export class Dossier {
   }
 
   /** The open trial is over without a gain; the caller brings the process back. */
-  ended(
-    trial: Trial,
-    reference: Reference,
-    { as, why, isVerdict }: { as: 'futile' | 'rolled_back'; why: string; isVerdict: boolean },
-    nowMs: number,
-  ): void {
-    const { effect, strategy, id: trialId, proposalId } = trial;
+  ended(trial: Trial, reference: Reference, failure: Failure, nowMs: number): void {
+    const { effect, strategy, purpose, id: trialId, proposalId } = trial;
     if (trial.isProving) this.#errorBudget.spend(false);
-    this.standing = withoutTrial(this.standing);
-    if (strategy === CHECKPOINT) return this.#checked(trial, reference, why, isVerdict, nowMs);
-    // A step too far is no failure of the search: it goes on from the incumbent, and not there again.
-    if (as === 'rolled_back' && trial.isSearch && !trial.isJump && !trial.isProving) {
-      this.standing = withTry(this.standing, strategy, nowMs, nowMs + SETBACK_WINDOWS * this.#settings.window.minMs);
-    } else this.fail(strategy, nowMs, trial.isJump ? JUMP_PAUSES : 1);
-    // What was cut short from outside says nothing of the idea.
-    if (isVerdict) this.standing = this.#learnt(trial, 0, nowMs);
-    if (isVerdict) this.#archive(trial, nowMs);
-    if (isVerdict) this.standing = withChoices(this.standing, changed(trial.recorded, trial.candidate), nowMs);
-    // A plan made from what is known anyway would be the same again: it made no difference, so it need not come back soon.
-    if (as === 'futile' && !trial.isSearch) {
-      this.standing = withTry(this.standing, strategy, nowMs, nowMs + this.longPauseMs);
-    }
+    const ending = { trial, settings: this.#settings, nowMs };
+    const { standing, told } = purpose.failed(withoutTrial(this.standing), ending, failure);
+    this.standing = standing;
+    if (failure.isVerdict && !purpose.isReturn) this.#archive(trial, nowMs);
     const changes = changesBetween({ ...this.#actuator.effective, ...trial.candidate }, trial.recorded);
-    const told = effect === undefined ? '' : `; ${describeEffect(effect)}`;
+    const measured = effect === undefined ? '' : `; ${describeEffect(effect)}`;
     const back = changes.length === 0 ? '' : `; restored ${describeChanges(changes)}`;
-    this.#records.decide(as, nowMs, `${why}${told}${back}`, { changes, ...this.#about(trial, reference) });
-    const data = { strategy, trialId, ...(proposalId !== undefined && { proposalId }), error: why, changes };
+    const reason = `${told.why}${measured}${back}`;
+    this.#records.decide(told.as, nowMs, reason, { changes, ...this.#about(trial, reference) });
+    const data = { strategy, trialId, ...(proposalId !== undefined && { proposalId }), error: told.why, changes };
     this.#records.emit('optimization_rolled_back', nowMs, data);
-    if (as === 'rolled_back') this.#records.emit('optimization_failed', nowMs, data);
+    if (told.as === 'rolled_back') this.#records.emit('optimization_failed', nowMs, data);
   }
 
   /** A few windows at the baselines were clearly better than what is held: enough to be there again. */
@@ -324,19 +302,6 @@ export class Dossier {
     });
   }
 
-  /** The baselines were not better: what is held stays. Cut short before anything was seen of them, the check says nothing. */
-  #checked(trial: Trial, reference: Reference, why: string, isVerdict: boolean, nowMs: number): void {
-    const hasPassed = isVerdict && (trial.blocks > 0 || trial.harmSpent > 0);
-    if (hasPassed) this.standing = withPassed(this.standing, nowMs);
-    const changes = changesBetween({ ...this.#actuator.effective, ...trial.candidate }, trial.recorded);
-    const told = trial.effect === undefined ? '' : `; ${describeEffect(trial.effect)}`;
-    const result = hasPassed ? 'checked, and what is held stays' : 'the check was cut short';
-    const reason = `${result}: ${why}${told}; restored ${describeChanges(changes)}`;
-    this.#records.decide('futile', nowMs, reason, { changes, ...this.#about(trial, reference) });
-    const data = { strategy: trial.strategy, trialId: trial.id, error: reason, changes };
-    this.#records.emit('optimization_rolled_back', nowMs, data);
-  }
-
   /** A setting that was measured may be somebody's choice, also where the weights decide against it. */
   #archive(trial: Trial, atMs: number): void {
     const measured = trial.objectivesWithin(this.#terms.limits);
@@ -348,21 +313,6 @@ export class Dossier {
     const { id: trialId, strategy, recorded, candidate: setting } = trial;
     const proven = { id: `o-${trialId}`, atMs, trialId, strategy, setting, recorded, effects };
     this.standing = { ...this.standing, pareto: withPoint(this.standing.pareto, proven, this.#terms.baselines) };
-  }
-
-  /** What the trial's end says of the strategy, or of the rule, that led to it. */
-  #learnt(trial: Trial, gain: number, nowMs: number): Standing {
-    const { standing } = this;
-    if (trial.strategy === CHECKPOINT) return standing;
-    if (trial.rule !== undefined) {
-      if (gain > 0) return standing;
-      const { context } = trial.rule;
-      return { ...standing, rules: withFailedRule(standing.rules, context, trial.logStake, nowMs) };
-    }
-    const { window, proof } = this.#settings;
-    const windows = (nowMs - trial.startedMs) / window.minMs;
-    const reward = rewardOf({ gain, harm: trial.harmSpent, windows, minimumEffect: proof.minimumEffect });
-    return { ...standing, arms: withReward(standing.arms, trial.strategy, trial.context, reward) };
   }
 
   /**
@@ -460,9 +410,4 @@ export class Dossier {
     const evidence = trial.evidence(this.#terms.weights, reference);
     return { trialId, strategy, ...(proposalId !== undefined && { proposalId }), evidence };
   }
-}
-
-/** The values of `to` that differ. */
-function changed(from: Setting, to: Setting): Setting {
-  return Object.fromEntries(changesBetween(from, to).map(({ knob, to: value }) => [knob, value]));
 }

@@ -4,7 +4,7 @@ import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { ResourceRole, ResourceScope, SignalRole } from '../signals.ts';
 import { BurnRate } from './burn_rate.ts';
-import { CHECKPOINT, type Suspicion } from './checkpoint.ts';
+import type { Suspicion } from './checkpoint.ts';
 import { Guard } from './guard.ts';
 import { LoadShift } from './load_shift.ts';
 import { Looked } from './looked.ts';
@@ -51,7 +51,7 @@ export class Measuring {
   /** Of the knobs last searched. Lost with the agent, which costs a few windows. */
   #response: Response | undefined;
   readonly #loadShift = new LoadShift();
-  /** Of a check: by how much each window at the baselines was better than what is held. */
+  /** On the way back: by how much each window at the baselines was better than what is held. */
   #reliefs: number[] = [];
   #wallet: Wallet | undefined;
 
@@ -76,9 +76,9 @@ export class Measuring {
     return this.#wallet;
   }
 
-  /** Whether the wallet lets a trial go on. It is about what exploring costs, and the baselines are what there is without any. */
+  /** Whether the wallet lets a trial go on. */
   canPay(trial: Trial): boolean {
-    return trial.strategy === CHECKPOINT || this.#wallet?.mayGoOn !== false;
+    return trial.purpose.isReturn || this.#wallet?.mayGoOn !== false;
   }
 
   /** The alarm of the SLO that is firing, in words. */
@@ -144,7 +144,7 @@ export class Measuring {
   /** Why what is held should be looked into before a trial goes on. A proof is a comparison itself: it goes on under a strange load. */
   urgency(trial: Trial): Suspicion | undefined {
     const { suspicion } = this;
-    if (suspicion?.isNew !== true || trial.strategy === CHECKPOINT) return undefined;
+    if (suspicion?.isNew !== true || trial.purpose.isReturn) return undefined;
     return suspicion.isUrgent || !trial.isProving ? suspicion : undefined;
   }
 
@@ -184,7 +184,7 @@ export class Measuring {
   /** A trial is over; how far it was seen to an end: `isVerdict`. Where a jump was to lead was as good as looked at. */
   trialEnded(trial: Trial, isVerdict: boolean, nowMs: number): void {
     this.reference.experimentEnded();
-    if (trial.strategy === CHECKPOINT && isVerdict) this.reference.acceptLevel();
+    if (trial.purpose.isReturn && isVerdict) this.reference.acceptLevel();
     if (trial.destination !== undefined) this.looked.add(trial.destination, nowMs);
   }
 
@@ -254,9 +254,9 @@ export class Measuring {
     return bad !== undefined && trial.isJump ? { why: bad.why } : bad;
   }
 
-  /** Another window of a check at the baselines: whether those so far are clearly better, or worse, than what is held. */
+  /** Another window on the way back to the baselines: whether those so far are clearly better, or worse, than what is held. */
   relief(trial: Trial, y: number, measurement: Measurement): ReturnType<typeof reliefTrigger> {
-    if (trial.strategy !== CHECKPOINT) return undefined;
+    if (!trial.purpose.isReturn) return undefined;
     this.#reliefs.push(this.reference.expected(measurement) - y);
     return reliefTrigger(this.#reliefs, this.reference);
   }
@@ -272,6 +272,6 @@ export class Measuring {
 
   #charge(trial: Trial, worseBy: number): void {
     trial.charge(worseBy);
-    if (trial.strategy !== CHECKPOINT) this.#wallet?.spend(worseBy);
+    if (!trial.purpose.isReturn) this.#wallet?.spend(worseBy);
   }
 }

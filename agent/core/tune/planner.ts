@@ -1,8 +1,9 @@
 import type { EngineSettings } from '../settings.ts';
-import { CHECKPOINT, checkDue, type Suspicion } from './checkpoint.ts';
+import { CHECK, CHECKPOINT, checkDue, type Suspicion } from './checkpoint.ts';
 import type { ContextKey } from './context.ts';
 import { upperTail } from './normal.ts';
 import { PROPOSAL_LIFE_MS } from './proposals.ts';
+import { GAIN, type Purpose } from './purpose.ts';
 import type { Random } from './random.ts';
 import type { Records } from './records.ts';
 import { confidenceOf, type LearnedRule, RULE_STRATEGY, ruleFor } from './rules.ts';
@@ -26,6 +27,7 @@ const LEAST_HOPE = 0.5;
 export interface Next {
   readonly plan: TriablePlan;
   readonly strategy: string;
+  readonly purpose: Purpose;
   /** The circumstances when it was planned. */
   readonly context: ContextKey;
   /** What else could have been done, and why it was not. */
@@ -78,7 +80,11 @@ export class Planner {
     if (plan.kind === 'shadow_rejected') {
       return { standing: this.#sayRejected(plan, strategy.name, context, standing) };
     }
-    return { standing, next: { plan, strategy: strategy.name, context: context.circumstances, alternatives } };
+    const { circumstances } = context;
+    return {
+      standing,
+      next: { plan, strategy: strategy.name, purpose: GAIN, context: circumstances, alternatives },
+    };
   }
 
   /**
@@ -123,7 +129,7 @@ export class Planner {
     if (due === undefined) return undefined;
     const { setting, reason, passed } = due;
     const plan: TriablePlan = { kind: 'candidate', setting, reason, signals: { checksPassed: passed } };
-    return { plan, strategy: CHECKPOINT, context: context.circumstances, alternatives: [] };
+    return { plan, strategy: CHECKPOINT, purpose: CHECK, context: context.circumstances, alternatives: [] };
   }
 
   /** A rule whose context has returned comes before anything that is merely drawn. */
@@ -139,7 +145,7 @@ export class Planner {
     const reason = `rule ${rule.id}: ${describe(changes)} was proven under ${key} by ${rule.strategy} (${rule.trialId})`;
     const signals = { ruleConfidence: confidence, ruleSamples: rule.samples, ruleProven: rule.proven };
     const plan: TriablePlan = { kind: 'candidate', setting: changes, reason, signals };
-    return { plan, strategy: RULE_STRATEGY, context: key, alternatives: [], rule };
+    return { plan, strategy: RULE_STRATEGY, purpose: GAIN, context: key, alternatives: [], rule };
   }
 
   /** Proposals whose time has run out: whoever asked is told. */
@@ -235,6 +241,9 @@ export class Planner {
     const axes = knobs.flatMap(({ axis }) => axis ?? []);
     const plan: TriablePlan =
       setting === undefined ? { kind: 'explore', axes, ...told } : { kind: 'candidate', setting, ...told };
-    return { standing, next: { strategy, plan, proposal, context: context.circumstances, alternatives: [] } };
+    return {
+      standing,
+      next: { strategy, purpose: GAIN, plan, proposal, context: context.circumstances, alternatives: [] },
+    };
   }
 }

@@ -8,6 +8,7 @@ import type { Objectives } from './pareto.ts';
 import { Probe, type ProbeRule } from './probe.ts';
 import { expectedBlocks, median } from './proof.ts';
 import { type ProofTerms, Proving } from './proving.ts';
+import type { Purpose } from './purpose.ts';
 import type { Random } from './random.ts';
 import { between, distance } from './reach.ts';
 import type { Reference } from './reference.ts';
@@ -29,6 +30,7 @@ import type { Plan } from './strategy.ts';
 export interface TrialOptions {
   readonly id: string;
   readonly strategy: string;
+  readonly purpose: Purpose;
   /** What it was proposed as, where it was. */
   readonly proposalId?: string | undefined;
   /** The circumstances when it was planned. */
@@ -99,6 +101,7 @@ const MEASURE: Progress = { state: 'measure' };
 export class Trial {
   readonly id: string;
   readonly strategy: string;
+  readonly purpose: Purpose;
   readonly proposalId: string | undefined;
   readonly context: ContextKey;
   readonly rule: LearnedRule | undefined;
@@ -128,6 +131,7 @@ export class Trial {
     this.#options = options;
     this.id = options.id;
     this.strategy = options.strategy;
+    this.purpose = options.purpose;
     this.proposalId = options.proposalId;
     this.context = options.context;
     this.rule = options.rule;
@@ -169,6 +173,11 @@ export class Trial {
   /** Where it leads, as far as it is known. */
   get candidate(): Setting {
     return this.#candidate ?? this.#ground;
+  }
+
+  /** The candidate's values that are others than the incumbent's. */
+  get proposed(): Setting {
+    return changed(this.recorded, this.candidate);
   }
 
   /** It looks around another setting than the incumbent, of which a surface of the incumbent's knobs says nothing. */
@@ -432,6 +441,11 @@ export function changesBetween(from: Setting, to: Setting): Decision['changes'] 
     const before = from[knob];
     return before === undefined || before === value ? [] : [{ knob, from: before, to: value }];
   });
+}
+
+/** The values of `to` that differ. */
+export function changed(from: Setting, to: Setting): Setting {
+  return Object.fromEntries(changesBetween(from, to).map(({ knob, to: value }) => [knob, value]));
 }
 
 export function describe(setting: Setting): string {

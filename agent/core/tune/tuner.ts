@@ -6,8 +6,7 @@ import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { ResourceRole, SignalRole } from '../signals.ts';
 import { AUDIT_EVERY_WINDOWS, AUDIT_WINDOWS } from './audit.ts';
-import { reachable } from './candidate.ts';
-import { CHECKPOINT } from './checkpoint.ts';
+import { reachable, scopeOf } from './candidate.ts';
 import { contextOf } from './context.ts';
 import { Dossier } from './dossier.ts';
 import { Measuring } from './measuring.ts';
@@ -438,26 +437,16 @@ export class Tuner {
     const [before, { suspicion, guard, reference }] = [this.#dossier.standing, this.#measuring];
     const { standing, next } = this.#planner.afresh(this.#phase.next, this.#context(nowMs), before, suspicion);
     this.#dossier.standing = standing;
-    const { plan, strategy, proposal, context, alternatives, rule } = next;
+    const { plan, strategy, purpose, proposal, context, alternatives, rule } = next;
     // Somebody has called it off while the incumbent was measured.
     if (proposal !== undefined && !this.#dossier.isProposed(proposal)) return this.#toWaiting(nowMs);
     const { probe, proof, optimization } = this.#settings;
-    const [recorded, axes] = [this.#dossier.incumbent, this.#terms.axes];
-    // What was asked for, or proven in these circumstances, may risk a soft limit; what kills the process may not be tried.
-    const isCheck = strategy === CHECKPOINT;
-    const isOurs = plan.kind !== 'candidate' || (proposal === undefined && rule === undefined && !isCheck);
-    const which = plan.kind === 'jump' ? 'limits' : isOurs ? 'all' : 'hard';
-    const whyBanned = (setting: Setting): string | undefined =>
-      !isCheck && this.#dossier.isBanned(setting, nowMs, plan.kind === 'jump' ? plan.room : 0)
-        ? 'it lies where an experiment had to be abandoned not long ago'
-        : guard.whyUnsafe({ ...recorded, ...setting }, recorded, which);
-    const { candidate, whyNot } =
-      plan.kind === 'candidate'
-        ? reachable(axes, recorded, plan.setting, isCheck ? 1 : this.#terms.maxStepRatio, whyBanned)
-        : { candidate: undefined, whyNot: undefined };
+    const [recorded, { axes, maxStepRatio }] = [this.#dossier.incumbent, this.#terms];
+    const isBanned = (setting: Setting, room: number): boolean => this.#dossier.isBanned(setting, nowMs, room);
+    const scope = scopeOf(next, { recorded, maxStepRatio, guard, isBanned });
+    const { candidate, whyNot } = reachable(axes, recorded, plan, scope);
     if (whyNot !== undefined) {
-      if (isCheck) this.#dossier.checkBegins(nowMs);
-      this.#dossier.fail(strategy, nowMs);
+      this.#dossier.spared(strategy, purpose, nowMs);
       this.#decline(proposal, whyNot, nowMs);
       return this.#toWaiting(nowMs);
     }
@@ -465,7 +454,7 @@ export class Tuner {
       id: this.#options.nextId('trial'),
       strategy,
       proposalId: proposal?.id,
-      ...{ context, alternatives, rule, plan },
+      ...{ purpose, context, alternatives, rule, plan },
       startedMs: nowMs,
       recorded,
       ...(candidate !== undefined && { candidate }),
@@ -475,8 +464,8 @@ export class Tuner {
       probe: {
         perturbation: probe.perturbation,
         gain: optimization.learningRate,
-        maxStepRatio: isCheck ? 1 : this.#terms.maxStepRatio,
-        isBanned: (setting) => whyBanned(setting) !== undefined,
+        maxStepRatio: scope.maxStepRatio,
+        isBanned: (setting) => scope.whyBanned(setting) !== undefined,
         pairs: probe.pairsPerProof,
         windowMs: this.#settings.window.minMs,
         noise: this.#measuring.reference.noise,
@@ -502,8 +491,8 @@ export class Tuner {
 
   /** The setting under trial hurts: back at once, and not there again for a while. */
   #abandon(trial: Trial, { why, worseBy }: Trouble, nowMs: number): void {
-    if (trial.strategy === CHECKPOINT) return this.#giveUpTrial('futile', why, nowMs);
-    if (!this.#measuring.hasShiftedSince(trial.startedMs)) this.#dossier.hurt(trial, worseBy, nowMs);
+    if (!trial.purpose.isReturn && !this.#measuring.hasShiftedSince(trial.startedMs))
+      this.#dossier.hurt(trial, worseBy, nowMs);
     this.#giveUpTrial('rolled_back', why, nowMs);
   }
 
