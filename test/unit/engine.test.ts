@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createEngine } from '../../agent/core/engine.ts';
-import type { Decision } from '../../agent/core/model.ts';
+import type { Command, Decision } from '../../agent/core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { applied, intKnob, Loop, type LoopOptions } from './engine_loop.ts';
 
@@ -169,6 +169,54 @@ describe('a human wins', () => {
     expect(loop.operator({ action: 'unpin', component: 'c', knob: 'batch' })).toMatchObject({ ok: true });
     expect(loop.engine.tuning('c')?.incumbent.batch).toBe(5);
     expect(loop.run(3_000, ({ kind }) => kind === 'trial_started')).toBeDefined();
+  });
+
+  test('a pin that the process refuses for good is told once, not sent again and again, and tried again when the process is new', () => {
+    let isRefused = true;
+    const refuse = (command: Command) =>
+      applied(command).map((result) =>
+        isRefused && result.knob === 'queue' && result.effectiveValue === 5
+          ? {
+              ...result,
+              state: 'rejected_permanent' as const,
+              effectiveValue: 1,
+              effectiveRevision: 0,
+              error: 'no room',
+            }
+          : result,
+      );
+    const loop = new Loop({ knobs: [intKnob('batch', { baseline: 4 }), intKnob('queue')], answer: refuse }).open();
+    loop.operator({ action: 'set_mode', component: 'c', mode: 'observe' });
+    loop.operator({ action: 'pin', component: 'c', knob: 'batch', value: 8 });
+    expect(loop.operator({ action: 'pin', component: 'c', knob: 'queue', value: 5 })).toMatchObject({ ok: true });
+    loop.run(3_600);
+    const told = loop.decisions.filter(({ kind }) => kind === 'value_rejected');
+    expect(told.map(({ reason }) => reason)).toEqual([expect.stringContaining('queue = 5: no room; pinned by eve')]);
+    expect(loop.commands.filter(({ changes }) => changes.some(({ knob }) => knob === 'queue'))).toHaveLength(1);
+    expect(loop.kinds()).not.toContain('frozen');
+    expect(loop.setting).toEqual({ batch: 8, queue: 1 });
+    expect(loop.engine.tuning('c')?.knobs.find(({ spec }) => spec.id === 'queue')).toMatchObject({ pinned: true });
+    expect(loop.operator({ action: 'pin', component: 'c', knob: 'queue', value: 5 }).message).toContain('no room');
+
+    isRefused = false;
+    loop.setting.batch = 4;
+    loop.open([], 2);
+    loop.run(60);
+    expect(loop.setting).toEqual({ batch: 8, queue: 5 });
+  });
+
+  test('what was pinned and refused is not held when it is unpinned', () => {
+    const loop = new Loop({
+      knobs: [intKnob('queue')],
+      answer: (command) =>
+        applied(command).map((result) => ({
+          ...{ ...result, state: 'rejected_permanent', effectiveValue: 1, effectiveRevision: 0, error: 'no room' },
+        })),
+    }).open();
+    loop.operator({ action: 'pin', component: 'c', knob: 'queue', value: 5 });
+    loop.run(60);
+    expect(loop.operator({ action: 'unpin', component: 'c', knob: 'queue' }).message).toContain('stays at 1');
+    expect(loop.engine.tuning('c')?.incumbent).toEqual({ queue: 1 });
   });
 
   test('a value set by hand at the process ends the trial and is left alone', () => {

@@ -345,16 +345,29 @@ export class Dossier {
     this.#records.emit('manual_override', nowMs, { knob, value });
   }
 
-  /** Values that were proven once but that the process now refuses for good are given up. */
+  /**
+   * Values that were proven once but that the process now refuses for good are given up. A pin stays, for whoever pinned it to see and to
+   * change; but it is not sent again and again, at the expense of all that the process does take.
+   */
   dropRefused(nowMs: number): void {
+    for (const [knob, pin] of Object.entries(this.standing.pins)) {
+      const refused = this.#actuator.rejection(knob, pin.value);
+      if (refused === undefined || pin.refused !== undefined) continue;
+      this.standing = { ...this.standing, pins: { ...this.standing.pins, [knob]: { ...pin, refused } } };
+      this.#tellRefused(knob, pin.value, `${refused}; pinned by ${pin.by}, and nobody else tunes it`, nowMs);
+    }
     for (const [knob, { value }] of Object.entries(this.standing.held)) {
       const refused = this.#actuator.rejection(knob, value);
       if (refused === undefined) continue;
       this.standing = withoutHeld(this.standing, knob);
-      const reason = `the process refuses ${knob} = ${value}: ${refused}; back to its baseline`;
-      const changes = [{ knob, from: value, to: this.incumbent[knob] }];
-      this.#records.decide('value_rejected', nowMs, reason, { changes });
+      this.#tellRefused(knob, value, refused, nowMs);
     }
+  }
+
+  #tellRefused(knob: string, value: KnobValue, refused: string, nowMs: number): void {
+    const to = this.incumbent[knob];
+    const reason = `the process refuses ${knob} = ${value}: ${refused}; back to ${to}`;
+    this.#records.decide('value_rejected', nowMs, reason, { changes: [{ knob, from: value, to }] });
   }
 
   /** The process does not take back what it should hold: let the lease do it, and touch nothing more. */
@@ -368,8 +381,14 @@ export class Dossier {
 
   noteRestart(manifest: Manifest, nowMs: number): void {
     const before = this.incumbent;
+    const { pins } = this.standing;
     const { standing, suspect } = withIncarnation(this.standing, manifest.incarnation, nowMs);
     this.standing = standing;
+    for (const [knob, { value, by, refused }] of Object.entries(pins)) {
+      if (refused === undefined || standing.pins[knob]?.refused !== undefined) continue;
+      const reason = `the process started anew: ${knob} goes to ${value} again, where ${by} pinned it`;
+      this.#records.decide('pinned', nowMs, reason, { changes: [{ knob, from: before[knob], to: value }] });
+    }
     if (suspect === 0) return;
     const changes = changesBetween(before, this.incumbent);
     const reason = `the process restarted ${suspect} times within 30 minutes under tuned values; back to the baselines`;

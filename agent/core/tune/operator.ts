@@ -1,4 +1,4 @@
-import type { Decision, DecisionKind, KnobSpec, Setting, TuningAction } from '../model.ts';
+import type { Decision, DecisionKind, KnobSpec, KnobValue, Setting, TuningAction } from '../model.ts';
 import { checkProposal, HUMAN_STRATEGY, PROPOSAL_LIFE_MS, type ProposalRules, whyNotQueued } from './proposals.ts';
 import { findRevision } from './revisions.ts';
 import { allowedValues, isAllowed } from './space.ts';
@@ -41,7 +41,7 @@ export function obey(
   by: string,
   context: OperatorContext,
 ): OperatorOutcome {
-  const { specs, effective, nowMs } = context;
+  const { specs, incumbent, effective, rejection, nowMs } = context;
   switch (action.action) {
     case 'set_mode': {
       const key = action.knob ?? '*';
@@ -63,6 +63,8 @@ export function obey(
       if (!isAllowed(spec, value)) {
         return { ok: false, message: `${action.knob} cannot be ${value}: ${allowedValues(spec)}` };
       }
+      const refused = rejection(action.knob, value);
+      if (refused !== undefined) return { ok: false, message: refusal(action.knob, value, refused) };
       return {
         ok: true,
         message: `${action.knob} pinned at ${value}`,
@@ -78,11 +80,13 @@ export function obey(
         return { ok: false, message: `${action.knob} is not pinned; pinned knobs: ${pinned}` };
       }
       const { [action.knob]: _, ...pins } = standing.pins;
-      // What a human chose stays in force until something is proven better.
-      const held = { ...standing.held, [action.knob]: { value: pin.value, by: 'human' } };
+      // What a human chose stays in force until something is proven better; what the process refuses never was in force.
+      const value = pin.refused === undefined ? pin.value : incumbent[action.knob];
+      const held =
+        pin.refused === undefined ? { ...standing.held, [action.knob]: { value, by: 'human' } } : standing.held;
       return {
         ok: true,
-        message: `${action.knob} unpinned; it stays at ${pin.value} until something is proven better`,
+        message: `${action.knob} unpinned; it stays at ${value} until something is proven better`,
         kind: 'unpinned',
         standing: { ...standing, pins, held },
         endsTrial: false,
@@ -217,7 +221,7 @@ function goTo(
       return { ok: false, message: `${id} can no longer be ${value}: ${allowedValues(spec, boundsOf(id))}` };
     }
     const refused = rejection(id, value);
-    if (refused !== undefined) return { ok: false, message: `the process refuses ${id} = ${value}: ${refused}` };
+    if (refused !== undefined) return { ok: false, message: refusal(id, value, refused) };
     target[id] = value;
     if (Object.is(value, spec.baseline)) delete held[id];
     else held[id] = { value, by: 'human' };
@@ -232,6 +236,10 @@ function goTo(
     standing: { ...standing, held },
     endsTrial: true,
   };
+}
+
+function refusal(knob: string, value: KnobValue, why: string): string {
+  return `the process refuses ${knob} = ${value}: ${why}`;
 }
 
 function unknown(knob: string, specs: readonly KnobSpec[]): OperatorOutcome {

@@ -41,6 +41,13 @@ export interface Proposal {
   readonly rule?: string;
 }
 
+export interface Pin {
+  readonly value: KnobValue;
+  readonly by: string;
+  /** Why the process will not have it, until it starts anew: the knob stays where it is, and nobody tunes it. */
+  readonly refused?: string;
+}
+
 /**
  * What is known of a component and must outlive the agent: proven values, pins, modes, budgets, the open trial. Plain
  * JSON, replaced whole; the journal keeps it beside the decisions that led to it.
@@ -48,7 +55,7 @@ export interface Proposal {
 export interface Standing {
   /** Proven (or human) values; a knob that is not here stands at its baseline. */
   readonly held: Readonly<Record<string, Held>>;
-  readonly pins: Readonly<Record<string, { readonly value: KnobValue; readonly by: string }>>;
+  readonly pins: Readonly<Record<string, Pin>>;
   /** Modes set by operators; `*` for the component. */
   readonly modes: Readonly<Record<string, KnobMode>>;
   readonly strategies: Readonly<Record<string, StrategyRecord>>;
@@ -114,8 +121,8 @@ export const EMPTY_STANDING: Standing = {
 export function incumbentOf(specs: readonly KnobSpec[], standing: Standing, policy: ComponentPolicy): Setting {
   return Object.fromEntries(
     specs.map((spec) => {
-      const pinned = standing.pins[spec.id]?.value;
-      if (pinned !== undefined && isAllowed(spec, pinned)) return [spec.id, pinned];
+      const pin = standing.pins[spec.id];
+      if (pin !== undefined && pin.refused === undefined && isAllowed(spec, pin.value)) return [spec.id, pin.value];
       const held = standing.held[spec.id]?.value;
       if (held !== undefined && isAllowed(spec, held, policy.knobs?.[spec.id])) return [spec.id, held];
       return [spec.id, spec.baseline];
@@ -170,9 +177,16 @@ export function withIncarnation(
 ): { readonly standing: Standing; readonly suspect: number } {
   const hasRestarted = standing.incarnation !== undefined && standing.incarnation !== incarnation;
   const recent = standing.crashesMs.filter((atMs) => nowMs - atMs < CRASH_MEMORY_MS);
+  const pins = hasRestarted ? withoutRefusals(standing.pins) : standing.pins;
   const crashesMs = hasRestarted && Object.keys(standing.held).length > 0 ? [...recent, nowMs] : recent;
-  if (crashesMs.length < SUSPICIOUS_RESTARTS) return { standing: { ...standing, incarnation, crashesMs }, suspect: 0 };
-  return { standing: { ...standing, incarnation, crashesMs: [], held: {} }, suspect: crashesMs.length };
+  if (crashesMs.length < SUSPICIOUS_RESTARTS)
+    return { standing: { ...standing, incarnation, pins, crashesMs }, suspect: 0 };
+  return { standing: { ...standing, incarnation, pins, crashesMs: [], held: {} }, suspect: crashesMs.length };
+}
+
+/** What a process refused for good, the next one may take. */
+function withoutRefusals(pins: Standing['pins']): Standing['pins'] {
+  return Object.fromEntries(Object.entries(pins).map(([knob, { value, by }]) => [knob, { value, by }]));
 }
 
 /** The same again after a day; something else on the same topic after an hour, since estimates wander. */
