@@ -171,6 +171,21 @@ describe('a human wins', () => {
     expect(loop.run(3_000, ({ kind }) => kind === 'trial_started')).toBeDefined();
   });
 
+  test('a search gives memory where it helps, none where it does not, and never takes any away', () => {
+    const knobs = [intKnob('batch', { baseline: 4 }), intKnob('cache', { role: 'memory', baseline: 8 })];
+    const run = (latencyS: (setting: Record<string, number>) => number) => {
+      const loop = new Loop({ knobs, latencyS }).open();
+      loop.run(8_000);
+      const given = loop.commands.flatMap(({ changes }) => changes.filter(({ knob }) => knob === 'cache'));
+      expect(Math.min(...given.map(({ value }) => Number(value)))).toBe(8);
+      return loop.engine.tuning('c')?.incumbent;
+    };
+    expect(run(({ cache }) => 0.08 / cache ** 0.3)?.cache).toBeGreaterThan(16);
+    const without = run(({ batch }) => 0.08 / batch ** 0.3);
+    expect(without?.cache).toBe(8);
+    expect(without?.batch).toBeGreaterThan(8);
+  });
+
   test('a pin that the process refuses for good is told once, not sent again and again, and tried again when the process is new', () => {
     let isRefused = true;
     const refuse = (command: Command) =>

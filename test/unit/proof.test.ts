@@ -190,11 +190,11 @@ describe('limits in a proof', () => {
   const rule = { alpha: 0.05, maxBlocks: 24, minimumEffect: 0.015 };
 
   /** A clear gain, with these error ratios at incumbent and candidate. */
-  function proven(incumbent: number, candidate: number): Proving {
+  function proven(incumbent: number, candidate: number, noise = (_window: number) => 0): Proving {
     const proving = new Proving({ rule, budget: { q: 0.05, trials: 0, discoveries: [] }, coinSeed: 3 }, 0);
     for (let i = 0; i < 24; i++) {
       const isB = proving.isCandidatesTurn;
-      const errorRate = -Math.log1p(-(isB ? candidate : incumbent));
+      const errorRate = -Math.log1p(-(isB ? candidate : incumbent) - noise(i));
       proving.onWindow((isB ? -0.5 : 0) + 0.01 * (i % 3), i, { errorRate, responseTimeP95: Math.log(isB ? 80 : 100) });
     }
     return proving;
@@ -206,5 +206,13 @@ describe('limits in a proof', () => {
     expect([proven(0.05, 0.03).breaks(limits), proven(0.05, 0.03).crosses(limits)]).toEqual([false, true]);
     expect([proven(0.001, 0.01).breaks(limits), proven(0.001, 0.01).crosses(limits)]).toEqual([false, false]);
     expect(proven(0.001, 0.01).breaks({ errorRatio: 0.02, responseTimeMsP95: 70 })).toBe(false);
+  });
+
+  test('where the incumbent crosses a limit itself, chance alone breaks nothing, and what leads away from it does', () => {
+    const limits = { errorRatio: 0.02 };
+    const wave = (window: number) => (window % 2 === 0 ? 0.01 : -0.01);
+    expect(proven(0.05, 0.0505, wave).breaks(limits)).toBe(false);
+    expect(proven(0.05, 0.07, wave).breaks(limits)).toBe(true);
+    expect(proven(0.05, 0.0505).breaks(limits)).toBe(true);
   });
 });

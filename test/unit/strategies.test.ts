@@ -18,6 +18,7 @@ import { configurationStrategy } from '../../agent/core/tune/strategies/configur
 import { memoryStrategy } from '../../agent/core/tune/strategies/memory.ts';
 import { priorityStrategy } from '../../agent/core/tune/strategies/priority.ts';
 import { STRATEGIES } from '../../agent/core/tune/strategies/strategies.ts';
+import { timeoutStrategy } from '../../agent/core/tune/strategies/timeout.ts';
 import type { Strategy, StrategyContext, TunableKnob } from '../../agent/core/tune/strategy.ts';
 import { UsageHistogram } from '../../agent/core/tune/usage_histogram.ts';
 import { intKnob } from './engine_loop.ts';
@@ -102,6 +103,13 @@ function profile({
   };
 }
 
+/** Requests that all take about `ms`. */
+function steady(ms: number, requests: number): Distribution {
+  const distribution = new Distribution();
+  distribution.addHistogram([ms * 0.99, ms * 1.01], [0, requests, 0], requests, requests * ms);
+  return distribution;
+}
+
 const plannedValue = (strategy: Strategy, given: StrategyContext) => {
   const plan = strategy.plan(given, ['auto']);
   return plan?.kind === 'candidate' ? Object.values(plan.setting)[0] : plan?.kind;
@@ -176,6 +184,25 @@ describe('the document’s own proposals', () => {
     expect(kept('Timeout Optimization', 300_001)).toBe('explore');
     expect(kept('Configuration Optimization', 1)).toBe('explore');
     expect(configurationStrategy.plan(context(queue, 5), ['auto'])?.kind).toBe('explore');
+  });
+
+  test('a search may give memory; where there is no more to give it leaves memory alone', () => {
+    const cache = tunable('cache', { role: 'memory', baseline: 100 });
+    expect(configurationStrategy.plan(context(cache, 100), ['auto'])).toMatchObject({ axes: [{ id: 'cache' }] });
+    const full = tunable('cache', { role: 'memory', baseline: 100, ceilingAtBoot: true });
+    expect(configurationStrategy.plan(context(full, 100), ['auto'])).toBeUndefined();
+  });
+
+  test('a timeout is doubled where requests fail that take until it is over, and nowhere else', () => {
+    const timeout = tunable('timeout', { role: 'timeout', unit: 'ms' });
+    const seen = (now: number, reliability: number) =>
+      plannedValue(
+        timeoutStrategy,
+        context(timeout, now, { responseTimes: steady(100, 2_000), profile: profile({ ms: 100, reliability }) }),
+      );
+    expect(seen(110, 0.95)).toBe(220);
+    expect(seen(110, 0.99)).toBeUndefined();
+    expect(seen(2_000, 0.95)).toBe(150);
   });
 });
 

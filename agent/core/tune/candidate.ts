@@ -3,6 +3,7 @@ import type { Guard } from './guard.ts';
 import type { Next, TriablePlan } from './planner.ts';
 import { between, within } from './reach.ts';
 import type { Axis } from './space.ts';
+import { deprived } from './strategies/configuration.ts';
 import { changesBetween } from './trial.ts';
 
 /** A candidate farther away than this many of the tier's steps is approached over several trials. */
@@ -36,10 +37,12 @@ export function scopeOf({ plan, purpose, proposal, rule }: Next, ground: Ground)
   const which = plan.kind === 'jump' ? 'limits' : isOurs ? 'all' : 'hard';
   return {
     maxStepRatio: isReturn ? 1 : maxStepRatio,
-    whyBanned: (setting) =>
-      !isReturn && isBanned(setting, room)
-        ? 'it lies where an experiment had to be abandoned not long ago'
-        : guard.whyUnsafe({ ...recorded, ...setting }, recorded, which),
+    whyBanned: (setting) => {
+      if (!isReturn && isBanned(setting, room)) return 'it lies where an experiment had to be abandoned not long ago';
+      const poorer = plan.kind === 'candidate' ? undefined : deprived(plan.axes, { ...recorded, ...setting }, recorded);
+      if (poorer !== undefined) return `a search takes no memory away: what ${poorer} is needed for may be a rare peak`;
+      return guard.whyUnsafe({ ...recorded, ...setting }, recorded, which);
+    },
   };
 }
 

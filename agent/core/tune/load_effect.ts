@@ -1,3 +1,5 @@
+import { mean } from './proof.ts';
+
 /**
  * What an e-fold load adds to the log objective, by ridge regression: with little variation of the load seen, nothing.
  *
@@ -19,8 +21,4 @@ export function loadEffectOf(windows: readonly { readonly x: number; readonly y:
     xy += (x - mx) * (y - my);
   }
   return Math.max(0, Math.min(MOST, xy / (xx + noise ** 2)));
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }

@@ -53,6 +53,10 @@ const ROUNDS = 3;
 const MAX_STILL_WINDOWS = 5;
 const SAME = 1e-9;
 const LEAST_GAIN = 1e-6;
+/** Log units that more memory must be expected to gain, or it is left to others: as much as is worth proving. */
+const WORTH_MEMORY = Math.log(1.015);
+/** Standard deviations that the gain may fall short of what is expected: two to one that it does not. */
+const LIKELY = 0.5;
 
 /** A setting near the centre. */
 interface Option {
@@ -143,7 +147,15 @@ export class Probe {
 
   /** Where the probes have led: a setting that the process can take. */
   candidate(): Setting {
-    return this.#setting(this.#center);
+    return this.#setting(this.#axes.reduce((u, axis, i) => this.#thrifty(u, axis, i), this.#center));
+  }
+
+  /** Memory is wanted by others too: no more of it than what is likely to help. */
+  #thrifty(u: readonly number[], { spec }: Axis, i: number): readonly number[] {
+    if (spec.role !== 'memory' || u[i] <= this.#start[i]) return u;
+    const without = u.with(i, this.#start[i]);
+    const gain = this.#response.effect(without) - this.#response.effect(u);
+    return gain - LIKELY * this.#response.deviation(u, without) < WORTH_MEMORY ? without : u;
   }
 
   /** Log objective of the candidate against the start as the surface has it now; negative is better. Not a proof. */

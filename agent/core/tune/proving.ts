@@ -1,7 +1,7 @@
 import type { Block, BlockOrder, Effectiveness, ProofBudget, ProofRecord, ProofRule } from '../model.ts';
 import { OBJECTIVES, type ObjectiveName, type ObjectiveValues } from './objectives.ts';
 import type { Objectives } from './pareto.ts';
-import { BLOCK_ORDERS, blockOf, judge, type Proof, prove, type Verdict } from './proof.ts';
+import { BLOCK_ORDERS, blockOf, judge, mean, type Proof, prove, type Verdict } from './proof.ts';
 import { Random } from './random.ts';
 
 /** Of error ratio and p95, as declared. */
@@ -21,6 +21,8 @@ export interface ProofTerms {
 
 /** Of each objective's effect as it is shown and chosen by: to a millionth, which takes half the time of all digits. */
 const SHOWN = 1e-6;
+/** Standard errors that a limit which is crossed already may seem to be crossed by more. */
+const BEYOND_CHANCE = 2;
 
 /**
  * One proof, window by window: whose turn the next window is, and what the blocks so far come to. It draws from a stream of its
@@ -99,29 +101,39 @@ export class Proving {
   }
 
   /** The candidate's windows in whole blocks crossed a limit on average: constraints come before weights. */
-  crosses(limits: ProofLimits): boolean {
-    return this.#isOver(limits.errorRatio, limits.responseTimeMsP95);
+  crosses({ errorRatio, responseTimeMsP95 = Number.POSITIVE_INFINITY }: ProofLimits): boolean {
+    return (
+      this.#isOver('B', 'errorRate', -Math.log1p(-errorRatio)) ||
+      this.#isOver('B', 'responseTimeP95', Math.log(responseTimeMsP95))
+    );
   }
 
-  /** The same, and the incumbent's own did not, or by less: a repair may end above the limit, as long as it comes nearer. */
-  breaks({ errorRatio, responseTimeMsP95 }: ProofLimits): boolean {
-    const errors = -Math.expm1(-(this.#mean('A', 'errorRate') ?? 0));
-    const p95 = Math.exp(this.#mean('A', 'responseTimeP95') ?? Number.NEGATIVE_INFINITY);
-    const allowed = responseTimeMsP95 === undefined ? undefined : Math.max(responseTimeMsP95, p95);
-    return this.#isOver(Math.max(errorRatio, errors), allowed);
+  /**
+   * The same, and the incumbent's own did not, or by less: a repair may end above the limit, as long as it does not lead away from it by
+   * more than chance.
+   */
+  breaks({ errorRatio, responseTimeMsP95 = Number.POSITIVE_INFINITY }: ProofLimits): boolean {
+    return (
+      this.#exceeds('errorRate', -Math.log1p(-errorRatio)) ||
+      this.#exceeds('responseTimeP95', Math.log(responseTimeMsP95))
+    );
   }
 
-  #isOver(errorRatio: number, responseTimeMsP95: number | undefined): boolean {
-    const errors = this.#mean('B', 'errorRate');
-    const p95 = this.#mean('B', 'responseTimeP95');
-    if (errors !== undefined && -Math.expm1(-errors) > errorRatio) return true;
-    return p95 !== undefined && responseTimeMsP95 !== undefined && Math.exp(p95) > responseTimeMsP95;
+  #exceeds(name: ObjectiveName, limit: number): boolean {
+    if (!this.#isOver('B', name, limit)) return false;
+    if (!this.#isOver('A', name, limit)) return true;
+    const [before, after] = [this.#values('A', name), this.#values('B', name)];
+    return mean(after) - mean(before) > BEYOND_CHANCE * Math.sqrt(squaredError(before) + squaredError(after));
   }
 
-  #mean(wanted: 'A' | 'B', name: ObjectiveName): number | undefined {
+  #isOver(arm: 'A' | 'B', name: ObjectiveName, limit: number): boolean {
+    const values = this.#values(arm, name);
+    return values.length > 0 && mean(values) > limit;
+  }
+
+  #values(wanted: 'A' | 'B', name: ObjectiveName): readonly number[] {
     const arms = this.#blocks.flatMap(({ order }) => [...order]);
-    const values = arms.flatMap((arm, i) => (arm === wanted ? (this.#windows[i]?.[name] ?? []) : []));
-    return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
+    return arms.flatMap((arm, i) => (arm === wanted ? (this.#windows[i]?.[name] ?? []) : []));
   }
 
   /** All that the verdict follows from, with the blocks. */
@@ -147,4 +159,12 @@ export function drawOrder(coins: Random): BlockOrder {
   const drawn = BLOCK_ORDERS[Math.floor(coins.next() * BLOCK_ORDERS.length)];
   if (drawn === undefined) throw new Error('a draw below 1 always names an order');
   return drawn;
+}
+
+/** Of a mean, from the values it is of. */
+function squaredError(values: readonly number[]): number {
+  const centre = mean(values);
+  return (
+    values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length * Math.max(1, values.length - 1))
+  );
 }

@@ -143,6 +143,11 @@ export class Response {
     return this.#surface.effect(u);
   }
 
+  /** Standard deviation of what `u` does against `from`. */
+  deviation(u: readonly number[], from: readonly number[]): number {
+    return this.#surface.deviation(u, from);
+  }
+
   /** What a window at `u` would show at a load (ln). */
   at(u: readonly number[], x: number): number {
     return this.#surface.at(u, x);

@@ -1,7 +1,7 @@
 import type { Setting } from '../../model.ts';
 import { unseen } from '../looked.ts';
 import type { Strategy } from '../strategy.ts';
-import { NAME as LOCAL_SEARCH, PROBED } from './configuration.ts';
+import { deprived, NAME as LOCAL_SEARCH, PROBED, probedAxes } from './configuration.ts';
 
 /**
  * Jumps: when a search around the best setting known has found nothing, one walk to where was not looked yet (`looked.ts`), as long as
@@ -35,16 +35,15 @@ export const jumpStrategy: Strategy = {
   canApply: ({ grounds }) => grounds().isInVain(LOCAL_SEARCH),
   plan(context, modes) {
     if (!modes.includes('auto') || !this.canApply(context)) return undefined;
-    const { knobs, incumbent } = context;
+    const { incumbent } = context;
     const { won, noise, looked, isBanned } = context.grounds();
     const room = Math.min(won + BEARABLE, HIGHEST_HILL);
     if (won <= 0 || noise > NOISE_PER_ROOM * room) return undefined;
-    const axes = knobs.flatMap(({ spec, axis, mode }) =>
-      axis !== undefined && PROBED.includes(spec.role) && mode === 'auto' ? [axis] : [],
-    );
+    const axes = probedAxes(context, ['auto']);
     const isOpen = (setting: Setting) => {
       const isRefused = Object.entries(setting).some(([id, value]) => context.rejection(id, value) !== undefined);
-      return !isRefused && !isBanned({ ...incumbent, ...setting }, room);
+      const to = { ...incumbent, ...setting };
+      return !isRefused && deprived(axes, to, incumbent) === undefined && !isBanned(to, room);
     };
     const found = unseen(axes, [incumbent, ...looked], LEAST_RADIUS, isOpen);
     if (found === undefined) return undefined;
