@@ -348,6 +348,8 @@ export class Tuner {
     if (reading.state !== 'measured' || !isComparable) return this.#toWaiting(nowMs + this.#settings.window.minMs);
     phase.signals = reading.signals;
     this.#measuring.reference.push(reading.y, reading.signals, reading.measurement, this.#dossier.incumbent);
+    // What is held is to be looked into: that comes first.
+    if (this.#measuring.suspicion?.isNew === true) return this.#toWaiting(nowMs);
     if (phase.proving.onWindow(reading.y, nowMs) === 'undecided') return this.#take(this.#dossier.incumbent, nowMs);
     this.#dossier.audited(phase.proving, this.#measuring.reference, nowMs);
     this.#toWaiting(nowMs);
