@@ -62,6 +62,22 @@ describe('checkpoints', () => {
     expect(replay(loop.decisions).mismatches).toEqual([]);
   });
 
+  test('an audit does not keep what is far worse all at once from being looked into', () => {
+    let isLate = false;
+    const loop = drifting(undefined, {
+      latencyS: ({ batch: at = 1 }) =>
+        isLate ? (at > 5 ? 0.15 : 0.05) : 0.05 * Math.exp(0.1 * (Math.log2(at) - 6) ** 2),
+    });
+    loop.run(2 * HOUR_S);
+    for (let s = 0; s < HOUR_S && loop.engine.tuning('c')?.phase !== 'auditing'; s++) loop.run(1);
+    expect(loop.engine.tuning('c')?.phase).toBe('auditing');
+    isLate = true;
+    const lateMs = loop.nowMs;
+    loop.run(HOUR_S, ({ kind, strategy }) => kind === 'rolled_back' && strategy === CHECKPOINT);
+    expect(loop.nowMs - lateMs).toBeLessThan(12 * WINDOW_MS);
+    expect(loop.engine.tuning('c')?.knobs.map(({ heldBy }) => heldBy)).toEqual([undefined]);
+  });
+
   test('where everything has become slower what is held stays, and is not looked into again for it', () => {
     const loop = drifting(({ batch: at = 1 }) => 0.12 * Math.exp(0.1 * (Math.log2(at) - 6) ** 2));
     loop.run(2 * HOUR_S);

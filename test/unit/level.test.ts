@@ -29,6 +29,14 @@ describe('the level of what is in force', () => {
     expect(level.risen).toBeUndefined();
   });
 
+  test('a rise is no noise that hides it', () => {
+    const level = new Level();
+    show(level, 20, () => 0);
+    // Whoever looks back on windows of which some have risen takes their spread for noise.
+    for (const noise of [0.12, 0.25]) level.observe({ x: 0, y: 0.4 }, 'y', AT, noise);
+    expect(level.risen).toContain('worse than it was');
+  });
+
   test('one wild window is no rise', () => {
     const level = new Level();
     show(level, 40, (i) => (i % 8 === 7 ? 1 : 0));

@@ -3,7 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { Probe } from '../../agent/core/tune/probe.ts';
 import { Response } from '../../agent/core/tune/response.ts';
-import { confidenceOf, type Lesson, RULE_STRATEGY, withFailedRule, withLesson } from '../../agent/core/tune/rules.ts';
+import {
+  confidenceOf,
+  type Lesson,
+  RULE_STRATEGY,
+  withFailedRule,
+  withLesson,
+  withoutRule,
+} from '../../agent/core/tune/rules.ts';
 import { axisOf } from '../../agent/core/tune/space.ts';
 import { intKnob, Loop } from './engine_loop.ts';
 
@@ -34,6 +41,13 @@ describe('a rule’s confidence is earned', () => {
     expect(Object.keys(replaced)).toEqual(['here']);
     expect(confidenceOf(replaced.here, NOW_MS)).toBeCloseTo(70 / 71, 9);
     expect(withFailedRule(once, 'here', undefined, NOW_MS)).toEqual({});
+  });
+
+  test('what was found worse than the baselines is a rule no more, in the context in which it was', () => {
+    const rules = withLesson(withLesson({}, lesson(), NOW_MS), lesson({ context: 'elsewhere' }), NOW_MS);
+    expect(Object.keys(withoutRule(rules, 'here', { k: 2 }))).toEqual(['elsewhere']);
+    expect(withoutRule(rules, 'here', { k: 3 })).toBe(rules);
+    expect(withoutRule(rules, 'nowhere', { k: 2 })).toBe(rules);
   });
 
   test('rules are bounded, and confidence is always between 0 and 1', () => {

@@ -283,6 +283,19 @@ describe('what is known of how knobs act', () => {
     expect(response.foresee({ a: 0.2, other: 1 }, { a: 0.4 })).toEqual(before);
   });
 
+  test('where what was best has turned out to be worse, little is believed of it, and a new level is none of its doing', () => {
+    const response = learned();
+    const foreseen = () => response.foresee({ a: 0.4, other: 1 }, { a: 0.2 })?.mean ?? 0;
+    expect(foreseen()).toBeLessThan(-0.45);
+    response.overturned(0.1);
+    expect(Math.abs(foreseen())).toBeLessThan(0.1);
+    // Everything is slower now, and as fast here as there.
+    [0.2, 0.4, 0.2, 0.4].forEach((a, i) => {
+      response.observe({ a, other: 1 }, SIGNALS, { y: 2, x: 0, atMs: 240_000 + i * 15_000 });
+    });
+    expect(Math.abs(foreseen())).toBeLessThan(0.05);
+  });
+
   test('it is of its knobs in their ranges', () => {
     const response = learned();
     expect(response.isOf(on)).toBe(true);

@@ -90,7 +90,7 @@ export const CHECK: Purpose = {
   begun: withCheck,
 
   kept(standing, { trial, nowMs }) {
-    return withGivenBack(withProven(standing, trial, trial.proposed, nowMs), Object.keys(trial.proposed));
+    return withGivenBack(withProven(standing, trial, trial.proposed, nowMs), trial.proposed);
   },
 
   failed(standing, { trial, nowMs }, { why, isVerdict }) {
@@ -116,8 +116,8 @@ function withPassed(standing: Standing, nowMs: number): Standing {
 }
 
 /** The baselines were better: these knobs are held no longer. */
-export function withGivenBack(standing: Standing, knobs: readonly string[]): Standing {
+export function withGivenBack(standing: Standing, baselines: Setting): Standing {
   const { lastKept: _, ...rest } = standing;
-  const held = Object.entries(standing.held).filter(([knob]) => !knobs.includes(knob));
+  const held = Object.entries(standing.held).filter(([knob]) => baselines[knob] === undefined);
   return { ...rest, held: Object.fromEntries(held) };
 }

@@ -3,6 +3,7 @@ import type { Decision, KnobValue, Manifest, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
 import { auditView, withRun } from './audit.ts';
 import { withGivenBack } from './checkpoint.ts';
+import type { ContextKey } from './context.ts';
 import { ErrorBudget } from './error_budget.ts';
 import type { Guard } from './guard.ts';
 import type { Measuring } from './measuring.ts';
@@ -15,7 +16,7 @@ import type { Records } from './records.ts';
 import type { Reference } from './reference.ts';
 import { MAX_RESTORE_ATTEMPTS } from './restoring.ts';
 import { withRevision } from './revisions.ts';
-import { withLesson } from './rules.ts';
+import { withLesson, withoutRule } from './rules.ts';
 import { isBanned, withScar } from './scars.ts';
 import { sameSetting } from './setting.ts';
 import { settleMsOf, withTransient } from './settling.ts';
@@ -229,8 +230,8 @@ export class Dossier {
     if (rule !== undefined) this.#records.emit('adaptive_optimization', nowMs, { ...told, rule, changes });
   }
 
-  /** The process has acknowledged the proven setting: it is the incumbent now. */
-  promoted(trial: Trial, reference: Reference, nowMs: number): void {
+  /** The process has acknowledged the proven setting: it is the incumbent now, and the rule of the context that it was proven in. */
+  promoted(trial: Trial, reference: Reference, context: ContextKey, nowMs: number): void {
     const { effect, strategy, candidate, purpose, id: trialId, proposalId } = trial;
     const changes = changesBetween(trial.recorded, candidate);
     const gain = effect === undefined ? 0 : -Math.log1p(effect.estimate);
@@ -243,7 +244,7 @@ export class Dossier {
     const logStake = trial.logStake ?? 0;
     const lesson = {
       id: `r-${trialId}`,
-      context: trial.context,
+      context,
       setting: candidate,
       strategy,
       trialId,
@@ -284,12 +285,15 @@ export class Dossier {
     if (told.as === 'rolled_back') this.#records.emit('optimization_failed', nowMs, data);
   }
 
-  /** A few windows at the baselines were clearly better than what is held: enough to be there again. */
-  gaveBack(trial: Trial, reference: Reference, why: string, nowMs: number): void {
+  /**
+   * A few windows at the baselines were clearly better than what is held: enough to be there again. That it helped is no rule any more
+   * in the present context, which may be another than when the check was planned: the load may have led to both.
+   */
+  gaveBack(trial: Trial, reference: Reference, why: string, context: ContextKey, nowMs: number): void {
     const changes = changesBetween(trial.recorded, trial.candidate);
     this.#errorBudget.spend(false);
-    const knobs = changes.map(({ knob }) => knob);
-    this.standing = withGivenBack(withoutTrial(this.standing), knobs);
+    const standing = withGivenBack(withoutTrial(this.standing), trial.proposed);
+    this.standing = { ...standing, rules: withoutRule(standing.rules, context, trial.recorded) };
     // The trial restored nothing; that what it had recorded is given up is a decision of its own, as with a retreat.
     this.#records.decide('futile', nowMs, `the check is over: ${why}`, {
       changes: [],

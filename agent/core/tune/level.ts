@@ -14,7 +14,7 @@ import { percent } from './triggers.ts';
  * is so; a few windows at the baselines do (`checkpoint.ts`), and this says when to take them.
  *
  *   expected(x) = median over the windows before the last three of [ yᵢ + θ (x − xᵢ) ],  x = ln load, θ by ridge regression over them
- *   risen where two of the last three windows are above it by more than max(ln 1.2, 3 deviations of a window)
+ *   risen where two of the last three windows are above it by more than max(ln 1.2, 3 deviations of a window as known before them)
  *   strange where the load of the last eight windows (median) is more than half as much again as the largest, or by as much smaller
  *           than the smallest, in the proof and in the checks since
  *
@@ -50,7 +50,9 @@ export class Level {
   #at: Setting | undefined;
   #signals: string | undefined;
   #before: Point[] = [];
-  #last: Point[] = [];
+  #last: (Point & { readonly noise: number })[] = [];
+  /** Of a window, as it was known before the last ones: to whoever looks back on it, a rise is noise. */
+  #noise: number | undefined;
   #risen: string | undefined;
   #strange: string | undefined;
   /** ln of the loads of the last windows, whatever was in force. */
@@ -72,13 +74,15 @@ export class Level {
   observe({ x, y }: Point, signals: string, at: Setting, noise: number): void {
     const isOther = this.#at === undefined || !sameSetting(this.#at, at) || this.#signals !== signals;
     if (isOther) this.#begin(signals, at);
-    this.#last.push({ x, y });
+    this.#noise ??= noise;
+    this.#last.push({ x, y, noise });
     if (this.#last.length > LAST) {
       const [oldest] = this.#last.splice(0, 1);
       if (this.#risen === undefined) this.#before.push(oldest);
+      if (this.#risen === undefined) this.#noise = oldest.noise;
       if (this.#before.length > WINDOWS_KEPT) this.#before.shift();
     }
-    if (this.#before.length >= LEAST_WINDOWS) this.#risen ??= this.#rise(noise);
+    if (this.#before.length >= LEAST_WINDOWS) this.#risen ??= this.#rise(this.#noise);
   }
 
   /** The load of a window, whatever was in force. */
@@ -107,6 +111,7 @@ export class Level {
   renew(): void {
     this.#before = [];
     this.#last = [];
+    this.#noise = undefined;
     this.#risen = undefined;
     this.#strange = undefined;
     this.#compareAt(this.#loads);

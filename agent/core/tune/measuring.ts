@@ -261,6 +261,14 @@ export class Measuring {
     return reliefTrigger(this.#reliefs, this.reference);
   }
 
+  /** The baselines have turned out better than what was `won` log units better than they: what was learned holds no longer. */
+  overturned(won: number): void {
+    const relief = this.#reliefs.reduce((sum, relief) => sum + relief, 0) / Math.max(1, this.#reliefs.length);
+    const kept = Math.exp(-Math.max(0, won + relief));
+    this.#response?.overturned(kept);
+    this.guard.doubt(kept);
+  }
+
   /** A window cut short costs what it was worse, by the share of it that had passed, and the guard learns from what was seen. */
   #cutShort(trial: Trial, partial: Measurement | undefined): void {
     const objective = partial === undefined ? undefined : objectiveOf(partial, this.#terms.weights);

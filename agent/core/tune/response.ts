@@ -114,6 +114,12 @@ export class Response {
     this.#surface.doubt(kept);
   }
 
+  /** What was best is so no longer: the level is another as well. */
+  overturned(kept: number): void {
+    this.#surface.elsewhere();
+    this.#surface.doubt(kept);
+  }
+
   /**
    * What going from one setting to another is expected to do; undefined where other knobs differ too, of which it knows nothing, and
    * after a few windows: a level that drifts meanwhile is taken for the work of a knob.

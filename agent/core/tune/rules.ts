@@ -15,8 +15,9 @@ import { describe } from './trial.ts';
  *   confidence = E' / (1 + E'),   ln E' = ln E · 2^(−age / 7 d)      (even odds before any evidence; evidence fades with age)
  *
  * A rule is used from a confidence of `optimization.adaptationThreshold` on, until 30 days after it was last proven. A trial of it that
- * had to be abandoned for harm, before anything was proven, removes it. There is one rule a context: what was proven last there
- * was proven against what stood before.
+ * had to be abandoned for harm, before anything was proven, removes it, and so does a check that gives its setting back in its context.
+ * There is one rule a context: what was proven last there was proven against what stood before. The context is that of the proof's end:
+ * when a load that has just moved is answered by a search, its average still lies between the two.
  *
  * Fails where the context's bins are not what matters (then trials of the rule fail, and it loses its confidence).
  * Sources: e-values (Vovk and Wang, "E-values: calibration, combination and applications", Annals of Statistics 2021).
@@ -81,6 +82,12 @@ export function withLesson(rules: Rules, lesson: Lesson, nowMs: number): Rules {
   const kept = Object.entries(rules).filter(([key, { expiresMs }]) => key !== context && expiresMs > nowMs);
   kept.sort(([, a], [, b]) => a.provenMs - b.provenMs);
   return { ...Object.fromEntries(kept.slice(-(MAX_RULES - 1))), [context]: rule };
+}
+
+/** What the rule says was found to be worse than the baselines in its own context. */
+export function withoutRule(rules: Rules, context: ContextKey, setting: Setting): Rules {
+  const { [context]: rule, ...others } = rules;
+  return rule !== undefined && describe(rule.setting) === describe(setting) ? others : rules;
 }
 
 /** A trial of the rule has failed; `logStake` undefined: it was abandoned before anything could be said. */

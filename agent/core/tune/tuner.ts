@@ -403,8 +403,7 @@ export class Tuner {
       if (trouble !== undefined) return this.#abandon(trial, trouble, nowMs);
       const relief = this.#measuring.relief(trial, y, measurement);
       if (relief?.isBetter === false) return this.#giveUpTrial('futile', relief.why, nowMs);
-      if (relief !== undefined) this.#dossier.gaveBack(trial, this.#measuring.reference, relief.why, nowMs);
-      if (relief !== undefined) return this.#toRestoring(nowMs);
+      if (relief !== undefined) return this.#giveBack(trial, relief.why, measurement, nowMs);
     } else {
       this.#measuring.reference.push(y, trial.objectiveSignals, measurement, trial.recorded);
     }
@@ -487,7 +486,8 @@ export class Tuner {
   }
 
   #promote(trial: Trial, nowMs: number): void {
-    this.#dossier.promoted(trial, this.#measuring.reference, nowMs);
+    const { circumstances } = this.#context(nowMs);
+    this.#dossier.promoted(trial, this.#measuring.reference, circumstances, nowMs);
     this.#toWaiting(nowMs);
   }
 
@@ -496,6 +496,14 @@ export class Tuner {
     if (!trial.purpose.isReturn && !this.#measuring.hasShiftedSince(trial.startedMs))
       this.#dossier.hurt(trial, worseBy, nowMs);
     this.#giveUpTrial('rolled_back', why, nowMs);
+  }
+
+  /** A few windows at the baselines were clearly better than what is held. */
+  #giveBack(trial: Trial, why: string, { requestsPerSecond = 0, errorRatio = 0 }: Measurement, nowMs: number): void {
+    this.#measuring.overturned(this.#dossier.won);
+    const context = contextOf(requestsPerSecond * (1 - errorRatio), nowMs);
+    this.#dossier.gaveBack(trial, this.#measuring.reference, why, context, nowMs);
+    this.#toRestoring(nowMs);
   }
 
   #giveUpTrial(as: 'futile' | 'rolled_back', why: string, nowMs: number): void {
