@@ -1,6 +1,7 @@
 import type {
   Command,
   Effect,
+  HeldKnob,
   KnobChange,
   KnobResult,
   KnobSpec,
@@ -17,7 +18,8 @@ import type { EngineSettings } from './settings.ts';
  *
  * Values are absolute and every command has an id, so an unanswered one is simply sent again. When that fails too, belief is
  * `uncertain`: renewals stop, and once the lease must have run out at the process, the baseline is what it holds: the
- * lease is what makes belief recover without an answer.
+ * lease is what makes belief recover without an answer. Each renewal is answered with what is held, so that belief recovers within one
+ * renewal where a value has gone and no word of it has come.
  *
  * A process that can check a value without taking it is asked first about each value of a trial that it has not taken before: what it
  * refuses is then never tried, not even on its way to all or none.
@@ -126,17 +128,14 @@ export class Actuator {
     this.#taken.clear();
     this.#validates = manifest.validates === true;
     for (const spec of manifest.knobs) {
-      const held = manifest.held.find((entry) => entry.knob === spec.id);
-      const tuned = held !== undefined && !held.manual && held.revision > 0;
+      const said = this.#said(spec, manifest.held);
       this.#knobs.set(spec.id, {
+        ...said,
         spec,
-        desired: held?.value ?? spec.baseline,
-        attemptedRevision: tuned ? held.revision : 0,
+        desired: said.effective,
+        attemptedRevision: said.revision,
         lastError: undefined,
-        effective: held?.value ?? spec.baseline,
-        revision: tuned ? held.revision : 0,
-        manual: held?.manual === true,
-        inherited: (tuned && held.epoch !== this.#epoch) || (this.#underWay.has(spec.id) && held?.manual !== true),
+        inherited: said.inherited || (this.#underWay.has(spec.id) && !said.manual),
       });
     }
     this.#underWay.clear();
@@ -145,6 +144,36 @@ export class Actuator {
     // What it still holds was renewed in the session before, and may be about to run out.
     this.#renewedMs = Number.NEGATIVE_INFINITY;
     this.#state = { state: 'settled', sinceMs: nowMs };
+  }
+
+  /**
+   * What the process says it holds, in answer to a renewal: its latest word. Says what is not as it was believed, where that is so. While a
+   * command is under way its result will tell, and what is uncertain is left to the leases.
+   */
+  holding(held: readonly HeldKnob[], nowMs: number): string | undefined {
+    if (this.#state.state !== 'settled' && this.#state.state !== 'failed') return undefined;
+    const wrong: string[] = [];
+    for (const [id, knob] of this.#knobs) {
+      const said = this.#said(knob.spec, held);
+      const inherited = knob.inherited || said.inherited;
+      if (!Object.is(said.effective, knob.effective)) wrong.push(`${id} is ${said.effective}, not ${knob.effective}`);
+      else if (inherited && !knob.inherited) wrong.push(`${id} is ${said.effective} on another word than ours`);
+      Object.assign(knob, said, { inherited });
+    }
+    if (wrong.length === 0) return undefined;
+    if (this.#state.state === 'settled') this.#state = { state: 'settled', sinceMs: nowMs };
+    return `the process holds something else than was believed: ${wrong.join(', ')}`;
+  }
+
+  #said(spec: KnobSpec, held: readonly HeldKnob[]): Pick<Knob, 'effective' | 'revision' | 'manual' | 'inherited'> {
+    const entry = held.find(({ knob }) => knob === spec.id);
+    const tuned = entry !== undefined && !entry.manual && entry.revision > 0;
+    return {
+      effective: entry?.value ?? spec.baseline,
+      revision: tuned ? entry.revision : 0,
+      manual: entry?.manual === true,
+      inherited: tuned && entry.epoch !== this.#epoch,
+    };
   }
 
   close(): void {

@@ -188,6 +188,8 @@ class SteppedEngine implements Engine {
         return this.#tuners.get(input.component)?.close(nowMs, input.reason) ?? [];
       case 'override':
         return this.#tuners.get(input.component)?.override(input.knob, input.value, nowMs) ?? [];
+      case 'holding':
+        return this.#tuners.get(input.component)?.holding(input.held, nowMs) ?? [];
       case 'operator':
         return this.#operator(input.request, nowMs);
       case 'tick':

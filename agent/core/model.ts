@@ -485,6 +485,8 @@ export type Input =
   | { readonly kind: 'session'; readonly event: 'opened'; readonly manifest: Manifest }
   | { readonly kind: 'session'; readonly event: 'closed'; readonly component: string; readonly reason: string }
   | { readonly kind: 'override'; readonly component: string; readonly knob: string; readonly value: KnobValue }
+  /** What the process holds that is not simply its baseline, in answer to a renewal. */
+  | { readonly kind: 'holding'; readonly component: string; readonly held: readonly HeldKnob[] }
   | { readonly kind: 'operator'; readonly request: OperatorRequest }
   | { readonly kind: 'tick' };
 

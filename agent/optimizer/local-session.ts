@@ -101,6 +101,8 @@ export class LocalSession {
       post({ kind: 'override', component: component.name, knob: report.knob, value: report.value });
       return;
     }
+    // Within one process no word gets lost.
+    if (report.kind === 'holding') return;
     const { commandId, results } = report;
     post({ kind: 'result', component: component.name, commandId, results });
   }

@@ -216,6 +216,11 @@ class World {
         lastWords.set(report.knob, report.value);
         continue;
       }
+      if (report.kind === 'holding') {
+        const held = new Map(report.held.map((entry) => [entry.knob, entry.value]));
+        for (const [id, { spec }] of this.knobs) lastWords.set(id, held.get(id) ?? spec.baseline);
+        continue;
+      }
       const { commandId, nonce, results } = report;
       // EXPIRED and ROLLED_BACK come without a nonce; of the rest, the first is the answer and others are its replays.
       const isReplay = nonce !== '' && this.answers.has(commandId);

@@ -182,6 +182,11 @@ export class Rehearsal {
           : undefined,
       );
       this.#checkResult(result, step.result);
+    } else if ('holding' in step) {
+      const heard = await peer.take('a Holding', (each) => (each.case === 'holding' ? each.value : undefined));
+      this.#checkHeld(heard.held, step.holding);
+    } else if ('noHolding' in step) {
+      if (peer.unclaimed.some((heard) => heard.case === 'holding')) throw new Error('it said a Holding');
     } else if ('override' in step) {
       const heard = await peer.take('a ManualOverride', (each) =>
         each.case === 'manualOverride' ? each.value : undefined,
@@ -245,8 +250,14 @@ export class Rehearsal {
         same(`knob ${wire.id} is`, sorted(said), sorted(expected));
       }
     }
+    this.#checkHeld(hello.held, wanted);
+    if (wanted.lastSeenRevision !== undefined)
+      same('the last revision that it saw is', Number(hello.lastSeenRevision), wanted.lastSeenRevision);
+  }
+
+  #checkHeld(said: Hello['held'], wanted: Pick<StepOf<'hello'>['hello'], 'held' | 'byHand'>): void {
     const held = Object.fromEntries(
-      hello.held
+      said
         .filter(({ manual }) => !manual)
         .map(({ knob, value, epoch, revision }) => [
           knob,
@@ -254,10 +265,8 @@ export class Rehearsal {
         ]),
     );
     if (wanted.held) same('it holds', held, wanted.held);
-    const byHand = hello.held.filter(({ manual }) => manual).map(({ knob, value }) => [knob, decodeValue(value)]);
+    const byHand = said.filter(({ manual }) => manual).map(({ knob, value }) => [knob, decodeValue(value)]);
     if (wanted.byHand) same('a hand has set', Object.fromEntries(byHand), wanted.byHand);
-    if (wanted.lastSeenRevision !== undefined)
-      same('the last revision that it saw is', Number(hello.lastSeenRevision), wanted.lastSeenRevision);
   }
 
   #checkResult(result: Result, wanted: StepOf<'result'>['result']): void {

@@ -94,6 +94,14 @@ const step = z.union([
     }),
   }),
   z.strictObject({ override: z.strictObject({ knob: z.string(), value }) }),
+  z.strictObject({
+    holding: z.strictObject({
+      held: z.record(z.string(), z.strictObject({ value, epoch: z.number(), revision: z.number() })),
+      byHand: values.optional(),
+    }),
+  }),
+  /** No Holding has been heard that nobody has asked for in the rule. */
+  z.strictObject({ noHolding: z.literal(true) }),
   z.strictObject({ heartbeats: z.number() }),
   z.strictObject({ bye: z.literal(true) }),
   /** Everything that has been sent so far has been worked off, and nothing else was heard of these commands. */

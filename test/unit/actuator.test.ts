@@ -61,6 +61,54 @@ test('what a process holds when it comes back is renewed at once: nobody knows h
   expect(opened(0, false).tick(1_000)).toEqual([]);
 });
 
+describe('what the process says it holds', () => {
+  const { ttlMs } = DEFAULT_ENGINE_SETTINGS.lease;
+  const said = (value: number, revision: number, more: Partial<HeldKnob> = {}): HeldKnob[] => [
+    { knob: 'k', value, epoch: 1, revision, manual: false, ...more },
+  ];
+
+  test('is what was believed', () => {
+    const actuator = holding(0);
+    expect(actuator.holding(said(8, 1), 5_000)).toBeUndefined();
+    expect(actuator.state).toEqual({ state: 'settled', sinceMs: 0 });
+    expect(opened(0, false).holding([], 5_000)).toBeUndefined();
+  });
+
+  test('is something else: it is believed, and must be commanded anew', () => {
+    const actuator = holding(0);
+    expect(actuator.holding([], 5_000)).toContain('k is 2, not 8');
+    expect(actuator.effective).toEqual({ k: 2 });
+    expect(actuator.state).toEqual({ state: 'settled', sinceMs: 5_000 });
+    expect(actuator.difference({ k: 8 })).toEqual([{ knob: 'k', value: 8, expectedCurrent: 2 }]);
+    // Nothing is held any more that a renewal could keep alive.
+    expect(actuator.tick(5_000 + ttlMs)).toEqual([]);
+  });
+
+  test('is the same value under no lease of ours: it must be commanded anew', () => {
+    const actuator = holding(0);
+    expect(actuator.holding(said(8, 1, { epoch: 7 }), 5_000)).toContain('another word than ours');
+    expect(actuator.difference({ k: 8 })).toHaveLength(1);
+  });
+
+  test('a baseline that was commanded and whose lease has run out is the baseline all the same', () => {
+    const actuator = holding(0);
+    answer(actuator, onlyCommand(actuator.apply({ k: 2 }, RATIONALE, 1)), { state: 'applied', effectiveValue: 2 });
+    expect(actuator.holding([], 5_000)).toBeUndefined();
+    expect(actuator.difference({ k: 2 })).toEqual([]);
+  });
+
+  test('counts neither while a command is under way nor while belief is uncertain', () => {
+    const actuator = holding(0);
+    const command = onlyCommand(actuator.apply({ k: 16 }, RATIONALE, 1_000));
+    expect(actuator.holding(said(8, 1), 1_001)).toBeUndefined();
+    answer(actuator, command, { state: 'applied', effectiveValue: 16 });
+    expect(actuator.effective).toEqual({ k: 16 });
+    actuator.doubt(2_000, 'a test');
+    expect(actuator.holding(said(16, 2), 2_001)).toBeUndefined();
+    expect(actuator.state.state).toBe('uncertain');
+  });
+});
+
 const TRIAL = { ...RATIONALE, trialId: 't1' };
 
 function onlyCommand(effects: readonly Effect[]): Command {

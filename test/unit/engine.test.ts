@@ -313,6 +313,47 @@ describe('when things go wrong', () => {
     expect(loop.commands.slice(before).flatMap(({ changes }) => changes)).toMatchObject([{ knob: 'batch', value }]);
   });
 
+  describe('a value has gone from the process, and no word of it has come', () => {
+    const gone = (loop: Loop): void => {
+      loop.setting.batch = 1;
+      loop.perform(loop.engine.step(loop.nowMs, { kind: 'holding', component: 'c', held: [] }));
+    };
+
+    test('in a trial: it ends, however good it looked, and proves nothing', () => {
+      const loop = new Loop(helped).open();
+      loop.run(300, ({ kind }) => kind === 'trial_started');
+      while (loop.setting.batch === 1) loop.second();
+      gone(loop);
+      const end = loop.decisions.at(-1);
+      expect(end).toMatchObject({ kind: 'rolled_back', trialId: expect.stringMatching(/^t/) });
+      expect(end?.reason).toContain('the process holds something else than was believed: batch is 1, not ');
+      expect(loop.engine.tuning('c')?.openTrial).toBeUndefined();
+    });
+
+    test('between trials: what was proven is in force again, and the journal says why', () => {
+      const loop = new Loop(helped).open();
+      const value = Number(loop.run(3_000, ({ kind }) => kind === 'promoted')?.changes[0]?.to);
+      gone(loop);
+      expect(loop.setting.batch).toBe(value);
+      expect(loop.decisions.at(-1)).toMatchObject({
+        kind: 'restored',
+        changes: [{ knob: 'batch', from: 1, to: value }],
+      });
+      expect(loop.decisions.at(-1)?.reason).toContain('something else than was believed');
+    });
+
+    test('a hand took it: that is found out, and left alone', () => {
+      const loop = new Loop(helped).open();
+      loop.run(3_000, ({ kind }) => kind === 'promoted');
+      loop.setting.batch = 5;
+      const held = [{ knob: 'batch', value: 5, epoch: 0, revision: 0, manual: true }];
+      loop.perform(loop.engine.step(loop.nowMs, { kind: 'holding', component: 'c', held }));
+      loop.run(300);
+      expect(loop.setting.batch).toBe(5);
+      expect(loop.kinds()).toContain('pinned');
+    });
+  });
+
   test('a process that crashes twice under tuned values gets its baselines back', () => {
     const loop = new Loop(helped).open();
     loop.run(3_000, ({ kind }) => kind === 'promoted');

@@ -16,7 +16,10 @@ const SPECS: readonly KnobSpec[] = [
     ...{ role: 'other', applyClass: 'hot', settleMs: 0, ceilingAtBoot: false },
   },
 ];
-const HONEST = { rejectTransient: 0, rejectPermanent: 0, silent: 0, misapply: 0, applyMs: [0, 0] as [number, number] };
+const HONEST = {
+  ...{ rejectTransient: 0, rejectPermanent: 0, silent: 0, untoldExpiry: 0, misapply: 0 },
+  applyMs: [0, 0] as [number, number],
+};
 
 function client(faults = HONEST): ClientModel {
   const identity = { component: 'c', tier: 'advanced' as const, instanceUid: 'i', incarnation: 1 };

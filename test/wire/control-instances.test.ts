@@ -76,6 +76,22 @@ describe('workers of one component', () => {
     expect(inbox.all.filter(isResult)).toHaveLength(1);
   });
 
+  test('that hold different values at a renewal are reported as holding none of ours', async () => {
+    const { server, inbox, address } = await rig();
+    const [a, b] = [raw(address), raw(address)];
+    await a.welcomed({ instanceUid: 'a', held: [held(16n, 1n)] });
+    await b.welcomed({ instanceUid: 'b', held: [held(16n, 1n)] });
+    server.perform({ kind: 'renewal', component: 'embedder', epoch: 1, revision: 1, leaseTtlMs: 15_000 });
+    await b.received.first(({ case: kind }) => kind === 'leaseRenewal');
+    a.send({ case: 'holding', value: { held: [held(16n, 1n)] } });
+    b.send({ case: 'holding', value: { held: [] } });
+    const isHolding = (input: ControlInput): input is ControlInput & { kind: 'holding' } => input.kind === 'holding';
+    await inbox.first((input) => isHolding(input) && input.held.some(({ epoch }) => epoch === 0));
+    expect(inbox.all.filter(isHolding).at(-1)?.held).toEqual([
+      { knob: 'batch_size', value: 16, epoch: 0, revision: 1, manual: false },
+    ]);
+  });
+
   test('are each known as a process, as long as they are there', async () => {
     const { server, inbox, address } = await rig();
     const of = (instanceUid: string, pid: string) => ({

@@ -260,6 +260,51 @@ describe('leases', () => {
     expect(batch.value).toBe(8);
   });
 
+  test('a renewal is answered with what is held, read back where it can be', async () => {
+    const { server, inbox, address } = await rig({ listen: ['127.0.0.1:0'] });
+    const { tuner, states } = await embedder(address);
+    let real = 8;
+    tuner.int('batch_size', { default: 8, min: 1, max: 64, readBack: () => real }).onChange((value) => {
+      real = value;
+    });
+    await states.first(({ state }) => state === 'connected');
+    const renewal = { kind: 'renewal', component: 'embedder', epoch: 1, revision: 1, leaseTtlMs: 15_000 } as const;
+    const holdings = () => inbox.all.flatMap((input) => (input.kind === 'holding' ? [input.held] : []));
+    server.perform(renewal);
+    await inbox.first((input) => input.kind === 'holding');
+    server.perform({ kind: 'command', command: command() });
+    await inbox.first(isResult);
+    real = 12;
+    server.perform(renewal);
+    await inbox.first((input) => input.kind === 'holding' && input.held.length > 0);
+    const held = { knob: 'batch_size', value: 12, epoch: 1, revision: 1, manual: false };
+    expect(holdings()).toEqual([[], [held]]);
+  });
+
+  test('that a value has gone is understood however many commands to other knobs have come since', async () => {
+    const { server, inbox, address } = await rig({ listen: ['127.0.0.1:0'] });
+    const client = raw(address);
+    await client.welcomed({ knobs: [intKnob('batch_size'), intKnob('queue')] });
+    const answer = (knob: string, revision: number, state: KnobState, value: bigint, effectiveRevision: number) => {
+      const known = { knob, state, effectiveValue: { kind: { case: 'intValue' as const, value } } };
+      const revisions = { attemptedRevision: BigInt(revision), effectiveRevision: BigInt(effectiveRevision) };
+      const error = state === KnobState.APPLIED ? '' : 'the lease ran out';
+      const result = { commandId: `embedder/1/${revision}`, knobResults: [{ ...known, ...revisions, error }] };
+      client.send({ case: 'result', value: result });
+    };
+    for (let revision = 1; revision <= 100; revision++) {
+      const [knob, commandId] = [revision === 1 ? 'batch_size' : 'queue', `embedder/1/${revision}`];
+      const sent = command({ commandId, revision, changes: [{ knob, value: 16 }] });
+      server.perform({ kind: 'command', command: sent });
+      await client.received.first((said) => said.case === 'command' && said.value.commandId === commandId);
+      answer(knob, revision, KnobState.APPLIED, 16n, revision);
+      await inbox.first((input) => isResult(input) && input.commandId === commandId);
+    }
+    answer('batch_size', 1, KnobState.EXPIRED, 8n, 0);
+    const expired = await inbox.first((input) => isResult(input) && input.results[0]?.state === 'expired');
+    expect(expired).toMatchObject({ commandId: 'embedder/1/1', results: [{ knob: 'batch_size', effectiveValue: 8 }] });
+  });
+
   test('a revocation returns the knobs named to their baselines at once, and is answered', async () => {
     const { server, inbox, address } = await rig({ listen: ['127.0.0.1:0'] });
     const { tuner, states } = await embedder(address);

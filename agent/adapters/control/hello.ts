@@ -31,6 +31,19 @@ export function readHello(hello: Hello, maxKnobs: number): ReadHello {
   }
 }
 
+/** What a process says it holds, of the knobs that it has declared. */
+export function readHolding(
+  held: Hello['held'],
+  specs: readonly KnobSpec[],
+): { readonly ok: true; readonly held: readonly HeldKnob[] } | { readonly ok: false; readonly problem: string } {
+  try {
+    return { ok: true, held: readHeld('holding', held, specs) };
+  } catch (error) {
+    if (error instanceof Refusal) return { ok: false, problem: error.message };
+    throw error;
+  }
+}
+
 class Refusal extends Error {}
 
 function manifestOf(hello: Hello, maxKnobs: number): Manifest {
@@ -52,7 +65,7 @@ function manifestOf(hello: Hello, maxKnobs: number): Manifest {
     incarnation,
     resource,
     knobs,
-    held: readHeld(hello, knobs),
+    held: readHeld('hello', hello.held, knobs),
     ...(hello.capabilities.includes(Capability.VALIDATE_ONLY) && { validates: true }),
     ...(pid !== undefined && { pid }),
   };
@@ -113,11 +126,13 @@ export function isValueOf(spec: KnobSpec, value: KnobValue | undefined): value i
   return typeof value !== 'string' || (value.length <= MAX_VALUE && NAME.test(value));
 }
 
-function readHeld({ held }: Hello, specs: readonly KnobSpec[]): readonly HeldKnob[] {
+function readHeld(message: string, held: Hello['held'], specs: readonly KnobSpec[]): readonly HeldKnob[] {
   if (held.length > specs.length)
-    throw new Refusal(`hello.held has ${held.length} entries; allowed are as many as there are knobs, ${specs.length}`);
+    throw new Refusal(
+      `${message}.held has ${held.length} entries; allowed are as many as there are knobs, ${specs.length}`,
+    );
   return held.map(({ knob, value: wireValue, epoch: wireEpoch, revision: wireRevision, manual }, i) => {
-    const where = `hello.held[${i}] (${quote(knob)})`;
+    const where = `${message}.held[${i}] (${quote(knob)})`;
     const spec = specs.find(({ id }) => id === knob);
     if (!spec) throw new Refusal(`${where}: there is no such knob in hello.knobs`);
     const value = decodeValue(wireValue);

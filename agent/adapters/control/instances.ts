@@ -94,6 +94,9 @@ export class Instances<M extends Member> {
         // The hand was laid on one of them and is meant for all.
         if (!isOnly) this.#inbox({ kind: 'session', event: 'opened', manifest: this.#manifest() });
         return;
+      case 'holding':
+        this.#inbox(isOnly ? input : { ...input, held: this.#manifest().held });
+        return;
       case 'result':
         if (isOnly && this.#inFlight === undefined) this.#inbox(input);
         else this.#result(member, input);

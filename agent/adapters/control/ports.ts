@@ -121,7 +121,10 @@ export interface AppliedLimit {
 }
 
 /** The inputs that come from here. */
-export type ControlInput = Extract<Input, { readonly kind: 'session' | 'result' | 'override' | 'operator' }>;
+export type ControlInput = Extract<
+  Input,
+  { readonly kind: 'session' | 'result' | 'override' | 'holding' | 'operator' }
+>;
 
 /** Those of them that processes are the cause of. */
 export type SessionInput = Exclude<ControlInput, { readonly kind: 'operator' }>;

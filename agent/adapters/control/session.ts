@@ -11,6 +11,7 @@ import type {
   ConnectRequest,
   ConnectResponse,
   Hello,
+  Holding,
   ManualOverride,
   Result,
 } from '../../gen/performance_optimizer/control/v1/control_service_pb.ts';
@@ -18,7 +19,7 @@ import { Capability } from '../../gen/performance_optimizer/control/v1/control_s
 import { commandMessage } from '../../rpc/prepared.ts';
 import type { Peer } from './access.ts';
 import { encodeRenewal, encodeReportFullState, encodeRevoke, encodeWelcome } from './encode.ts';
-import { quote, readHello } from './hello.ts';
+import { quote, readHello, readHolding } from './hello.ts';
 import { Outgoing } from './outgoing.ts';
 import type { ControlEffect, ControlLimits, ControlObserver, SessionInput } from './ports.ts';
 import { RateLimit } from './rate_limit.ts';
@@ -164,6 +165,9 @@ export class Session {
       case 'manualOverride':
         this.#override(message.value);
         return;
+      case 'holding':
+        this.#holding(message.value);
+        return;
       case 'bye':
         this.#leave(`the process said Bye${message.value.reason && `: ${quote(message.value.reason)}`}`);
         return;
@@ -200,8 +204,7 @@ export class Session {
     this.#manifest = manifest;
     this.#specs = new Map(manifest.knobs.map((spec) => [spec.id, spec]));
     this.#capabilities = new Set(hello.capabilities);
-    this.#effective.clear();
-    for (const held of manifest.held) this.#effective.set(held.knob, held);
+    this.#believe(manifest.held);
     // The welcome goes first: whatever the engine says to this Hello must find the process ready to hear it.
     this.#welcome(this.#house.modes(manifest.component));
     if (before === undefined) {
@@ -244,10 +247,9 @@ export class Session {
     this.#effective.set(knob, { knob, value, epoch, revision, manual });
   }
 
-  /** Of this session, or of one before it whose value was declared as held. */
+  /** Of this session and not long ago, or its value is what the process has last said is in force, however long that has been so. */
   #isOurs(commandId: string, { knob, attemptedRevision }: KnobResult): boolean {
-    if (this.#remembered.has(commandId)) return true;
-    return this.#manifest?.held.some((held) => held.knob === knob && held.revision === attemptedRevision) ?? false;
+    return this.#remembered.has(commandId) || this.#effective.get(knob)?.revision === attemptedRevision;
   }
 
   #heartbeat(seq: number): void {
@@ -267,6 +269,23 @@ export class Session {
     }
     this.#effective.set(knob, { knob, value: read.value, epoch: 0, revision: 0, manual: true });
     this.#house.inbox({ kind: 'override', component: this.#manifest.component, knob, value: read.value }, this);
+  }
+
+  #holding(holding: Holding): void {
+    if (!this.#manifest) return;
+    const { component, knobs } = this.#manifest;
+    const read = readHolding(holding.held, knobs);
+    if (!read.ok) {
+      this.#ignore(read.problem);
+      return;
+    }
+    this.#believe(read.held);
+    this.#house.inbox({ kind: 'holding', component, held: read.held }, this);
+  }
+
+  #believe(held: readonly HeldKnob[]): void {
+    this.#effective.clear();
+    for (const entry of held) this.#effective.set(entry.knob, entry);
   }
 
   #whyIncapable(command: Command): string | undefined {

@@ -37,13 +37,7 @@ export function encodeHello(
     tier: tierWords.encode(identity.tier),
     capabilities: [Capability.VALIDATE_ONLY, Capability.ATOMIC, Capability.ON_EXPIRY],
     knobs: specs.map(encodeSpec),
-    held: held.map(({ knob, value, epoch, revision, manual }) => ({
-      knob,
-      value: encodeValue(value, types.get(knob)),
-      epoch: BigInt(epoch),
-      revision: BigInt(revision),
-      manual,
-    })),
+    held: encodeHeld(held, (knob) => types.get(knob)),
     lastSeenRevision: BigInt(lastSeenRevision),
   };
   return create(ConnectRequestSchema, { message: { case: 'hello', value: hello } });
@@ -51,8 +45,22 @@ export function encodeHello(
 
 export function encodeReport(report: Report, typeOf: TypeOf): ConnectRequest {
   if (report.kind === 'result') return resultMessage(report.commandId, report.nonce, report.results, typeOf);
+  if (report.kind === 'holding') {
+    const value = { held: encodeHeld(report.held, typeOf) };
+    return create(ConnectRequestSchema, { message: { case: 'holding', value } });
+  }
   const value = { knob: report.knob, value: encodeValue(report.value, typeOf(report.knob)) };
   return create(ConnectRequestSchema, { message: { case: 'manualOverride', value } });
+}
+
+function encodeHeld(held: readonly HeldKnob[], typeOf: TypeOf) {
+  return held.map(({ knob, value, epoch, revision, manual }) => ({
+    knob,
+    value: encodeValue(value, typeOf(knob)),
+    epoch: BigInt(epoch),
+    revision: BigInt(revision),
+    manual,
+  }));
 }
 
 export function encodeHeartbeat(seq: number): ConnectRequest {

@@ -40,7 +40,8 @@ export type Report =
       readonly commandId: string;
       readonly results: readonly KnobResult[];
     }
-  | { readonly kind: 'override'; readonly knob: string; readonly value: KnobValue };
+  | { readonly kind: 'override'; readonly knob: string; readonly value: KnobValue }
+  | { readonly kind: 'holding'; readonly held: readonly HeldKnob[] };
 
 interface Pending {
   readonly command: ClientCommand;
@@ -95,7 +96,7 @@ export class Holdings {
     return this.#table.get(knob)?.spec;
   }
 
-  /** For a Hello. */
+  /** For a Hello, and for the answer to a renewal. */
   get held(): readonly HeldKnob[] {
     return this.#table.held;
   }
@@ -148,13 +149,14 @@ export class Holdings {
     this.#waiting = pending;
   }
 
-  /** The agent still stands by what it commanded up to this revision. */
+  /** The agent still stands by what it commanded up to this revision. It is told what is held, unless a result will tell. */
   renew(epoch: number, revision: number, leaseTtlMs: number): void {
     if (epoch !== this.#sessionEpoch) return;
     const expiresAtMs = this.#clock.nowMs() + leaseTtlMs;
     this.#table.renew({ epoch, revision }, expiresAtMs);
     for (const pending of [this.#current, this.#waiting])
       if (pending && pending.command.revision <= revision) pending.leaseUntilMs = expiresAtMs;
+    if (!this.#current) this.#report({ kind: 'holding', held: this.held });
   }
 
   /** The agent takes values back. */

@@ -59,9 +59,12 @@ export class KnobTable {
   /** What is held that is not simply the baseline. */
   get held(): readonly HeldKnob[] {
     const held: HeldKnob[] = [];
-    for (const { spec, value, origin, manual } of this.#knobs.values())
-      if (origin !== undefined || manual)
-        held.push({ knob: spec.id, value, epoch: origin?.epoch ?? 0, revision: origin?.revision ?? 0, manual });
+    for (const knob of this.#knobs.values()) {
+      const { spec, origin, manual } = knob;
+      if (origin === undefined && !manual) continue;
+      const { epoch, revision } = origin ?? { epoch: 0, revision: 0 };
+      held.push({ knob: spec.id, value: readBack(knob), epoch, revision, manual });
+    }
     return held;
   }
 

@@ -1,5 +1,5 @@
 import type { Actuator } from '../actuator.ts';
-import type { Decision, KnobValue, Manifest, Setting } from '../model.ts';
+import type { Decision, HeldKnob, KnobValue, Manifest, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
 import { auditView, withRun } from './audit.ts';
 import { withGivenBack } from './checkpoint.ts';
@@ -342,6 +342,13 @@ export class Dossier {
     return true;
   }
 
+  /** Hands that were laid on knobs while nobody heard of it. */
+  pinHands(held: readonly HeldKnob[], nowMs: number): void {
+    for (const { knob, value, manual } of held) {
+      if (manual && this.standing.pins[knob]?.value !== value) this.pinByHand(knob, value, nowMs);
+    }
+  }
+
   pinByHand(knob: string, value: KnobValue, nowMs: number): void {
     this.standing = withPin(this.standing, knob, value, 'process');
     const reason = `${knob} was set to ${value} by hand at the process; pinned, the tuner leaves it alone until it is unpinned`;
@@ -401,10 +408,10 @@ export class Dossier {
   }
 
   /** What is different at the process from what should be in force, and why it is put right. */
-  noteReturn(nowMs: number): void {
+  noteReturn(why: string, nowMs: number): void {
     const changes = changesBetween(this.#actuator.effective, this.incumbent);
     if (changes.length === 0) return;
-    const reason = `the process came back; ${describeChanges(changes)}, as was proven`;
+    const reason = `${why}; ${describeChanges(changes)}, as was proven`;
     this.#records.decide('restored', nowMs, reason, { changes });
   }
 

@@ -1,5 +1,5 @@
 import { Actuator } from '../actuator.ts';
-import type { Effect, KnobResult, KnobValue, Manifest, Rationale, Setting, TuningAction } from '../model.ts';
+import type { Effect, HeldKnob, KnobResult, KnobValue, Manifest, Rationale, Setting, TuningAction } from '../model.ts';
 import type { PerformanceProfile } from '../profile/performance_profile.ts';
 import { Distribution } from '../series/distribution.ts';
 import type { Increment } from '../series/store.ts';
@@ -110,10 +110,8 @@ export class Tuner {
     this.#records.emit('session_opened', nowMs, { instanceUid: manifest.instanceUid, knobs: manifest.knobs.length });
     const wasInterrupted = this.#dossier.noteInterruption(nowMs);
     this.#dossier.noteRestart(manifest, nowMs);
-    for (const { knob, value, manual } of manifest.held) {
-      if (manual && this.#dossier.standing.pins[knob]?.value !== value) this.#dossier.pinByHand(knob, value, nowMs);
-    }
-    if (!wasInterrupted) this.#dossier.noteReturn(nowMs);
+    this.#dossier.pinHands(manifest.held, nowMs);
+    if (!wasInterrupted) this.#dossier.noteReturn('the process came back', nowMs);
     this.#toRestoring(nowMs);
     return this.#flush(nowMs);
   }
@@ -144,6 +142,18 @@ export class Tuner {
     this.#endTrial('rolled_back', `${knob} was set by hand to ${value}`, nowMs);
     this.#dossier.pinByHand(knob, value, nowMs);
     if (this.#isOpen) this.#toRestoring(nowMs);
+    return this.#flush(nowMs);
+  }
+
+  /** What the process says it holds. Where that is not what was believed, nothing measured since its last word holds. */
+  holding(held: readonly HeldKnob[], nowMs: number): readonly Effect[] {
+    const wrong = this.#actuator.holding(held, nowMs);
+    if (wrong === undefined) return [];
+    this.#measuring.reference.clear();
+    const hadTrial = this.#endTrial('rolled_back', wrong, nowMs);
+    this.#dossier.pinHands(held, nowMs);
+    if (!hadTrial) this.#dossier.noteReturn(wrong, nowMs);
+    this.#toRestoring(nowMs);
     return this.#flush(nowMs);
   }
 

@@ -266,16 +266,25 @@ func (c *client) sayHello() {
 	}
 	for _, k := range c.knobs {
 		hello.Knobs = append(hello.Knobs, k.spec.encode())
-		current := k.inForce(time.Now())
-		if current.origin != nil || k.manual {
-			entry := &pb.HeldKnob{Knob: k.spec.ID, Value: encode(k.spec.Kind, current.value), Manual: k.manual}
-			if current.origin != nil {
-				entry.Epoch, entry.Revision = current.origin.epoch, current.origin.revision
-			}
-			hello.Held = append(hello.Held, entry)
-		}
 	}
+	hello.Held = c.held()
 	c.send(&pb.ConnectRequest{Message: &pb.ConnectRequest_Hello{Hello: hello}})
+}
+
+func (c *client) held() []*pb.HeldKnob {
+	entries := []*pb.HeldKnob{}
+	for _, k := range c.knobs {
+		current := k.inForce(time.Now())
+		if current.origin == nil && !k.manual {
+			continue
+		}
+		entry := &pb.HeldKnob{Knob: k.spec.ID, Value: encode(k.spec.Kind, current.value), Manual: k.manual}
+		if current.origin != nil {
+			entry.Epoch, entry.Revision = current.origin.epoch, current.origin.revision
+		}
+		entries = append(entries, entry)
+	}
+	return entries
 }
 
 func (c *client) handle(response *pb.ConnectResponse) {
@@ -290,6 +299,9 @@ func (c *client) handle(response *pb.ConnectResponse) {
 	case *pb.ConnectResponse_LeaseRenewal:
 		if renewal := message.LeaseRenewal; renewal.GetEpoch() == c.sessionEpoch {
 			c.renew(renewal.GetRevision(), time.Now().Add(renewal.GetLeaseTtl().AsDuration()))
+			if c.current == nil {
+				c.send(&pb.ConnectRequest{Message: &pb.ConnectRequest_Holding{Holding: &pb.Holding{Held: c.held()}}})
+			}
 		}
 	case *pb.ConnectResponse_Revoke:
 		if message.Revoke.GetEpoch() == c.sessionEpoch {

@@ -6,7 +6,7 @@ import pytest
 from rig import ClientRig, command, to
 
 from performance_optimizer._holdings import Verdict
-from performance_optimizer._model import KnobResult
+from performance_optimizer._model import HoldingReport, KnobResult, KnobValue
 
 
 def made(*listened: str) -> ClientRig:
@@ -200,6 +200,28 @@ def test_a_renewal_gives_another_lease_to_what_it_covers_and_cannot_bring_back_w
         ("c/1/2", "", [("queue", "expired")]),
         ("c/1/1", "", [("batch", "expired")]),
     ]
+
+
+def test_a_renewal_is_answered_with_what_is_held_unless_a_command_is_being_applied() -> None:
+    rig = made("batch")
+
+    def held() -> list[list[tuple[str, KnobValue, int, bool]]]:
+        return [
+            [(each.knob, each.value, each.revision, each.manual) for each in report.held]
+            for report in rig.reports
+            if isinstance(report, HoldingReport)
+        ]
+
+    rig.obey(command(3, to(16)))
+    rig.knobs["queue"].set(9)
+    rig.holdings.renew(1, 3, 1_000)
+    rig.holdings.renew(2, 3, 1_000)
+    rig.clock.ms += 1_000
+    rig.holdings.renew(1, 3, 1_000)
+    rig.listeners.moods["batch"] = lambda _: None
+    rig.obey(command(4, to(20)))
+    rig.holdings.renew(1, 4, 1_000)
+    assert held() == [[("batch", 16, 3, False), ("queue", 9, 0, True)], [("queue", 9, 0, True)]]
 
 
 def test_hold_keeps_the_value_and_last_good_returns_to_what_was_stood_by() -> None:

@@ -15,7 +15,7 @@ import pytest
 from rig import ClientRig, command
 
 from performance_optimizer._holdings import ACCEPTED, Verdict
-from performance_optimizer._model import Command, KnobChange, KnobValue, OverrideReport
+from performance_optimizer._model import Command, HoldingReport, KnobChange, KnobValue, OverrideReport
 
 _KNOBS = ("a", "b", "c")
 _LEASE_MS = 1_000
@@ -99,6 +99,11 @@ class _World:
     def hear(self) -> None:
         for report in self.rig.reports[self.read :]:
             if isinstance(report, OverrideReport):
+                continue
+            if isinstance(report, HoldingReport):
+                held = {each.knob: each.value for each in report.held}
+                for spec in self.rig.holdings.specs:
+                    assert self.rig.read(spec.id) == held.get(spec.id, spec.baseline)
                 continue
             is_replay = report.nonce == "replay" and report.command_id in self.answered
             if report.nonce != "":

@@ -13,6 +13,7 @@ from ._domain import is_safe_integer, show
 from ._model import (
     Command,
     HeldKnob,
+    HoldingReport,
     KnobChange,
     KnobMode,
     KnobSpec,
@@ -100,16 +101,7 @@ def encode_hello(
             control.CAPABILITY_ON_EXPIRY,
         ],
         knobs=[_encode_spec(spec) for spec in specs],
-        held=[
-            control.HeldKnob(
-                knob=each.knob,
-                value=_encode_value(each.value, types.get(each.knob)),
-                epoch=each.epoch,
-                revision=each.revision,
-                manual=each.manual,
-            )
-            for each in held
-        ],
+        held=_encode_held(held, types),
         last_seen_revision=last_seen_revision,
     )
     return control.ConnectRequest(hello=hello).SerializeToString()
@@ -120,6 +112,9 @@ def encode_report(report: Report, specs: Sequence[KnobSpec]) -> bytes:
     if isinstance(report, OverrideReport):
         override = control.ManualOverride(knob=report.knob, value=_encode_value(report.value, types.get(report.knob)))
         return control.ConnectRequest(manual_override=override).SerializeToString()
+    if isinstance(report, HoldingReport):
+        holding = control.Holding(held=_encode_held(report.held, types))
+        return control.ConnectRequest(holding=holding).SerializeToString()
     results = [
         control.KnobResult(
             knob=result.knob,
@@ -133,6 +128,19 @@ def encode_report(report: Report, specs: Sequence[KnobSpec]) -> bytes:
     ]
     answer = control.Result(nonce=report.nonce, command_id=report.command_id, knob_results=results)
     return control.ConnectRequest(result=answer).SerializeToString()
+
+
+def _encode_held(held: Sequence[HeldKnob], types: Mapping[str, KnobType]) -> list[control.HeldKnob]:
+    return [
+        control.HeldKnob(
+            knob=each.knob,
+            value=_encode_value(each.value, types.get(each.knob)),
+            epoch=each.epoch,
+            revision=each.revision,
+            manual=each.manual,
+        )
+        for each in held
+    ]
 
 
 def encode_heartbeat(seq: int) -> bytes:

@@ -26,6 +26,7 @@ from ._model import (
     Command,
     Fence,
     HeldKnob,
+    HoldingReport,
     KnobChange,
     KnobResult,
     KnobSpec,
@@ -129,7 +130,7 @@ class Holdings:
 
     @property
     def held(self) -> list[HeldKnob]:
-        """For a Hello."""
+        """For a Hello, and for the answer to a renewal."""
         self._table.expire()
         return self._table.held
 
@@ -220,7 +221,8 @@ class Holdings:
         self._next()
 
     def renew(self, epoch: int, revision: int, lease_ttl_ms: float) -> None:
-        """The agent still stands by what it commanded up to this revision."""
+        """The agent still stands by what it commanded up to this revision. It is told what is held, unless a result
+        will tell."""
         if epoch != self._session_epoch:
             return
         # What has run out has run out: a reader may have found it so already.
@@ -230,6 +232,8 @@ class Holdings:
         for pending in (self._current, self._waiting):
             if pending is not None and pending.command.revision <= revision:
                 pending.lease_until_ms = expires_at_ms
+        if self._current is None:
+            self._report(HoldingReport(tuple(self._table.held)))
 
     def revoke(self, epoch: int, revision: int, knobs: Iterable[str], reason: str) -> None:
         """The agent takes values back."""

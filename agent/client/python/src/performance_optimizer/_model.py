@@ -141,4 +141,11 @@ class OverrideReport:
     value: KnobValue
 
 
-Report = ResultReport | OverrideReport
+@dataclass(frozen=True)
+class HoldingReport:
+    """What is held, in answer to a renewal."""
+
+    held: tuple[HeldKnob, ...]
+
+
+Report = ResultReport | OverrideReport | HoldingReport

@@ -42,7 +42,7 @@ from ._codec import (
 from ._domain import is_finite
 from ._holdings import Holdings
 from ._knob import KnobRecord
-from ._model import KnobMode, KnobResult, KnobSpec, KnobValue, Report, ResultReport
+from ._model import HoldingReport, KnobMode, KnobResult, KnobSpec, KnobValue, Report, ResultReport
 from ._saved_values import SavedValues
 from ._stream import (
     ABORTED,
@@ -382,6 +382,8 @@ class Session:
                 specs = self.holdings.specs
             if isinstance(report, ResultReport):
                 report = self._read_back(report)
+            elif isinstance(report, HoldingReport):
+                report = self._read_back_held(report)
             self._send(encode_report(report, specs))
 
     def _read_back(self, report: ResultReport) -> ResultReport:
@@ -392,12 +394,25 @@ class Session:
             return report
         pairs = zip(report.results, knobs, strict=True)
         results: tuple[KnobResult, ...] = tuple(
-            result if knob is None else replace(result, effective_value=_really_in_force(knob, result.effective_value))
+            result
+            if knob is None or result.effective_value is None
+            else replace(result, effective_value=_really_in_force(knob, result.effective_value))
             for result, knob in pairs
         )
         with self._lock:
             self.holdings.amend(report.command_id, results)
         return replace(report, results=results)
+
+    def _read_back_held(self, report: HoldingReport) -> HoldingReport:
+        with self._lock:
+            knobs = [self.holdings.table.get(each.knob) for each in report.held]
+        pairs = zip(report.held, knobs, strict=True)
+        return HoldingReport(
+            tuple(
+                each if knob is None else replace(each, value=_really_in_force(knob, each.value))
+                for each, knob in pairs
+            )
+        )
 
     def _keep_alive(self) -> None:
         stream, now_ms = self._stream, self._clock.now_ms()
@@ -474,9 +489,9 @@ class Session:
             self._say(TunerStatus(False, "closed"))
 
 
-def _really_in_force(knob: KnobRecord, told: KnobValue | None) -> KnobValue | None:
+def _really_in_force(knob: KnobRecord, told: KnobValue) -> KnobValue:
     """What the process says is in force; what it was told, where it cannot say."""
-    if knob.read_back is None or told is None:
+    if knob.read_back is None:
         return told
     try:
         value = knob.read_back()

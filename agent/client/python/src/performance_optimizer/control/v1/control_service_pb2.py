@@ -19,7 +19,7 @@ from performance_optimizer.control.v1 import knob_watch_pb2 as performance__opti
 from performance_optimizer.control.v1 import outcome_pb2 as performance__optimizer_dot_control_dot_v1_dot_outcome__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6performance_optimizer/control/v1/control_service.proto\x12 performance_optimizer.control.v1\x1a\x1egoogle/protobuf/duration.proto\x1a+performance_optimizer/control/v1/knob.proto\x1a\x31performance_optimizer/control/v1/knob_watch.proto\x1a.performance_optimizer/control/v1/outcome.proto\"\xd6\x02\n\x0e\x43onnectRequest\x12\x38\n\x05hello\x18\x01 \x01(\x0b\x32\'.performance_optimizer.control.v1.HelloH\x00\x12:\n\x06result\x18\x02 \x01(\x0b\x32(.performance_optimizer.control.v1.ResultH\x00\x12@\n\theartbeat\x18\x03 \x01(\x0b\x32+.performance_optimizer.control.v1.HeartbeatH\x00\x12K\n\x0fmanual_override\x18\x04 \x01(\x0b\x32\x30.performance_optimizer.control.v1.ManualOverrideH\x00\x12\x34\n\x03\x62ye\x18\x05 \x01(\x0b\x32%.performance_optimizer.control.v1.ByeH\x00\x42\t\n\x07message\"\xed\x02\n\x0f\x43onnectResponse\x12<\n\x07welcome\x18\x01 \x01(\x0b\x32).performance_optimizer.control.v1.WelcomeH\x00\x12<\n\x07\x63ommand\x18\x02 \x01(\x0b\x32).performance_optimizer.control.v1.CommandH\x00\x12G\n\rlease_renewal\x18\x03 \x01(\x0b\x32..performance_optimizer.control.v1.LeaseRenewalH\x00\x12:\n\x06revoke\x18\x04 \x01(\x0b\x32(.performance_optimizer.control.v1.RevokeH\x00\x12N\n\x11report_full_state\x18\x05 \x01(\x0b\x32\x31.performance_optimizer.control.v1.ReportFullStateH\x00\x42\t\n\x07message\"\xca\x03\n\x05Hello\x12\x14\n\x0cinstance_uid\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12G\n\x08resource\x18\x03 \x03(\x0b\x32\x35.performance_optimizer.control.v1.Hello.ResourceEntry\x12\x11\n\tcomponent\x18\x04 \x01(\t\x12\x34\n\x04tier\x18\x05 \x01(\x0e\x32&.performance_optimizer.control.v1.Tier\x12\x42\n\x0c\x63\x61pabilities\x18\x06 \x03(\x0e\x32,.performance_optimizer.control.v1.Capability\x12\x39\n\x05knobs\x18\x07 \x03(\x0b\x32*.performance_optimizer.control.v1.KnobSpec\x12\x38\n\x04held\x18\x08 \x03(\x0b\x32*.performance_optimizer.control.v1.HeldKnob\x12\x1a\n\x12last_seen_revision\x18\t \x01(\x04\x1a/\n\rResourceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x85\x01\n\x08HeldKnob\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12:\n\x05value\x18\x02 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x0e\n\x06manual\x18\x05 \x01(\x08\"o\n\x06Result\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x42\n\x0cknob_results\x18\x03 \x03(\x0b\x32,.performance_optimizer.control.v1.KnobResult\"\xe3\x01\n\nKnobResult\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12:\n\x05state\x18\x02 \x01(\x0e\x32+.performance_optimizer.control.v1.KnobState\x12\x44\n\x0f\x65\x66\x66\x65\x63tive_value\x18\x03 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12\x1a\n\x12\x61ttempted_revision\x18\x04 \x01(\x04\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_revision\x18\x05 \x01(\x04\x12\r\n\x05\x65rror\x18\x06 \x01(\t\"\x18\n\tHeartbeat\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"Z\n\x0eManualOverride\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12:\n\x05value\x18\x02 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\"\x15\n\x03\x42ye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xee\x01\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x43\n\x05modes\x18\x03 \x03(\x0b\x32\x34.performance_optimizer.control.v1.Welcome.ModesEntry\x1aX\n\nModesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x39\n\x05value\x18\x02 \x01(\x0e\x32*.performance_optimizer.control.v1.KnobMode:\x02\x38\x01\"\xc3\x03\n\x07\x43ommand\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\r\n\x05nonce\x18\x04 \x01(\t\x12=\n\x07\x63hanges\x18\x05 \x03(\x0b\x32,.performance_optimizer.control.v1.KnobChange\x12>\n\tatomicity\x18\x06 \x01(\x0e\x32+.performance_optimizer.control.v1.Atomicity\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12,\n\tlease_ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12=\n\ton_expiry\x18\t \x01(\x0e\x32*.performance_optimizer.control.v1.OnExpiry\x12\x31\n\x0e\x61pply_deadline\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12>\n\trationale\x18\x0b \x01(\x0b\x32+.performance_optimizer.control.v1.Rationale\"\x9d\x01\n\nKnobChange\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12:\n\x05value\x18\x02 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12\x45\n\x10\x65xpected_current\x18\x03 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\"\x99\x01\n\tRationale\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08trial_id\x18\x03 \x01(\t\x12\x1c\n\x0f\x65xpected_effect\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nconfidence\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x12\n\x10_expected_effectB\r\n\x0b_confidence\"]\n\x0cLeaseRenewal\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12,\n\tlease_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"H\n\x06Revoke\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\r\n\x05knobs\x18\x03 \x03(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"!\n\x0fReportFullState\x12\x0e\n\x06reason\x18\x01 \x01(\t*w\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41PABILITY_VALIDATE_ONLY\x10\x01\x12\x15\n\x11\x43\x41PABILITY_ATOMIC\x10\x02\x12\x18\n\x14\x43\x41PABILITY_ON_EXPIRY\x10\x03*\x86\x02\n\tKnobState\x12\x1a\n\x16KNOB_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13KNOB_STATE_APPLYING\x10\x01\x12\x17\n\x13KNOB_STATE_DRAINING\x10\x02\x12\x16\n\x12KNOB_STATE_APPLIED\x10\x03\x12!\n\x1dKNOB_STATE_REJECTED_PERMANENT\x10\x04\x12!\n\x1dKNOB_STATE_REJECTED_TRANSIENT\x10\x05\x12\x19\n\x15KNOB_STATE_SUPERSEDED\x10\x06\x12\x16\n\x12KNOB_STATE_EXPIRED\x10\x07\x12\x1a\n\x16KNOB_STATE_ROLLED_BACK\x10\x08*Q\n\tAtomicity\x12\x19\n\x15\x41TOMICITY_UNSPECIFIED\x10\x00\x12\x11\n\rATOMICITY_ALL\x10\x01\x12\x16\n\x12\x41TOMICITY_PER_KNOB\x10\x02*j\n\x08OnExpiry\x12\x19\n\x15ON_EXPIRY_UNSPECIFIED\x10\x00\x12\x12\n\x0eON_EXPIRY_HOLD\x10\x01\x12\x16\n\x12ON_EXPIRY_BASELINE\x10\x02\x12\x17\n\x13ON_EXPIRY_LAST_GOOD\x10\x03\x32\x82\x03\n\x0e\x43ontrolService\x12r\n\x07\x43onnect\x12\x30.performance_optimizer.control.v1.ConnectRequest\x1a\x31.performance_optimizer.control.v1.ConnectResponse(\x01\x30\x01\x12y\n\nWatchKnobs\x12\x33.performance_optimizer.control.v1.WatchKnobsRequest\x1a\x34.performance_optimizer.control.v1.WatchKnobsResponse0\x01\x12\x80\x01\n\rReportOutcome\x12\x36.performance_optimizer.control.v1.ReportOutcomeRequest\x1a\x37.performance_optimizer.control.v1.ReportOutcomeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n6performance_optimizer/control/v1/control_service.proto\x12 performance_optimizer.control.v1\x1a\x1egoogle/protobuf/duration.proto\x1a+performance_optimizer/control/v1/knob.proto\x1a\x31performance_optimizer/control/v1/knob_watch.proto\x1a.performance_optimizer/control/v1/outcome.proto\"\x94\x03\n\x0e\x43onnectRequest\x12\x38\n\x05hello\x18\x01 \x01(\x0b\x32\'.performance_optimizer.control.v1.HelloH\x00\x12:\n\x06result\x18\x02 \x01(\x0b\x32(.performance_optimizer.control.v1.ResultH\x00\x12@\n\theartbeat\x18\x03 \x01(\x0b\x32+.performance_optimizer.control.v1.HeartbeatH\x00\x12K\n\x0fmanual_override\x18\x04 \x01(\x0b\x32\x30.performance_optimizer.control.v1.ManualOverrideH\x00\x12\x34\n\x03\x62ye\x18\x05 \x01(\x0b\x32%.performance_optimizer.control.v1.ByeH\x00\x12<\n\x07holding\x18\x06 \x01(\x0b\x32).performance_optimizer.control.v1.HoldingH\x00\x42\t\n\x07message\"\xed\x02\n\x0f\x43onnectResponse\x12<\n\x07welcome\x18\x01 \x01(\x0b\x32).performance_optimizer.control.v1.WelcomeH\x00\x12<\n\x07\x63ommand\x18\x02 \x01(\x0b\x32).performance_optimizer.control.v1.CommandH\x00\x12G\n\rlease_renewal\x18\x03 \x01(\x0b\x32..performance_optimizer.control.v1.LeaseRenewalH\x00\x12:\n\x06revoke\x18\x04 \x01(\x0b\x32(.performance_optimizer.control.v1.RevokeH\x00\x12N\n\x11report_full_state\x18\x05 \x01(\x0b\x32\x31.performance_optimizer.control.v1.ReportFullStateH\x00\x42\t\n\x07message\"\xca\x03\n\x05Hello\x12\x14\n\x0cinstance_uid\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12G\n\x08resource\x18\x03 \x03(\x0b\x32\x35.performance_optimizer.control.v1.Hello.ResourceEntry\x12\x11\n\tcomponent\x18\x04 \x01(\t\x12\x34\n\x04tier\x18\x05 \x01(\x0e\x32&.performance_optimizer.control.v1.Tier\x12\x42\n\x0c\x63\x61pabilities\x18\x06 \x03(\x0e\x32,.performance_optimizer.control.v1.Capability\x12\x39\n\x05knobs\x18\x07 \x03(\x0b\x32*.performance_optimizer.control.v1.KnobSpec\x12\x38\n\x04held\x18\x08 \x03(\x0b\x32*.performance_optimizer.control.v1.HeldKnob\x12\x1a\n\x12last_seen_revision\x18\t \x01(\x04\x1a/\n\rResourceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x85\x01\n\x08HeldKnob\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12:\n\x05value\x18\x02 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x0e\n\x06manual\x18\x05 \x01(\x08\"o\n\x06Result\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x42\n\x0cknob_results\x18\x03 \x03(\x0b\x32,.performance_optimizer.control.v1.KnobResult\"\xe3\x01\n\nKnobResult\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12:\n\x05state\x18\x02 \x01(\x0e\x32+.performance_optimizer.control.v1.KnobState\x12\x44\n\x0f\x65\x66\x66\x65\x63tive_value\x18\x03 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12\x1a\n\x12\x61ttempted_revision\x18\x04 \x01(\x04\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_revision\x18\x05 \x01(\x04\x12\r\n\x05\x65rror\x18\x06 \x01(\t\"\x18\n\tHeartbeat\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"Z\n\x0eManualOverride\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12:\n\x05value\x18\x02 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\"C\n\x07Holding\x12\x38\n\x04held\x18\x01 \x03(\x0b\x32*.performance_optimizer.control.v1.HeldKnob\"\x15\n\x03\x42ye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xee\x01\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x35\n\x12heartbeat_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x43\n\x05modes\x18\x03 \x03(\x0b\x32\x34.performance_optimizer.control.v1.Welcome.ModesEntry\x1aX\n\nModesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x39\n\x05value\x18\x02 \x01(\x0e\x32*.performance_optimizer.control.v1.KnobMode:\x02\x38\x01\"\xc3\x03\n\x07\x43ommand\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x04\x12\r\n\x05nonce\x18\x04 \x01(\t\x12=\n\x07\x63hanges\x18\x05 \x03(\x0b\x32,.performance_optimizer.control.v1.KnobChange\x12>\n\tatomicity\x18\x06 \x01(\x0e\x32+.performance_optimizer.control.v1.Atomicity\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12,\n\tlease_ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12=\n\ton_expiry\x18\t \x01(\x0e\x32*.performance_optimizer.control.v1.OnExpiry\x12\x31\n\x0e\x61pply_deadline\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12>\n\trationale\x18\x0b \x01(\x0b\x32+.performance_optimizer.control.v1.Rationale\"\x9d\x01\n\nKnobChange\x12\x0c\n\x04knob\x18\x01 \x01(\t\x12:\n\x05value\x18\x02 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\x12\x45\n\x10\x65xpected_current\x18\x03 \x01(\x0b\x32+.performance_optimizer.control.v1.KnobValue\"\x99\x01\n\tRationale\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08trial_id\x18\x03 \x01(\t\x12\x1c\n\x0f\x65xpected_effect\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nconfidence\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x12\n\x10_expected_effectB\r\n\x0b_confidence\"]\n\x0cLeaseRenewal\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12,\n\tlease_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"H\n\x06Revoke\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\r\n\x05knobs\x18\x03 \x03(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"!\n\x0fReportFullState\x12\x0e\n\x06reason\x18\x01 \x01(\t*w\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43\x41PABILITY_VALIDATE_ONLY\x10\x01\x12\x15\n\x11\x43\x41PABILITY_ATOMIC\x10\x02\x12\x18\n\x14\x43\x41PABILITY_ON_EXPIRY\x10\x03*\x86\x02\n\tKnobState\x12\x1a\n\x16KNOB_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13KNOB_STATE_APPLYING\x10\x01\x12\x17\n\x13KNOB_STATE_DRAINING\x10\x02\x12\x16\n\x12KNOB_STATE_APPLIED\x10\x03\x12!\n\x1dKNOB_STATE_REJECTED_PERMANENT\x10\x04\x12!\n\x1dKNOB_STATE_REJECTED_TRANSIENT\x10\x05\x12\x19\n\x15KNOB_STATE_SUPERSEDED\x10\x06\x12\x16\n\x12KNOB_STATE_EXPIRED\x10\x07\x12\x1a\n\x16KNOB_STATE_ROLLED_BACK\x10\x08*Q\n\tAtomicity\x12\x19\n\x15\x41TOMICITY_UNSPECIFIED\x10\x00\x12\x11\n\rATOMICITY_ALL\x10\x01\x12\x16\n\x12\x41TOMICITY_PER_KNOB\x10\x02*j\n\x08OnExpiry\x12\x19\n\x15ON_EXPIRY_UNSPECIFIED\x10\x00\x12\x12\n\x0eON_EXPIRY_HOLD\x10\x01\x12\x16\n\x12ON_EXPIRY_BASELINE\x10\x02\x12\x17\n\x13ON_EXPIRY_LAST_GOOD\x10\x03\x32\x82\x03\n\x0e\x43ontrolService\x12r\n\x07\x43onnect\x12\x30.performance_optimizer.control.v1.ConnectRequest\x1a\x31.performance_optimizer.control.v1.ConnectResponse(\x01\x30\x01\x12y\n\nWatchKnobs\x12\x33.performance_optimizer.control.v1.WatchKnobsRequest\x1a\x34.performance_optimizer.control.v1.WatchKnobsResponse0\x01\x12\x80\x01\n\rReportOutcome\x12\x36.performance_optimizer.control.v1.ReportOutcomeRequest\x1a\x37.performance_optimizer.control.v1.ReportOutcomeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -30,50 +30,52 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_HELLO_RESOURCEENTRY']._serialized_options = b'8\001'
   _globals['_WELCOME_MODESENTRY']._options = None
   _globals['_WELCOME_MODESENTRY']._serialized_options = b'8\001'
-  _globals['_CAPABILITY']._serialized_start=3277
-  _globals['_CAPABILITY']._serialized_end=3396
-  _globals['_KNOBSTATE']._serialized_start=3399
-  _globals['_KNOBSTATE']._serialized_end=3661
-  _globals['_ATOMICITY']._serialized_start=3663
-  _globals['_ATOMICITY']._serialized_end=3744
-  _globals['_ONEXPIRY']._serialized_start=3746
-  _globals['_ONEXPIRY']._serialized_end=3852
+  _globals['_CAPABILITY']._serialized_start=3408
+  _globals['_CAPABILITY']._serialized_end=3527
+  _globals['_KNOBSTATE']._serialized_start=3530
+  _globals['_KNOBSTATE']._serialized_end=3792
+  _globals['_ATOMICITY']._serialized_start=3794
+  _globals['_ATOMICITY']._serialized_end=3875
+  _globals['_ONEXPIRY']._serialized_start=3877
+  _globals['_ONEXPIRY']._serialized_end=3983
   _globals['_CONNECTREQUEST']._serialized_start=269
-  _globals['_CONNECTREQUEST']._serialized_end=611
-  _globals['_CONNECTRESPONSE']._serialized_start=614
-  _globals['_CONNECTRESPONSE']._serialized_end=979
-  _globals['_HELLO']._serialized_start=982
-  _globals['_HELLO']._serialized_end=1440
-  _globals['_HELLO_RESOURCEENTRY']._serialized_start=1393
-  _globals['_HELLO_RESOURCEENTRY']._serialized_end=1440
-  _globals['_HELDKNOB']._serialized_start=1443
-  _globals['_HELDKNOB']._serialized_end=1576
-  _globals['_RESULT']._serialized_start=1578
-  _globals['_RESULT']._serialized_end=1689
-  _globals['_KNOBRESULT']._serialized_start=1692
-  _globals['_KNOBRESULT']._serialized_end=1919
-  _globals['_HEARTBEAT']._serialized_start=1921
-  _globals['_HEARTBEAT']._serialized_end=1945
-  _globals['_MANUALOVERRIDE']._serialized_start=1947
-  _globals['_MANUALOVERRIDE']._serialized_end=2037
-  _globals['_BYE']._serialized_start=2039
-  _globals['_BYE']._serialized_end=2060
-  _globals['_WELCOME']._serialized_start=2063
-  _globals['_WELCOME']._serialized_end=2301
-  _globals['_WELCOME_MODESENTRY']._serialized_start=2213
-  _globals['_WELCOME_MODESENTRY']._serialized_end=2301
-  _globals['_COMMAND']._serialized_start=2304
-  _globals['_COMMAND']._serialized_end=2755
-  _globals['_KNOBCHANGE']._serialized_start=2758
-  _globals['_KNOBCHANGE']._serialized_end=2915
-  _globals['_RATIONALE']._serialized_start=2918
-  _globals['_RATIONALE']._serialized_end=3071
-  _globals['_LEASERENEWAL']._serialized_start=3073
-  _globals['_LEASERENEWAL']._serialized_end=3166
-  _globals['_REVOKE']._serialized_start=3168
-  _globals['_REVOKE']._serialized_end=3240
-  _globals['_REPORTFULLSTATE']._serialized_start=3242
-  _globals['_REPORTFULLSTATE']._serialized_end=3275
-  _globals['_CONTROLSERVICE']._serialized_start=3855
-  _globals['_CONTROLSERVICE']._serialized_end=4241
+  _globals['_CONNECTREQUEST']._serialized_end=673
+  _globals['_CONNECTRESPONSE']._serialized_start=676
+  _globals['_CONNECTRESPONSE']._serialized_end=1041
+  _globals['_HELLO']._serialized_start=1044
+  _globals['_HELLO']._serialized_end=1502
+  _globals['_HELLO_RESOURCEENTRY']._serialized_start=1455
+  _globals['_HELLO_RESOURCEENTRY']._serialized_end=1502
+  _globals['_HELDKNOB']._serialized_start=1505
+  _globals['_HELDKNOB']._serialized_end=1638
+  _globals['_RESULT']._serialized_start=1640
+  _globals['_RESULT']._serialized_end=1751
+  _globals['_KNOBRESULT']._serialized_start=1754
+  _globals['_KNOBRESULT']._serialized_end=1981
+  _globals['_HEARTBEAT']._serialized_start=1983
+  _globals['_HEARTBEAT']._serialized_end=2007
+  _globals['_MANUALOVERRIDE']._serialized_start=2009
+  _globals['_MANUALOVERRIDE']._serialized_end=2099
+  _globals['_HOLDING']._serialized_start=2101
+  _globals['_HOLDING']._serialized_end=2168
+  _globals['_BYE']._serialized_start=2170
+  _globals['_BYE']._serialized_end=2191
+  _globals['_WELCOME']._serialized_start=2194
+  _globals['_WELCOME']._serialized_end=2432
+  _globals['_WELCOME_MODESENTRY']._serialized_start=2344
+  _globals['_WELCOME_MODESENTRY']._serialized_end=2432
+  _globals['_COMMAND']._serialized_start=2435
+  _globals['_COMMAND']._serialized_end=2886
+  _globals['_KNOBCHANGE']._serialized_start=2889
+  _globals['_KNOBCHANGE']._serialized_end=3046
+  _globals['_RATIONALE']._serialized_start=3049
+  _globals['_RATIONALE']._serialized_end=3202
+  _globals['_LEASERENEWAL']._serialized_start=3204
+  _globals['_LEASERENEWAL']._serialized_end=3297
+  _globals['_REVOKE']._serialized_start=3299
+  _globals['_REVOKE']._serialized_end=3371
+  _globals['_REPORTFULLSTATE']._serialized_start=3373
+  _globals['_REPORTFULLSTATE']._serialized_end=3406
+  _globals['_CONTROLSERVICE']._serialized_start=3986
+  _globals['_CONTROLSERVICE']._serialized_end=4372
 # @@protoc_insertion_point(module_scope)

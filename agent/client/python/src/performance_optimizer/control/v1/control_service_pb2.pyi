@@ -64,18 +64,20 @@ ON_EXPIRY_BASELINE: OnExpiry
 ON_EXPIRY_LAST_GOOD: OnExpiry
 
 class ConnectRequest(_message.Message):
-    __slots__ = ("hello", "result", "heartbeat", "manual_override", "bye")
+    __slots__ = ("hello", "result", "heartbeat", "manual_override", "bye", "holding")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     MANUAL_OVERRIDE_FIELD_NUMBER: _ClassVar[int]
     BYE_FIELD_NUMBER: _ClassVar[int]
+    HOLDING_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     result: Result
     heartbeat: Heartbeat
     manual_override: ManualOverride
     bye: Bye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., manual_override: _Optional[_Union[ManualOverride, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ...) -> None: ...
+    holding: Holding
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., manual_override: _Optional[_Union[ManualOverride, _Mapping]] = ..., bye: _Optional[_Union[Bye, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
     __slots__ = ("welcome", "command", "lease_renewal", "revoke", "report_full_state")
@@ -173,6 +175,12 @@ class ManualOverride(_message.Message):
     knob: str
     value: _knob_pb2.KnobValue
     def __init__(self, knob: _Optional[str] = ..., value: _Optional[_Union[_knob_pb2.KnobValue, _Mapping]] = ...) -> None: ...
+
+class Holding(_message.Message):
+    __slots__ = ("held",)
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    held: _containers.RepeatedCompositeFieldContainer[HeldKnob]
+    def __init__(self, held: _Optional[_Iterable[_Union[HeldKnob, _Mapping]]] = ...) -> None: ...
 
 class Bye(_message.Message):
     __slots__ = ("reason",)
