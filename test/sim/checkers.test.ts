@@ -66,6 +66,24 @@ describe('checkers catch', () => {
     expect(rulesBroken(gullible)).toContain('belief = plant');
   });
 
+  test('an engine that does not hear what is held', () => {
+    const deaf: EngineFactory = (made) => {
+      const engine = realEngine(made);
+      return {
+        step: (nowMs, input) => (input.kind === 'holding' ? [] : engine.step(nowMs, input)),
+        save: () => engine.save(),
+        belief: (component) => engine.belief(component),
+      };
+    };
+    const options = caseOptions({ scenario: 'p10-lossy', seed: 1, runMs: DAY_MS, eager: true });
+    const { client } = options.scenario.faults;
+    const partitions = { meanTimeBetweenMs: 900_000, downMs: [60_000, 170_000] as [number, number] };
+    const faults = { ...options.scenario.faults, client: { ...client, untoldExpiry: 1 }, partitions };
+    const scenario = { ...options.scenario, faults };
+    const run = runChecked({ ...options, scenario, createEngine: deaf, compareEveryTicks: 3 });
+    expect(run.violations.map(({ rule }) => rule)).toContain('belief = plant');
+  });
+
   test('an engine that loses the end of its trials', () => {
     const forgetful = broken((effects) =>
       effects.filter((effect) => effect.kind !== 'decision' || effect.decision.kind !== 'rolled_back'),

@@ -1,11 +1,21 @@
-import type { Command, KnobResult, KnobSpec, KnobValue, Manifest, Setting, Tier } from '../../agent/core/model.ts';
+import type {
+  Command,
+  HeldKnob,
+  KnobResult,
+  KnobSpec,
+  KnobValue,
+  Manifest,
+  Setting,
+  Tier,
+} from '../../agent/core/model.ts';
 import type { Random } from './random.ts';
 import type { Faults } from './scenario.ts';
 
 /** What a process sends of its own accord or as an answer. */
 export type ClientMessage =
   | { readonly kind: 'result'; readonly commandId: string; readonly results: readonly KnobResult[] }
-  | { readonly kind: 'override'; readonly knob: string; readonly value: KnobValue };
+  | { readonly kind: 'override'; readonly knob: string; readonly value: KnobValue }
+  | { readonly kind: 'holding'; readonly held: readonly HeldKnob[] };
 
 export interface ClientIdentity {
   readonly component: string;

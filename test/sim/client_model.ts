@@ -1,4 +1,4 @@
-import type { Command, KnobResult, KnobSpec, KnobValue, Manifest, Setting } from '../../agent/core/model.ts';
+import type { Command, HeldKnob, KnobResult, KnobSpec, KnobValue, Manifest, Setting } from '../../agent/core/model.ts';
 import type { ClientFactory, ClientIdentity, ClientMessage, SimClient } from './client.ts';
 import { allows, valueAt } from './knob_space.ts';
 import type { Random } from './random.ts';
@@ -63,12 +63,16 @@ export class ClientModel implements SimClient {
 
   get manifest(): Manifest {
     const { component, tier, instanceUid, incarnation } = this.identity;
-    const held = [...this.#knobs.values()].map(({ spec, value, epoch, revision, manual }) => {
-      return { knob: spec.id, value, epoch, revision, manual };
-    });
+    const held = this.#held;
     const knobs = [...this.#knobs.values()].map(({ spec }) => spec);
     const resource = { 'service.name': component, 'service.instance.id': instanceUid };
     return { component, tier, instanceUid, incarnation, resource, knobs, held };
+  }
+
+  get #held(): readonly HeldKnob[] {
+    return [...this.#knobs.values()].map(({ spec, value, epoch, revision, manual }) => {
+      return { knob: spec.id, value, epoch, revision, manual };
+    });
   }
 
   /** When something will happen by itself: a pending application or the first lease to run out. */
@@ -139,13 +143,14 @@ export class ClientModel implements SimClient {
     else this.#pending = { command, atMs: nowMs + delayMs };
   }
 
-  /** Extends the lease of everything held from this epoch, up to this revision. */
+  /** Extends the lease of everything held from this epoch, up to this revision, and says what is held, unless a result will. */
   onRenewal(epoch: number, revision: number, ttlMs: number, nowMs: number): void {
     this.advance(nowMs);
     for (const held of this.#knobs.values()) {
       if (held.revision === 0 || held.epoch !== epoch || held.revision > revision) continue;
       held.expiresAtMs = Math.max(held.expiresAtMs, nowMs + ttlMs);
     }
+    if (this.#pending === undefined) this.#messages.push({ kind: 'holding', held: this.#held });
   }
 
   onRevoke(epoch: number, revision: number, knobs: readonly string[], nowMs: number): void {
@@ -233,6 +238,7 @@ export class ClientModel implements SimClient {
     const value = held.onExpiry === 'last_good' ? held.lastGood : held.spec.baseline;
     this.#toBaseline(held);
     held.value = value;
+    if (this.#random.chance(this.#faults.untoldExpiry)) return;
     this.#say(commandId, [this.#result(held.spec.id, 'expired', revision, 'the lease ran out')]);
   }
 

@@ -12,7 +12,7 @@ const SEEDS = 3;
 const quiet: Faults = {
   telemetry: { delayMs: [1, 50], loss: 0, duplicate: 0, reorder: 0 },
   control: { delayMs: [1, 50], loss: 0, duplicate: 0, reorder: 0 },
-  client: { rejectTransient: 0, rejectPermanent: 0, silent: 0, misapply: 0, applyMs: [0, 20] },
+  client: { rejectTransient: 0, rejectPermanent: 0, silent: 0, untoldExpiry: 0, misapply: 0, applyMs: [0, 20] },
 };
 
 /** One fault at a time, and much of it: what `seven_days` mixes. */
@@ -23,6 +23,11 @@ const FAULTS: Readonly<Record<string, Partial<Faults>>> = {
   'commands and answers lost': { control: { ...quiet.control, loss: 0.2 } },
   'commands doubled and overtaken': { control: { delayMs: [1, 10_000], loss: 0, duplicate: 0.3, reorder: 0.2 } },
   partitions: { partitions: { meanTimeBetweenMs: 7_200_000, downMs: [1_000, 1_800_000] } },
+  // For less than a lease lasts: the session goes on, and some values have gone meanwhile.
+  'values that go without a word': {
+    partitions: { meanTimeBetweenMs: 900_000, downMs: [60_000, 170_000] },
+    client: { ...quiet.client, untoldExpiry: 1 },
+  },
   'a dying process': { process: { meanTimeBetweenMs: 7_200_000, downMs: [0.1, 10] } },
   'a clock that is set': { clock: { meanTimeBetweenMs: 3_600_000, jumpMs: [-3_600_000, 3_600_000] } },
   'a clock that is corrected': { clock: { meanTimeBetweenMs: 600_000, jumpMs: [-2_000, 2_000] } },

@@ -19,6 +19,10 @@ export interface LinkTimes {
   readonly heartbeatMs: number;
   /** The longest regular delay of a message. */
   readonly delayMs: number;
+  /** The shortest. */
+  readonly leastDelayMs: number;
+  /** Share of messages that get lost. */
+  readonly loss: number;
 }
 
 /**
@@ -70,6 +74,10 @@ export class ControlLink {
     const session = this.#session;
     if (session === 0) return;
     const input: Input = { ...message, component: COMPONENT };
+    if (input.kind === 'holding') {
+      this.#holding(input, session);
+      return;
+    }
     const fate = this.#channel.fate();
     if (fate.length === 0) this.#noticeGap(session);
     for (const delayMs of fate) {
@@ -79,6 +87,18 @@ export class ControlLink {
         if (session === this.#session) this.#ends.toEngine(input);
       });
     }
+  }
+
+  /**
+   * What is held, in answer to a renewal. It is true only in the order in which the process said it, as the stream keeps it: what could not
+   * overtake nor be overtaken is lost here, and so is the share that the scenario says. The next renewal brings the next one.
+   */
+  #holding(input: Input, session: number): void {
+    const arrivesMs = this.#schedule.nowMs + this.#times.leastDelayMs;
+    if (this.#channel.isCut || arrivesMs < this.#lastArrivalMs || this.#random.chance(this.#times.loss)) return;
+    this.#schedule.at(arrivesMs, () => {
+      if (session === this.#session && !this.#channel.isCut) this.#ends.toEngine(input);
+    });
   }
 
   toClient(arrive: (atMs: number) => void): void {

@@ -1,6 +1,6 @@
 import { Holdings } from '../../agent/client/typescript/holdings.ts';
 import { type KnobRecord, TransientRejection } from '../../agent/client/typescript/knob.ts';
-import type { Command, KnobSpec, KnobValue, Manifest, Setting } from '../../agent/core/model.ts';
+import type { Command, KnobResult, KnobSpec, KnobValue, Manifest, Setting } from '../../agent/core/model.ts';
 import type { ClientFactory, ClientIdentity, ClientMessage, SimClient } from './client.ts';
 import { valueAt } from './knob_space.ts';
 import type { Random } from './random.ts';
@@ -38,8 +38,8 @@ class RealClient implements SimClient {
     this.#random = random;
     const clock = { nowMs: () => this.#nowMs, after: (delayMs: number, run: () => void) => this.#after(delayMs, run) };
     this.#holdings = new Holdings(clock, (report) => {
-      if (report.kind === 'override') this.#messages.push(report);
-      else if (!random.chance(faults.silent)) {
+      if (report.kind !== 'result') this.#messages.push(report);
+      else if (!random.chance(isExpiry(report.results) ? faults.untoldExpiry : faults.silent)) {
         this.#messages.push({ kind: 'result', commandId: report.commandId, results: report.results });
       }
     });
@@ -160,6 +160,10 @@ class RealClient implements SimClient {
     const misapplied = this.#misapplied.get(record.spec.id);
     return misapplied?.told === record.value ? misapplied.actual : record.value;
   }
+}
+
+function isExpiry(results: readonly KnobResult[]): boolean {
+  return results.every(({ state }) => state === 'expired');
 }
 
 export const realClient: ClientFactory = (identity, specs, faults, random) =>

@@ -206,6 +206,7 @@ const faults = z
         rejectTransient: ratio.default(0),
         rejectPermanent: ratio.default(0),
         silent: ratio.default(0).describe('applies, but does not answer'),
+        untoldExpiry: ratio.default(0).describe('falls back when a lease runs out, but does not tell'),
         misapply: ratio.default(0).describe('applies another value and says so (read-back differs)'),
         applyMs: bounds.default([0, 20]),
       })

@@ -111,7 +111,9 @@ export class World {
       toEngine: (input: Input) => this.#step(input),
       withClient: (atMs: number, act: () => void) => this.#withClient(atMs, act),
     };
-    const times = { heartbeatMs: settings.lease.ttlMs / 3, delayMs: scenario.faults.control.delayMs[1] };
+    const { delayMs, loss } = scenario.faults.control;
+    const [leastDelayMs, mostDelayMs] = delayMs;
+    const times = { heartbeatMs: settings.lease.ttlMs / 3, delayMs: mostDelayMs, leastDelayMs, loss };
     this.#link = new ControlLink(this.#schedule, this.#control, new Random(seedFor(seed, 'link')), ends, times);
     const port = {
       durable: ({ decision }: Effect & { kind: 'decision' }) => {
