@@ -1,3 +1,4 @@
+import type { Standing } from './standing.ts';
 import { wilson } from './wilson.ts';
 
 /**
@@ -38,12 +39,25 @@ export interface AuditView {
 
 export const NO_AUDIT: AuditState = { runs: 0, accepts: 0 };
 /** Once an hour at windows of ten seconds. */
-export const AUDIT_EVERY_WINDOWS = 360;
+const AUDIT_EVERY_WINDOWS = 360;
 /** Nothing else may be due for so many windows: most runs are over by then. */
-export const AUDIT_WINDOWS = 15;
+const AUDIT_WINDOWS = 15;
 /** Old runs fade: beyond so many, both counts are halved, so that what changed shows. */
 const MAX_RUNS = 400;
 const DEVIATIONS = 1.96;
+
+/** Whether one may begin, while nothing else is due. */
+export function isAuditDue(
+  { strategies, audit }: Pick<Standing, 'strategies' | 'audit'>,
+  nowMs: number,
+  windowMs: number,
+): boolean {
+  const isSoon = nowMs - (audit.lastMs ?? Number.NEGATIVE_INFINITY) < AUDIT_EVERY_WINDOWS * windowMs;
+  const records = Object.values(strategies);
+  const isNeeded = records.some(({ retryAtMs }) => retryAtMs > nowMs && retryAtMs - nowMs < AUDIT_WINDOWS * windowMs);
+  // Where nothing was ever tried there is nothing to audit.
+  return !isSoon && !isNeeded && records.length > 0;
+}
 
 export function withRun(audit: AuditState, accepted: boolean): AuditState {
   const runs = audit.runs + 1;

@@ -8,7 +8,7 @@ import { ErrorBudget } from './error_budget.ts';
 import type { Guard } from './guard.ts';
 import type { Measuring } from './measuring.ts';
 import { weighed } from './objectives.ts';
-import type { OperatorContext } from './operator.ts';
+import type { OperatorContext, OperatorOutcome } from './operator.ts';
 import { withPoint } from './pareto.ts';
 import type { ProofTerms, Proving } from './proving.ts';
 import type { Failure, Purpose } from './purpose.ts';
@@ -178,6 +178,28 @@ export class Dossier {
       ...{ won: this.won, noise: reference.noise, looked: looked.since(nowMs) },
       isBanned: (setting, room) => this.isBanned(setting, nowMs, room),
     };
+  }
+
+  /** What came of an operator's wish, which is the standing already; `before`: what was in force. */
+  obeyed(
+    outcome: OperatorOutcome & { ok: true },
+    by: string,
+    before: Setting,
+    nowMs: number,
+  ): { readonly decisionId: string; readonly hasMoved: boolean } {
+    const { kind, message, proposalId, strategy, declined, isRetreat } = outcome;
+    // A declined proposal counts as a failure of its strategy: it waits before it asks again.
+    if (declined !== undefined) this.fail(declined.strategy, nowMs);
+    if (isRetreat === true) this.scar(this.incumbent, before, nowMs);
+    const changed = changesBetween(before, this.incumbent);
+    const named = { ...(proposalId !== undefined && { proposalId }), ...(strategy !== undefined && { strategy }) };
+    const told = { by, changes: outcome.changes ?? changed, ...named };
+    const reason = `${by}: ${message}`;
+    const decisionId = this.#records.decide(kind, nowMs, reason, told);
+    if (kind === 'frozen' || kind === 'unfrozen') this.#records.emit(kind, nowMs, { reason, by });
+    if (kind === 'recommended' || kind === 'proposed') this.#records.emit('recommendation', nowMs, { ...told, reason });
+    if (kind === 'rolled_back') this.#records.emit('optimization_rolled_back', nowMs, { ...told, error: reason });
+    return { decisionId, hasMoved: changed.length > 0 };
   }
 
   isProposed({ id }: Proposal): boolean {

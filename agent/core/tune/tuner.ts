@@ -5,7 +5,7 @@ import { Distribution } from '../series/distribution.ts';
 import type { Increment } from '../series/store.ts';
 import type { EngineSettings } from '../settings.ts';
 import type { ResourceRole, SignalRole } from '../signals.ts';
-import { AUDIT_EVERY_WINDOWS, AUDIT_WINDOWS } from './audit.ts';
+import { isAuditDue } from './audit.ts';
 import { reachable, scopeOf } from './candidate.ts';
 import { contextOf } from './context.ts';
 import { Dossier } from './dossier.ts';
@@ -22,7 +22,7 @@ import { Restoring } from './restoring.ts';
 import { choiceKey, type Proposal, type Standing } from './standing.ts';
 import type { Strategy, StrategyContext, StrategyInsights } from './strategy.ts';
 import { Terms } from './terms.ts';
-import { changesBetween, type Progress, Trial } from './trial.ts';
+import { type Progress, Trial } from './trial.ts';
 import type { Trouble } from './triggers.ts';
 import { UsageHistogram } from './usage_histogram.ts';
 import { type TunerView, viewOf } from './view.ts';
@@ -164,27 +164,12 @@ export class Tuner {
     const context = this.#dossier.operatorContext(nowMs, nextProposalId);
     const outcome = obey(this.#dossier.standing, action, by, context);
     if (!outcome.ok) return { ok: false, message: outcome.message, effects: [] };
-    const { kind, message, proposalId, strategy } = outcome;
+    const { message, proposalId, endsTrial } = outcome;
     if (dryRun) return { ok: true, message, effects: [] };
-    const reason = `${by}: ${message}`;
     this.#dossier.standing = outcome.standing;
-    if (outcome.endsTrial) this.#endTrial('rolled_back', reason, nowMs);
-    // A declined proposal counts as a failure of its strategy: it waits before it asks again.
-    if (outcome.declined !== undefined) this.#dossier.fail(outcome.declined.strategy, nowMs);
-    const changed = changesBetween(before, this.#dossier.incumbent);
-    if (outcome.isRetreat === true) this.#dossier.scar(this.#dossier.incumbent, before, nowMs);
-    const { changes = changed } = outcome;
-    const told = {
-      by,
-      changes,
-      ...(proposalId !== undefined && { proposalId }),
-      ...(strategy !== undefined && { strategy }),
-    };
-    const decisionId = this.#records.decide(kind, nowMs, reason, told);
-    if (kind === 'frozen' || kind === 'unfrozen') this.#records.emit(kind, nowMs, { reason, by });
-    if (kind === 'recommended' || kind === 'proposed') this.#records.emit('recommendation', nowMs, { ...told, reason });
-    if (kind === 'rolled_back') this.#records.emit('optimization_rolled_back', nowMs, { ...told, error: reason });
-    if (this.#isOpen && (changed.length > 0 || outcome.endsTrial)) this.#toRestoring(nowMs);
+    if (endsTrial) this.#endTrial('rolled_back', `${by}: ${message}`, nowMs);
+    const { decisionId, hasMoved } = this.#dossier.obeyed(outcome, by, before, nowMs);
+    if (this.#isOpen && (hasMoved || endsTrial)) this.#toRestoring(nowMs);
     const named = { decisionId, ...(proposalId !== undefined && { proposalId }) };
     return { ok: true, message, ...named, effects: this.#flush(nowMs) };
   }
@@ -335,13 +320,7 @@ export class Tuner {
 
   /** While nothing else is due: the incumbent against itself. */
   #considerAudit(nowMs: number): void {
-    const { strategies, audit } = this.#dossier.standing;
-    const windowMs = this.#settings.window.minMs;
-    const isSoon = nowMs - (audit.lastMs ?? Number.NEGATIVE_INFINITY) < AUDIT_EVERY_WINDOWS * windowMs;
-    const records = Object.values(strategies);
-    const isNeeded = records.some(({ retryAtMs }) => retryAtMs > nowMs && retryAtMs - nowMs < AUDIT_WINDOWS * windowMs);
-    // Where nothing was ever tried there is nothing to audit.
-    if (isSoon || isNeeded || records.length === 0) return;
+    if (!isAuditDue(this.#dossier.standing, nowMs, this.#settings.window.minMs)) return;
     this.#dossier.auditStarted(nowMs);
     this.#measuring.reference.clear();
     const proving = new Proving(this.#dossier.auditTerms(seedFrom(this.#options.random)), nowMs);
