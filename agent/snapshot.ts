@@ -1,6 +1,6 @@
 import type { ComponentSnapshot, Snapshot } from './adapters/control/ports.ts';
 import type { View } from './core/engine.ts';
-import { changesBetween } from './core/tune/trial.ts';
+import { changesBetween } from './core/tune/changes.ts';
 import type { TunerView } from './core/tune/view.ts';
 
 /** The engine's views as the control channel shows them. Components without a session that ever opened are left out. */

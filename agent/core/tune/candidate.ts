@@ -1,10 +1,10 @@
 import type { Setting } from '../model.ts';
+import { changesBetween } from './changes.ts';
 import type { Guard } from './guard.ts';
 import type { Next, TriablePlan } from './planner.ts';
 import { between, within } from './reach.ts';
 import type { Axis } from './space.ts';
 import { deprived } from './strategies/configuration.ts';
-import { changesBetween } from './trial.ts';
 
 /** A candidate farther away than this many of the tier's steps is approached over several trials. */
 const MAX_WALK_STEPS = 4;

@@ -2,6 +2,7 @@ import type { Actuator } from '../actuator.ts';
 import type { Decision, HeldKnob, KnobValue, Manifest, Setting } from '../model.ts';
 import type { EngineSettings } from '../settings.ts';
 import { auditView, withRun } from './audit.ts';
+import { changed, changesBetween, describe, describeChanges, describeEffect } from './changes.ts';
 import { withGivenBack } from './checkpoint.ts';
 import type { ContextKey } from './context.ts';
 import { ErrorBudget } from './error_budget.ts';
@@ -35,7 +36,7 @@ import {
 } from './standing.ts';
 import type { Grounds } from './strategy.ts';
 import type { Terms } from './terms.ts';
-import { changed, changesBetween, describe, describeChanges, describeEffect, type Trial } from './trial.ts';
+import type { Trial } from './trial.ts';
 import { percent } from './triggers.ts';
 
 export interface DossierParts {

@@ -1,9 +1,9 @@
 import type { Decision, DecisionKind, KnobSpec, KnobValue, Setting, TuningAction } from '../model.ts';
+import { changesBetween, describeChanges } from './changes.ts';
 import { checkProposal, HUMAN_STRATEGY, PROPOSAL_LIFE_MS, type ProposalRules, whyNotQueued } from './proposals.ts';
 import { findRevision } from './revisions.ts';
 import { allowedValues, isAllowed } from './space.ts';
 import { type Held, type Proposal, type Standing, unknownKnob, withoutProposal, withProposal } from './standing.ts';
-import { changesBetween, describeChanges } from './trial.ts';
 
 export type OperatorOutcome =
   | { readonly ok: false; readonly message: string }

@@ -1,4 +1,5 @@
 import type { EngineSettings } from '../settings.ts';
+import { changesBetween, describe, signed } from './changes.ts';
 import { CHECK, CHECKPOINT, checkDue, type Suspicion } from './checkpoint.ts';
 import type { ContextKey } from './context.ts';
 import { upperTail } from './normal.ts';
@@ -10,7 +11,6 @@ import { confidenceOf, type LearnedRule, RULE_STRATEGY, ruleFor } from './rules.
 import { hasKnob, select } from './select.ts';
 import { type Proposal, type Standing, sayingOnce, withoutProposal, withProposal, withTry } from './standing.ts';
 import type { Plan, Strategy, StrategyContext } from './strategy.ts';
-import { changesBetween, describe, signed } from './trial.ts';
 import { percent } from './triggers.ts';
 
 export type TriablePlan = Exclude<Plan, { kind: 'shadow_rejected' }>;

@@ -1,7 +1,7 @@
 import { KNOB_MODES, type KnobMode, type KnobSpec, type KnobValue, type Setting } from '../model.ts';
+import { changesBetween, describe } from './changes.ts';
 import { allowedValues, axisOf, type Bounds, isAllowed, snap } from './space.ts';
 import { isActive, type Standing, unknownKnob } from './standing.ts';
-import { changesBetween, describe } from './trial.ts';
 
 /**
  * Changes that somebody asks for: an operator, a strategy or a rule of the user's own. They are plans like any other: within bounds

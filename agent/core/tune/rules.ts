@@ -1,8 +1,8 @@
 import type { Effectiveness, KnobValue, Setting } from '../model.ts';
+import { describe } from './changes.ts';
 import type { ContextKey } from './context.ts';
 import { type Axis, encode } from './space.ts';
 import type { StrategyContext } from './strategy.ts';
-import { describe } from './trial.ts';
 
 /**
  * Adaptation rules, generated from proven results: in this context this setting was proven to help. When the context returns and
