@@ -37,6 +37,27 @@ describe('the level of what is in force', () => {
     expect(level.risen).toContain('worse than it was');
   });
 
+  test('one window is enough where what was tried before it was far worse', () => {
+    const level = new Level();
+    show(level, 20, () => 0);
+    level.suspect();
+    show(level, 1, () => 0);
+    show(level, 1, () => 0.5);
+    expect(level.risen).toBeUndefined();
+    show(level, 10, () => 0);
+    level.suspect();
+    show(level, 1, () => 0.5);
+    expect(level.risen).toContain('worse than it was');
+  });
+
+  test('a check that was due anyway leaves the level known', () => {
+    const level = new Level();
+    show(level, 20, () => 0);
+    level.renew();
+    show(level, 2, () => 0.5);
+    expect(level.risen).toContain('worse than it was');
+  });
+
   test('one wild window is no rise', () => {
     const level = new Level();
     show(level, 40, (i) => (i % 8 === 7 ? 1 : 0));

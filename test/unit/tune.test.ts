@@ -296,6 +296,12 @@ describe('what is known of how knobs act', () => {
     expect(Math.abs(foreseen())).toBeLessThan(0.05);
   });
 
+  test('what a surface that was wrong took for noise is none in the next search', () => {
+    const { response } = searchAround(on, { a: 0.2, other: 1 }, 3);
+    response.open({ a: 0.2, other: 1 }, SIGNALS, 0.05);
+    expect(response.noise).toBeCloseTo(0.1, 9);
+  });
+
   test('it is of its knobs in their ranges', () => {
     const response = learned();
     expect(response.isOf(on)).toBe(true);

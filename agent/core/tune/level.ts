@@ -14,7 +14,8 @@ import { percent } from './triggers.ts';
  * is so; a few windows at the baselines do (`checkpoint.ts`), and this says when to take them.
  *
  *   expected(x) = median over the windows before the last three of [ yᵢ + θ (x − xᵢ) ],  x = ln load, θ by ridge regression over them
- *   risen where two of the last three windows are above it by more than max(ln 1.2, 3 deviations of a window as known before them)
+ *   risen where two of the last three windows are above it by more than max(ln 1.2, 3 deviations of a window as known before them), or the
+         last where what was tried before it had to be left for being far worse: the cause is not what was tried
  *   strange where the load of the last eight windows (median) is more than half as much again as the largest, or by as much smaller
  *           than the smallest, in the proof and in the checks since
  *
@@ -54,6 +55,8 @@ export class Level {
   /** Of a window, as it was known before the last ones: to whoever looks back on it, a rise is noise. */
   #noise: number | undefined;
   #risen: string | undefined;
+  /** Something else was far worse than it just now: that may have been no fault of that. */
+  #isSuspect = false;
   #strange: string | undefined;
   /** ln of the loads of the last windows, whatever was in force. */
   #loads: number[] = [];
@@ -83,6 +86,12 @@ export class Level {
       if (this.#before.length > WINDOWS_KEPT) this.#before.shift();
     }
     if (this.#before.length >= LEAST_WINDOWS) this.#risen ??= this.#rise(this.#noise);
+    this.#isSuspect = false;
+  }
+
+  /** What was tried was far worse than expected of it. Where its next window is so too, what was tried is not why. */
+  suspect(): void {
+    this.#isSuspect = true;
   }
 
   /** The load of a window, whatever was in force. */
@@ -107,14 +116,19 @@ export class Level {
     return this.#strange;
   }
 
-  /** It was looked into: what it shows now is its level from now on, and this load is none to worry about. */
+  /** It was looked into: where it had risen, what it shows now is its level from now on; and this load is none to worry about. */
   renew(): void {
+    if (this.#risen !== undefined) this.#forget();
+    this.#strange = undefined;
+    this.#compareAt(this.#loads);
+  }
+
+  #forget(): void {
     this.#before = [];
     this.#last = [];
     this.#noise = undefined;
     this.#risen = undefined;
-    this.#strange = undefined;
-    this.#compareAt(this.#loads);
+    this.#isSuspect = false;
   }
 
   #compareAt(loads: readonly number[]): void {
@@ -128,6 +142,7 @@ export class Level {
 
   #begin(signals: string, at: Setting): void {
     this.#compared = undefined;
+    this.#forget();
     this.renew();
     [this.#at, this.#signals] = [at, signals];
     const proven = this.#candidate;
@@ -140,7 +155,12 @@ export class Level {
     const effect = Math.min(MOST_LOAD_EFFECT, loadEffectOf(this.#before, noise));
     const excesses = this.#last.map(({ x, y }) => y - median(this.#before.map((w) => w.y + effect * (x - w.x))));
     const most = Math.max(LEAST_RISE, DEVIATIONS * noise);
-    if (excesses.filter((excess) => excess > most).length < RISEN) return undefined;
-    return `it is ${percent(Math.expm1(median(excesses)))} worse than it was for long`;
+    const now = excesses.at(-1) ?? 0;
+    if (this.#isSuspect && now > most) return worseBy(now);
+    return excesses.filter((excess) => excess > most).length < RISEN ? undefined : worseBy(median(excesses));
   }
+}
+
+function worseBy(excess: number): string {
+  return `it is ${percent(Math.expm1(excess))} worse than it was for long`;
 }

@@ -22,6 +22,11 @@ import type { Measurement } from './window.ts';
 
 /** Of the incumbent, before anything is compared with it. */
 const REFERENCE_WINDOWS = 3;
+/**
+ * Of the incumbent's noise: as much as windows elsewhere vary by. A search whose surface is wrong takes its errors for noise, and would
+ * bear with anything: on a server that had come out of saturation with settings 350 % worse for sixty windows.
+ */
+const MOST_NOISE = 2;
 /** A spike of the load is over sooner. */
 const CROSSED_WINDOWS = 3;
 
@@ -245,10 +250,12 @@ export class Measuring {
     this.#charge(trial, trial.excess ?? y - expected - this.reference.standardError);
     const { limits } = this.#terms;
     const { latencyMsP95, errorRatio } = this.reference;
-    const noise = Math.max(this.reference.noise, trial.noise ?? 0);
+    const { noise: own } = this.reference;
+    const noise = Math.max(own, Math.min(trial.noise ?? 0, MOST_NOISE * own));
     const errors = errorTrigger(measurement, limits.errorRatio, errorRatio);
     const allowed = { y: expected + trial.room, noise, windows: this.reference.size };
     const bad = this.#badWindows.observe(y, allowed, measurement, limits.responseTimeMsP95, latencyMsP95);
+    if (bad !== undefined) this.reference.suspect();
     if (errors !== undefined) return { why: errors };
     // A jump has had its room already.
     return bad !== undefined && trial.isJump ? { why: bad.why } : bad;

@@ -32,6 +32,8 @@ const LOADS_KEPT = 64;
 /** A window's mean of a few hundred requests at moderate load. */
 const PRIOR_NOISE = 0.08;
 const PRIOR_STEPS = 3;
+/** A window is of now for so many of its lengths. */
+const FRESH_WINDOWS = 3;
 /** After a sudden change: those that have shown it. */
 const NEW_WINDOWS = 2;
 
@@ -97,6 +99,11 @@ export class Reference {
     return this.#level.strange;
   }
 
+  /** What was tried instead of it was far worse than expected of it. */
+  suspect(): void {
+    this.#level.suspect();
+  }
+
   /** It was looked into: the level that it shows now is the incumbent's from now on. */
   acceptLevel(): void {
     this.#level.renew();
@@ -124,13 +131,13 @@ export class Reference {
     return this.#windows.length;
   }
 
-  /** The objective's signals, where the last `windows` windows and more were undisturbed at `at`, and not long before `nowMs`. */
+  /** The objective's signals, where the last `windows` windows and more were undisturbed at `at`, the last not long before `nowMs`. */
   signalsIfFresh(at: Setting, windows: number, nowMs: number): string | undefined {
     const last = this.#windows.at(-1);
     if (last === undefined || this.#undisturbed < windows || this.#at === undefined || !sameSetting(this.#at, at))
       return undefined;
     const lengthMs = last.measurement.endMs - last.measurement.startMs;
-    return nowMs - last.measurement.endMs <= windows * lengthMs ? last.signals : undefined;
+    return nowMs - last.measurement.endMs <= FRESH_WINDOWS * lengthMs ? last.signals : undefined;
   }
 
   /** What the incumbent would show under the load of `measurement`. */

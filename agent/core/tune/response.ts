@@ -23,6 +23,8 @@ import type { Measurement } from './window.ts';
 const NOISE_MEMORY = 0.9;
 const NOISE_FLOOR = 0.01;
 const HUBER = 2;
+/** Of a window's at the incumbent: more is what a surface that was wrong has taken for noise. */
+const MOST_NOISE = 2;
 /** As many as a search takes at least before it says anything. */
 const LEAST_WINDOWS = 16;
 
@@ -75,7 +77,8 @@ export class Response {
   open(setting: Setting, signals: string, noise: number): void {
     const place = this.#placeOf(setting, signals);
     if (this.#place !== undefined) {
-      this.#noiseVariance = (this.#noiseVariance + Math.max(noise, NOISE_FLOOR) ** 2) / 2;
+      const here = Math.max(noise, NOISE_FLOOR) ** 2;
+      this.#noiseVariance = Math.min((this.#noiseVariance + here) / 2, MOST_NOISE ** 2 * here);
       if (this.#place !== place) this.#surface.elsewhere();
     }
     this.#place = place;
