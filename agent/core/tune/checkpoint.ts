@@ -14,7 +14,7 @@ import type { StrategyContext } from './strategy.ts';
  *
  *   due at  max(last kept, last checkpoint) + 200 windows · 2^(checks passed in a row), at most 3,200 windows
  *           and as soon as what is held has crossed a limit, though not within 20 windows · 2^passed of those,
- *           or has all at once become suspect (`level.ts`), though not within 20 windows of the last checkpoint
+ *           or has risen all at once (`level.ts`), or is under a strange load, that though not within 20 windows of a check passed
  *
  * It costs little where all is well: two windows far worse in a row, or a bet lost, end it. Its proof counts among all others: at most
  * the promised share of what it gives back is given back for nothing. The other way round two windows at the baselines far *better* than
@@ -79,6 +79,8 @@ export function checkDue(
 }
 
 function pauseAfter(passed: number, suspicion: Suspicion | undefined): number {
+  // What has risen since the last check is news: it has become the level again meanwhile.
+  if (suspicion?.isUrgent === true) return 0;
   if (suspicion?.isNew === true) return passed === 0 ? 0 : AFTER_ALARM_WINDOWS;
   return (suspicion === undefined ? EVERY_WINDOWS : AFTER_ALARM_WINDOWS) * 2 ** Math.min(passed, MAX_DOUBLINGS);
 }
