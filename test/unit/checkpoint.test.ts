@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { KnobMode } from '../../agent/core/model.ts';
+import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
 import { CHECKPOINT, checkDue } from '../../agent/core/tune/checkpoint.ts';
 import { replay } from '../../agent/core/tune/replay.ts';
 import { EMPTY_STANDING } from '../../agent/core/tune/standing.ts';
@@ -89,6 +90,18 @@ describe('checkpoints', () => {
     expect(loop.setting.batch).toBeGreaterThan(32);
   });
 
+  test('what has risen is looked into at once, also where a check was passed not long ago', () => {
+    const isLate = () => loop.nowMs - START_MS > 2 * HOUR_S * 1_000;
+    const loop: Loop = drifting(undefined, {
+      errorRatio: ({ batch: at = 1 }) => (isLate() && at > 5 ? 0.05 : 0),
+    });
+    loop.run(2 * HOUR_S);
+    expect((loop.nowMs - START_MS) / WINDOW_MS - (checksOf(loop).at(-1) ?? 0)).toBeLessThan(20);
+    const check = loop.run(HOUR_S, ({ kind, strategy }) => kind === 'trial_started' && strategy === CHECKPOINT);
+    expect(check?.reason).toContain('worse than it was for long');
+    expect(check?.atMs).toBeLessThan(START_MS + 2 * HOUR_S * 1_000 + 6 * WINDOW_MS);
+  });
+
   test('what is still good stays, and is checked less and less often', () => {
     const loop = drifting(undefined);
     loop.run(9 * HOUR_S);
@@ -114,7 +127,9 @@ describe('checkpoints', () => {
   test('held values that cross a limit are checked soon, not only when it is their turn', () => {
     const isLate = () => loop.nowMs - START_MS > 2 * HOUR_S * 1_000;
     const loop: Loop = drifting(undefined, {
-      errorRatio: ({ batch: at = 1 }) => (isLate() && at > 5 ? 0.05 : 0),
+      // So few errors are no sudden rise of the objective: that would be looked into for itself.
+      errorRatio: ({ batch: at = 1 }) => (isLate() && at > 5 ? 0.008 : 0),
+      settings: { limits: { ...DEFAULT_ENGINE_SETTINGS.limits, errorRatio: 0.005 } },
     });
     loop.run(2 * HOUR_S);
     expect(loop.setting.batch).toBeGreaterThan(32);
