@@ -301,7 +301,7 @@ export class Tuner {
 
   #consider(nowMs: number, untilMs: number): void {
     if (this.#dossier.retreat(this.#measuring.guard, nowMs)) return this.#toRestoring(nowMs);
-    if (nowMs < untilMs && this.#measuring.suspicion?.isUrgent !== true) return;
+    if (nowMs < untilMs) return;
     this.#phase = { state: 'waiting', untilMs: nowMs + this.#settings.window.minMs };
     if (this.#dossier.standing.frozen !== undefined) return;
     const mayTry = this.#terms.maxStepRatio > 0 && this.#measuring.wallet?.mayStart === true;
