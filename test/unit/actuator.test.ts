@@ -1,19 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { Actuator } from '../../agent/core/actuator.ts';
-import type { Command, Effect, HeldKnob, KnobResult, KnobSpec, Manifest } from '../../agent/core/model.ts';
+import type { Command, Effect, HeldKnob, KnobResult, Manifest } from '../../agent/core/model.ts';
 import { DEFAULT_ENGINE_SETTINGS } from '../../agent/core/settings.ts';
+import { intKnob } from './engine_loop.ts';
 
 const RATIONALE = { strategy: 'test', reason: 'test' };
 
-const KNOB: KnobSpec = {
-  description: '',
-  unit: '1',
-  role: 'other',
-  applyClass: 'hot',
-  settleMs: 0,
-  ceilingAtBoot: false,
-  ...{ id: 'k', type: 'int', min: 1, max: 64, scale: 'log', baseline: 2 },
-};
+const KNOB = intKnob('k', { role: 'other', settleMs: 0, baseline: 2 });
 
 /** An actuator whose process holds its baselines: `k` is 2; or what is said here. */
 function opened(nowMs: number, validates: boolean, held: readonly HeldKnob[] = []): Actuator {

@@ -15,24 +15,11 @@ import { type Axis, axisOf, decode, encode, isAllowed, neighbour } from '../../a
 import { timeoutStrategy } from '../../agent/core/tune/strategies/timeout.ts';
 import { BadWindows, errorTrigger } from '../../agent/core/tune/triggers.ts';
 import { Wallet } from '../../agent/core/tune/wallet.ts';
+import { intKnob } from './engine_loop.ts';
 import { NO_GROUNDS, NO_INSIGHTS, NO_MEMORY_USE } from './strategy_inputs.ts';
 
 function knob(id: string, more: Partial<NumericKnobSpec> = {}): NumericKnobSpec {
-  return {
-    id,
-    description: '',
-    unit: '1',
-    role: 'other',
-    applyClass: 'hot',
-    settleMs: 0,
-    ceilingAtBoot: false,
-    type: 'int',
-    min: 1,
-    max: 64,
-    scale: 'log',
-    baseline: 1,
-    ...more,
-  };
+  return intKnob(id, { role: 'other', settleMs: 0, ...more });
 }
 
 const SIGNALS = 'latency';

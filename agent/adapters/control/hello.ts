@@ -18,26 +18,25 @@ const MAX_UID = 128;
 const MAX_RESOURCE_ENTRIES = 64;
 const MAX_RESOURCE_TEXT = 1_024;
 
-export type ReadHello =
-  | { readonly ok: true; readonly manifest: Manifest }
-  | { readonly ok: false; readonly problem: string };
+type Refused = { readonly ok: false; readonly problem: string };
+
+export type ReadHello = { readonly ok: true; readonly manifest: Manifest } | Refused;
 
 export function readHello(hello: Hello, maxKnobs: number): ReadHello {
-  try {
-    return { ok: true, manifest: manifestOf(hello, maxKnobs) };
-  } catch (error) {
-    if (error instanceof Refusal) return { ok: false, problem: error.message };
-    throw error;
-  }
+  return orRefused(() => ({ ok: true, manifest: manifestOf(hello, maxKnobs) }));
 }
 
 /** What a process says it holds, of the knobs that it has declared. */
 export function readHolding(
   held: Hello['held'],
   specs: readonly KnobSpec[],
-): { readonly ok: true; readonly held: readonly HeldKnob[] } | { readonly ok: false; readonly problem: string } {
+): { readonly ok: true; readonly held: readonly HeldKnob[] } | Refused {
+  return orRefused(() => ({ ok: true, held: readHeld('holding', held, specs) }));
+}
+
+function orRefused<T>(read: () => T): T | Refused {
   try {
-    return { ok: true, held: readHeld('holding', held, specs) };
+    return read();
   } catch (error) {
     if (error instanceof Refusal) return { ok: false, problem: error.message };
     throw error;

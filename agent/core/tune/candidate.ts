@@ -39,9 +39,10 @@ export function scopeOf({ plan, purpose, proposal, rule }: Next, ground: Ground)
     maxStepRatio: isReturn ? 1 : maxStepRatio,
     whyBanned: (setting) => {
       if (!isReturn && isBanned(setting, room)) return 'it lies where an experiment had to be abandoned not long ago';
-      const poorer = plan.kind === 'candidate' ? undefined : deprived(plan.axes, { ...recorded, ...setting }, recorded);
+      const to = { ...recorded, ...setting };
+      const poorer = plan.kind === 'candidate' ? undefined : deprived(plan.axes, to, recorded);
       if (poorer !== undefined) return `a search takes no memory away: what ${poorer} is needed for may be a rare peak`;
-      return guard.whyUnsafe({ ...recorded, ...setting }, recorded, which);
+      return guard.whyUnsafe(to, recorded, which);
     },
   };
 }

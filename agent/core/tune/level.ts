@@ -15,7 +15,7 @@ import { percent } from './triggers.ts';
  *
  *   expected(x) = median over the windows before the last three of [ yᵢ + θ (x − xᵢ) ],  x = ln load, θ by ridge regression over them
  *   risen where two of the last three windows are above it by more than max(ln 1.2, 3 deviations of a window as known before them), or the
-         last where what was tried before it had to be left for being far worse: the cause is not what was tried
+ *          last where what was tried before it had to be left for being far worse: the cause is not what was tried
  *   strange where the load of the last eight windows (median) is more than half as much again as the largest, or by as much smaller
  *           than the smallest, in the proof and in the checks since
  *
@@ -81,8 +81,10 @@ export class Level {
     this.#last.push({ x, y, noise });
     if (this.#last.length > LAST) {
       const [oldest] = this.#last.splice(0, 1);
-      if (this.#risen === undefined) this.#before.push(oldest);
-      if (this.#risen === undefined) this.#noise = oldest.noise;
+      if (this.#risen === undefined) {
+        this.#before.push(oldest);
+        this.#noise = oldest.noise;
+      }
       if (this.#before.length > WINDOWS_KEPT) this.#before.shift();
     }
     if (this.#before.length >= LEAST_WINDOWS) this.#risen ??= this.#rise(this.#noise);

@@ -10,8 +10,9 @@ import { LoadShift } from './load_shift.ts';
 import { Looked } from './looked.ts';
 import { Meter } from './meter.ts';
 import { objectiveOf } from './objective.ts';
+import { mean } from './proof.ts';
 import { logLoad, Reference } from './reference.ts';
-import { type Foreseen, Response, responseWindow } from './response.ts';
+import { type Foreseen, MOST_NOISE, Response, responseWindow } from './response.ts';
 import { TransientRecorder } from './settling.ts';
 import type { Axis } from './space.ts';
 import type { Terms } from './terms.ts';
@@ -22,11 +23,6 @@ import type { Measurement } from './window.ts';
 
 /** Of the incumbent, before anything is compared with it. */
 const REFERENCE_WINDOWS = 3;
-/**
- * Of the incumbent's noise: as much as windows elsewhere vary by. A search whose surface is wrong takes its errors for noise, and would
- * bear with anything: on a server that had come out of saturation with settings 350 % worse for sixty windows.
- */
-const MOST_NOISE = 2;
 /** A spike of the load is over sooner. */
 const CROSSED_WINDOWS = 3;
 
@@ -270,8 +266,7 @@ export class Measuring {
 
   /** The baselines have turned out better than what was `won` log units better than they: what was learned holds no longer. */
   overturned(won: number): void {
-    const relief = this.#reliefs.reduce((sum, relief) => sum + relief, 0) / Math.max(1, this.#reliefs.length);
-    const kept = Math.exp(-Math.max(0, won + relief));
+    const kept = Math.exp(-Math.max(0, won + mean(this.#reliefs)));
     this.#response?.overturned(kept);
     this.guard.doubt(kept);
   }

@@ -101,22 +101,16 @@ export class Proving {
   }
 
   /** The candidate's windows in whole blocks crossed a limit on average: constraints come before weights. */
-  crosses({ errorRatio, responseTimeMsP95 = Number.POSITIVE_INFINITY }: ProofLimits): boolean {
-    return (
-      this.#isOver('B', 'errorRate', -Math.log1p(-errorRatio)) ||
-      this.#isOver('B', 'responseTimeP95', Math.log(responseTimeMsP95))
-    );
+  crosses(limits: ProofLimits): boolean {
+    return asObjectives(limits).some(([name, limit]) => this.#isOver('B', name, limit));
   }
 
   /**
    * The same, and the incumbent's own did not, or by less: a repair may end above the limit, as long as it does not lead away from it by
    * more than chance.
    */
-  breaks({ errorRatio, responseTimeMsP95 = Number.POSITIVE_INFINITY }: ProofLimits): boolean {
-    return (
-      this.#exceeds('errorRate', -Math.log1p(-errorRatio)) ||
-      this.#exceeds('responseTimeP95', Math.log(responseTimeMsP95))
-    );
+  breaks(limits: ProofLimits): boolean {
+    return asObjectives(limits).some(([name, limit]) => this.#exceeds(name, limit));
   }
 
   #exceeds(name: ObjectiveName, limit: number): boolean {
@@ -159,6 +153,14 @@ export function drawOrder(coins: Random): BlockOrder {
   const drawn = BLOCK_ORDERS[Math.floor(coins.next() * BLOCK_ORDERS.length)];
   if (drawn === undefined) throw new Error('a draw below 1 always names an order');
   return drawn;
+}
+
+/** The limits in the units of a window's objectives. */
+function asObjectives({ errorRatio, responseTimeMsP95 = Number.POSITIVE_INFINITY }: ProofLimits) {
+  return [
+    ['errorRate', -Math.log1p(-errorRatio)],
+    ['responseTimeP95', Math.log(responseTimeMsP95)],
+  ] as const;
 }
 
 /** Of a mean, from the values it is of. */

@@ -23,8 +23,11 @@ import type { Measurement } from './window.ts';
 const NOISE_MEMORY = 0.9;
 const NOISE_FLOOR = 0.01;
 const HUBER = 2;
-/** Of a window's at the incumbent: more is what a surface that was wrong has taken for noise. */
-const MOST_NOISE = 2;
+/**
+ * Of the incumbent's noise: as much as windows elsewhere vary by. A search whose surface is wrong takes its errors for noise, and would
+ * bear with anything: on a server that had come out of saturation with settings 350 % worse for sixty windows.
+ */
+export const MOST_NOISE = 2;
 /** As many as a search takes at least before it says anything. */
 const LEAST_WINDOWS = 16;
 

@@ -179,9 +179,9 @@ export function withIncarnation(
   const recent = standing.crashesMs.filter((atMs) => nowMs - atMs < CRASH_MEMORY_MS);
   const pins = hasRestarted ? withoutRefusals(standing.pins) : standing.pins;
   const crashesMs = hasRestarted && Object.keys(standing.held).length > 0 ? [...recent, nowMs] : recent;
-  if (crashesMs.length < SUSPICIOUS_RESTARTS)
-    return { standing: { ...standing, incarnation, pins, crashesMs }, suspect: 0 };
-  return { standing: { ...standing, incarnation, pins, crashesMs: [], held: {} }, suspect: crashesMs.length };
+  const next = { ...standing, incarnation, pins };
+  if (crashesMs.length < SUSPICIOUS_RESTARTS) return { standing: { ...next, crashesMs }, suspect: 0 };
+  return { standing: { ...next, crashesMs: [], held: {} }, suspect: crashesMs.length };
 }
 
 /** What a process refused for good, the next one may take. */

@@ -1,3 +1,4 @@
+import { mean } from './proof.ts';
 import { wilson } from './wilson.ts';
 import type { Measurement } from './window.ts';
 
@@ -92,12 +93,12 @@ export function reliefTrigger(
   incumbent: { readonly noise: number; readonly standardError: number },
 ): { readonly isBetter: boolean; readonly why: string } | undefined {
   const count = reliefs.length;
-  const mean = reliefs.reduce((sum, relief) => sum + relief, 0) / count;
+  const relief = mean(reliefs);
   const bound = RELIEF_DEVIATIONS * Math.hypot(incumbent.noise / Math.sqrt(count), incumbent.standardError);
-  const isBetter = count >= LEAST_RELIEFS && mean > Math.max(RELIEF, bound);
-  if (!isBetter && mean >= -bound) return undefined;
+  const isBetter = count >= LEAST_RELIEFS && relief > Math.max(RELIEF, bound);
+  if (!isBetter && relief >= -bound) return undefined;
   const windows = count === 1 ? 'a window at the baselines was' : `${count} windows at the baselines were`;
-  const by = isBetter ? `${percent(-Math.expm1(-mean))} better` : `${percent(Math.expm1(-mean))} worse`;
+  const by = isBetter ? `${percent(-Math.expm1(-relief))} better` : `${percent(Math.expm1(-relief))} worse`;
   return { isBetter, why: `${windows} ${by} than what was held` };
 }
 

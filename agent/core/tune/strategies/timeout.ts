@@ -54,15 +54,15 @@ export const timeoutStrategy: Strategy = {
 function shorter(knob: TimeoutKnob, context: StrategyContext): Plan | undefined {
   const { spec, unitMs, nowTimeoutMs } = knob;
   const { responseTimes } = context;
-  const [mean, safeTailMs] = [responseTimes.mean(), safeTail(context)];
-  if (mean === undefined || safeTailMs === undefined || !isLong(knob, context)) return undefined;
+  const [mean, tail] = [responseTimes.mean(), tailMs(context)];
+  if (mean === undefined || tail === undefined || !isLong(knob, context)) return undefined;
   const documentMs = Math.max(mean * AVERAGE_FACTOR, FLOOR_MS);
-  const safeMs = Math.max(documentMs, safeTailMs);
+  const safeMs = Math.max(documentMs, tail * TAIL_MARGIN);
   const cutRatio = responseTimes.fractionAbove(documentMs);
   const value = upwards(knob, safeMs / unitMs);
   const signals = {
     responseTimeMsAverage: mean,
-    responseTimeMsTail: safeTailMs / TAIL_MARGIN,
+    responseTimeMsTail: tail,
     timeoutMs: nowTimeoutMs,
     documentTimeoutMs: documentMs,
     cutRatioAtDocumentTimeout: cutRatio,
@@ -87,14 +87,14 @@ function shorter(knob: TimeoutKnob, context: StrategyContext): Plan | undefined 
 
 function longer(knob: TimeoutKnob, context: StrategyContext): Plan | undefined {
   const { spec, unitMs, nowTimeoutMs } = knob;
-  const [errorRatio, tail] = [failing(context), safeTail(context)];
+  const [errorRatio, tail] = [failing(context), tailMs(context)];
   const value = upwards(knob, (LONGER * nowTimeoutMs) / unitMs);
   if (value * unitMs <= nowTimeoutMs || context.rejection(spec.id, value) !== undefined) return undefined;
   return {
     kind: 'candidate',
     setting: { [spec.id]: value },
     reason: `${percent(errorRatio)} of the requests fail, and others take until ${spec.id} (${nowTimeoutMs.toFixed(1)} ms) is over; ${(value * unitMs).toFixed(1)} ms may let those finish that are cut`,
-    signals: { errorRatio, timeoutMs: nowTimeoutMs, ...(tail !== undefined && { safeTailMs: tail }) },
+    signals: { errorRatio, timeoutMs: nowTimeoutMs, ...(tail !== undefined && { safeTailMs: tail * TAIL_MARGIN }) },
   };
 }
 
@@ -106,18 +106,17 @@ function isLong({ nowTimeoutMs }: TimeoutKnob, { responseTimes }: StrategyContex
 
 /** More fail than may, while the requests that do not take until it is over. */
 function cutsTooMany({ nowTimeoutMs }: TimeoutKnob, context: StrategyContext): boolean {
-  const tail = safeTail(context);
-  return tail !== undefined && tail >= nowTimeoutMs && failing(context) > context.limits.errorRatio;
+  const tail = failing(context) > context.limits.errorRatio ? tailMs(context) : undefined;
+  return tail !== undefined && tail * TAIL_MARGIN >= nowTimeoutMs;
 }
 
 function failing({ profile }: StrategyContext): number {
   return 1 - (profile?.metrics.reliability?.current ?? 1);
 }
 
-/** In ms, what all but a tenth of the error limit take, with head room. */
-function safeTail({ responseTimes, limits }: StrategyContext): number | undefined {
-  const tail = responseTimes.quantile(1 - limits.errorRatio * LIMIT_SHARE);
-  return tail === undefined ? undefined : tail * TAIL_MARGIN;
+/** What all but a tenth of the error limit take. */
+function tailMs({ responseTimes, limits }: StrategyContext): number | undefined {
+  return responseTimes.quantile(1 - limits.errorRatio * LIMIT_SHARE);
 }
 
 /** Milliseconds per unit of a timeout knob; undefined when its unit is not a time. */
